@@ -1,0 +1,264 @@
+"""Messages to bytes and back: JSON and protobuf are two encodings of the same structs.
+
+JSON input is read as leniently as Apache Mesos reads it (numbers and booleans as strings, a single
+value for a repeated field, `null` for absent, an unknown name of an optional enum dropped). The
+lenient rules cost time, so a message is first read strictly and only walked when that fails.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable
+from enum import Enum
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+
+from koinon.mesos.v1.base import Duration, V1Message
+
+JSON = "application/json"
+PROTOBUF = "application/x-protobuf"
+RECORDIO = "application/recordio"
+
+M = TypeVar("M", bound=V1Message)
+
+
+class DecodeError(ValueError):
+    """The bytes are not the message asked for; the text says what is wrong and where."""
+
+
+def encode(message: V1Message, content_type: str = JSON) -> bytes:
+    """`message` in `content_type`, which is JSON or PROTOBUF."""
+    return _encode_json(message) if content_type == JSON else _protobuf().encode(message)
+
+
+def decode(kind: type[M], body: bytes, content_type: str = JSON) -> M:
+    """The message of type `kind` in `body`. Raises DecodeError."""
+    if content_type != JSON:
+        return _protobuf().decode(kind, body)
+    try:
+        return typing.cast(M, _json_decoder(kind).decode(body))
+    except msgspec.ValidationError:
+        return _decode_leniently(kind, body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DecodeError(f"Failed to parse body into JSON: {error}") from error
+
+
+# ── JSON ──────────────────────────────────────────────────────────────────────────────────────────
+_encode_json = msgspec.json.Encoder().encode
+
+
+@cache
+def _json_decoder(kind: type[V1Message]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind, strict=False)
+
+
+def _decode_leniently(kind: type[M], body: bytes) -> M:
+    try:
+        return msgspec.convert(_normalise(msgspec.json.decode(body), kind), kind, strict=False)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise DecodeError(f"Failed to convert JSON into {kind.__name__}: {error}") from error
+
+
+class _Field(msgspec.Struct, frozen=True):
+    """A field's type, taken apart."""
+
+    kind: Any
+    repeated: bool
+    mapped: bool
+    optional: bool
+
+
+@cache
+def fields_of(kind: type[V1Message]) -> dict[str, _Field]:
+    """The fields of a message type by name."""
+    return {name: _take_apart(hint) for name, hint in typing.get_type_hints(kind).items()}
+
+
+def _take_apart(hint: Any) -> _Field:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        (inner,) = (argument for argument in arguments if argument is not types.NoneType)
+        return _Field(inner, repeated=False, mapped=False, optional=True)
+    if origin is list:
+        return _Field(arguments[0], repeated=True, mapped=False, optional=True)
+    if origin is dict:
+        return _Field(arguments[1], repeated=False, mapped=True, optional=True)
+    return _Field(hint, repeated=False, mapped=False, optional=False)
+
+
+def _is_message(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, V1Message)
+
+
+def _normalise(value: Any, kind: type[V1Message]) -> Any:
+    """The value as the strict reader wants it."""
+    if not isinstance(value, dict):
+        return value
+    result = {}
+    for name, field in fields_of(kind).items():
+        if (item := value.get(name)) is None:
+            continue
+        if field.repeated:
+            items = item if isinstance(item, list) else [item]
+            result[name] = [_normalise_one(element, field) for element in items]
+        elif field.mapped and isinstance(item, dict):
+            result[name] = {key: _normalise_one(element, field) for key, element in item.items()}
+        else:
+            item = _normalise_one(item, field)
+            if not (field.optional and _is_unknown_name(item, field.kind)):
+                result[name] = item
+    return result
+
+
+def _normalise_one(value: Any, field: _Field) -> Any:
+    return _normalise(value, field.kind) if _is_message(field.kind) else value
+
+
+def _is_unknown_name(value: Any, kind: Any) -> bool:
+    if not (isinstance(kind, type) and issubclass(kind, Enum)):
+        return False
+    return isinstance(value, str) and value not in kind.__members__
+
+
+# ── protobuf ──────────────────────────────────────────────────────────────────────────────────────
+class _Protobuf:
+    """Walks between structs and messages of the protobuf runtime, by field name."""
+
+    def __init__(self) -> None:
+        # Imported late: only who speaks protobuf pays for it.
+        from importlib.resources import files
+
+        from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
+
+        self._pool = descriptor_pool.DescriptorPool()
+        self._class_of = message_factory.GetMessageClass
+        self._error = message.DecodeError
+        described = descriptor_pb2.FileDescriptorSet()
+        described.ParseFromString(files("koinon.mesos.v1").joinpath("messages.desc").read_bytes())
+        for file in described.file:
+            self._pool.Add(file)
+        self._classes: dict[type[V1Message], Any] = {}
+        self._readers: dict[type[V1Message], dict[str, Callable[[Any], Any]]] = {}
+        self._writers: dict[type[V1Message], list[tuple[str, Callable[[Any, Any], None]]]] = {}
+
+    def message_class(self, kind: type[V1Message]) -> Any:
+        """The protobuf runtime's class for `kind`."""
+        if (found := self._classes.get(kind)) is None:
+            if kind is Duration:
+                name = "google.protobuf.Duration"
+            else:
+                part = kind.__module__.rsplit(".", 1)[1]
+                package = f"mesos.v1.{part}" if part in _PACKAGES else "mesos.v1"
+                name = f"{package}.{kind.__qualname__}"
+            found = self._classes[kind] = self._class_of(self._pool.FindMessageTypeByName(name))
+        return found
+
+    def encode(self, message: V1Message) -> bytes:
+        target = self.message_class(type(message))()
+        self._write(message, target)
+        return typing.cast(bytes, target.SerializeToString())
+
+    def decode(self, kind: type[M], body: bytes) -> M:
+        source = self.message_class(kind)()
+        try:
+            source.ParseFromString(body)
+        except self._error as error:
+            raise DecodeError(f"Failed to parse body into {kind.__name__} protobuf: {error}") from error
+        if not source.IsInitialized():
+            missing = ", ".join(source.FindInitializationErrors())
+            raise DecodeError(f"Failed to parse body into {kind.__name__} protobuf: missing {missing}")
+        try:
+            return typing.cast(M, self._reader(kind)(source))
+        except msgspec.ValidationError as error:
+            raise DecodeError(f"Failed to parse body into {kind.__name__} protobuf: {error}") from error
+
+    def _reader(self, kind: type[V1Message]) -> Callable[[Any], V1Message]:
+        def read(source: Any) -> V1Message:
+            readers = self._readers.get(kind)
+            if readers is None:
+                descriptor = self.message_class(kind).DESCRIPTOR
+                readers = self._readers[kind] = {
+                    name: self._field_reader(field, descriptor.fields_by_name[name])
+                    for name, field in fields_of(kind).items()
+                }
+            return kind(**{found.name: readers[found.name](value) for found, value in source.ListFields()})
+
+        return read
+
+    def _field_reader(self, field: _Field, descriptor: Any) -> Callable[[Any], Any]:
+        if _is_message(field.kind):
+            one = self._reader(field.kind)
+        elif descriptor.enum_type is not None:
+            by_number = {value.number: field.kind[value.name] for value in descriptor.enum_type.values}
+            one = by_number.__getitem__
+        else:
+            one = _same
+        if field.repeated:
+            return lambda values: [one(value) for value in values]
+        if field.mapped:
+            return lambda values: {key: one(value) for key, value in values.items()}
+        return one
+
+    def _write(self, message: V1Message, target: Any) -> None:
+        kind = type(message)
+        writers = self._writers.get(kind)
+        if writers is None:
+            descriptor = self.message_class(kind).DESCRIPTOR
+            writers = self._writers[kind] = [
+                (name, self._field_writer(name, field, descriptor.fields_by_name[name]))
+                for name, field in fields_of(kind).items()
+            ]
+        for name, write in writers:
+            value = getattr(message, name)
+            if value is not None:
+                write(target, value)
+
+    def _field_writer(self, name: str, field: _Field, descriptor: Any) -> Callable[[Any, Any], None]:
+        if _is_message(field.kind):
+            return self._message_writer(name, field)
+        if descriptor.enum_type is not None:
+            numbers = {field.kind[value.name]: value.number for value in descriptor.enum_type.values}
+            if field.repeated:
+                return lambda target, values: getattr(target, name).extend(numbers[value] for value in values)
+            return lambda target, value: setattr(target, name, numbers[value])
+        if field.repeated:
+            return lambda target, values: getattr(target, name).extend(values)
+        if field.mapped:
+            return lambda target, values: getattr(target, name).update(values)
+        return lambda target, value: setattr(target, name, value)
+
+    def _message_writer(self, name: str, field: _Field) -> Callable[[Any, Any], None]:
+        def write(target: Any, value: Any) -> None:
+            inner = getattr(target, name)
+            inner.SetInParent()
+            self._write(value, inner)
+
+        def write_all(target: Any, values: list[V1Message]) -> None:
+            inner = getattr(target, name)
+            for value in values:
+                self._write(value, inner.add())
+
+        def write_map(target: Any, values: dict[str, V1Message]) -> None:
+            inner = getattr(target, name)
+            for key, value in values.items():
+                self._write(value, inner[key])
+
+        return write_all if field.repeated else write_map if field.mapped else write
+
+
+#: Modules of `koinon.mesos.v1` that are packages of their own in protobuf.
+_PACKAGES = frozenset(
+    ("scheduler", "executor", "master", "agent", "maintenance", "quota", "allocator", "resource_provider")
+)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+@cache
+def _protobuf() -> _Protobuf:
+    return _Protobuf()

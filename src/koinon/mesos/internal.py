@@ -1,0 +1,191 @@
+"""What master and agent say to one another.
+
+One WebSocket per agent, opened by the agent at `/internal/agent` on the master's port. A frame is a JSON
+array of messages, as many as gathered in one turn of the event loop. Both sides ignore fields they do
+not know; `Register.protocol` is raised when that is not enough. Ids are plain strings here.
+"""
+
+from __future__ import annotations
+
+from typing import Union
+
+import msgspec
+from msgspec import Struct
+
+from koinon.mesos.v1 import (
+    AgentInfo,
+    ContainerID,
+    ExecutorInfo,
+    FrameworkInfo,
+    KillPolicy,
+    TaskGroupInfo,
+    TaskInfo,
+    TaskState,
+    TaskStatus,
+)
+
+PROTOCOL = 1
+
+#: Where the agent opens the channel on the master.
+PATH = "/internal/agent"
+
+
+class _Message(Struct, tag=True, omit_defaults=True, gc=False, kw_only=True):
+    pass
+
+
+# ── agent → master ────────────────────────────────────────────────────────────────────────────────
+class ReportedTask(Struct, omit_defaults=True, gc=False, kw_only=True):
+    """A task as the agent has it. `state` is the latest; the scheduler may have acknowledged less."""
+
+    framework_id: str
+    info: TaskInfo
+    state: TaskState
+    statuses: list[TaskStatus] = []
+    #: The state of the first update not yet acknowledged, and its uuid; None when all are.
+    unacknowledged_state: TaskState | None = None
+    unacknowledged_uuid: bytes | None = None
+
+
+class ReportedExecutor(Struct, omit_defaults=True, gc=False, kw_only=True):
+    """A custom or default executor that runs on the agent. Command tasks have none."""
+
+    framework_id: str
+    info: ExecutorInfo
+    container_id: ContainerID | None = None
+
+
+class Register(_Message):
+    """First message on a channel. With `agent_info.id` the agent comes back under that id."""
+
+    agent_info: AgentInfo
+    pid: str  #: slave(1)@ip:port
+    version: str
+    protocol: int = PROTOCOL
+    capabilities: list[str] = []
+    frameworks: list[FrameworkInfo] = []
+    tasks: list[ReportedTask] = []
+    executors: list[ReportedExecutor] = []
+
+
+class Update(_Message):
+    """A status update; resent by the agent until `Acknowledge` names its uuid (if it has one)."""
+
+    framework_id: str
+    status: TaskStatus
+    #: The task's newest state, which may be ahead of `status.state`.
+    latest_state: TaskState
+
+
+class ExecutorMessage(_Message):
+    framework_id: str
+    executor_id: str
+    data: bytes
+
+
+class ExecutorExited(_Message):
+    """A custom or default executor ended; `status` is its wait status."""
+
+    framework_id: str
+    executor_id: str
+    status: int
+
+
+class Pong(_Message):
+    pass
+
+
+class Unregister(_Message):
+    """The agent leaves for good and has killed its tasks."""
+
+
+# ── master → agent ────────────────────────────────────────────────────────────────────────────────
+class Registered(_Message):
+    agent_id: str
+    master_id: str
+    #: Hear nothing for this long and the channel is dead.
+    silence_timeout_s: float
+    #: Frameworks that are completed: shut down what the agent still has of them.
+    completed_frameworks: list[str] = []
+
+
+class Refused(_Message):
+    """The master will not have this agent; it shuts down after saying so."""
+
+    message: str
+
+
+class RunTask(_Message):
+    """Launch one task. `task.executor` is set for a custom executor, `task.command` otherwise."""
+
+    framework: FrameworkInfo
+    task: TaskInfo
+
+
+class RunTaskGroup(_Message):
+    framework: FrameworkInfo
+    executor: ExecutorInfo
+    task_group: TaskGroupInfo
+
+
+class KillTask(_Message):
+    framework_id: str
+    task_id: str
+    kill_policy: KillPolicy | None = None
+
+
+class Acknowledge(_Message):
+    framework_id: str
+    task_id: str
+    uuid: bytes
+
+
+class SchedulerMessage(_Message):
+    framework_id: str
+    executor_id: str
+    data: bytes
+
+
+class ShutdownExecutor(_Message):
+    framework_id: str
+    executor_id: str
+
+
+class ShutdownFramework(_Message):
+    framework_id: str
+
+
+class UpdateFramework(_Message):
+    framework: FrameworkInfo
+
+
+class Ping(_Message):
+    pass
+
+
+class Shutdown(_Message):
+    """Kill everything and exit."""
+
+    message: str
+
+
+AgentMessage = Union[Register, Update, ExecutorMessage, ExecutorExited, Pong, Unregister]
+MasterMessage = Union[
+    Registered,
+    Refused,
+    RunTask,
+    RunTaskGroup,
+    KillTask,
+    Acknowledge,
+    SchedulerMessage,
+    ShutdownExecutor,
+    ShutdownFramework,
+    UpdateFramework,
+    Ping,
+    Shutdown,
+]
+
+#: Frames are `list[AgentMessage]` and `list[MasterMessage]` as JSON.
+encode = msgspec.json.Encoder().encode
+decode_from_agent = msgspec.json.Decoder(list[AgentMessage]).decode
+decode_from_master = msgspec.json.Decoder(list[MasterMessage]).decode
