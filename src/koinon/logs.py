@@ -1,0 +1,89 @@
+"""Logs: one line per event on standard error, for people on a terminal, as key=value elsewhere.
+
+    log = koinon.logs.get(role="agent")
+    log.info("registered with master", master="127.0.0.1:5050", agent_id=…)
+
+A role calls `configure` once, first thing. The level may be moved later (`set_level`), as `/logging/toggle`
+does. structlog is imported on the first use, so that short commands do not pay for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, FilteringBoundLogger
+
+Level = Literal["INFO", "WARNING", "ERROR"]
+
+_level: int = logging.INFO
+
+
+def configure(level: Level = "INFO") -> None:
+    """Send all logs, those of libraries included, to standard error from `level` on."""
+    import structlog
+
+    set_level(level)
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    on_terminal = sys.stderr.isatty()
+    render: structlog.typing.Processor
+    if on_terminal:
+        render = structlog.dev.ConsoleRenderer(pad_event_to=0)
+        shared[-1] = structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
+    else:
+        render = structlog.processors.LogfmtRenderer(
+            key_order=["timestamp", "level", "event"], bool_as_flag=False
+        )
+    tail: list[structlog.typing.Processor] = [structlog.processors.StackInfoRenderer()]
+    if not on_terminal:  # the terminal's renderer shows tracebacks itself
+        tail.append(structlog.processors.format_exc_info)
+    structlog.configure(
+        processors=[_drop_below_level, *shared, *tail, render],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    # Libraries log through the standard module; the same processors draw their lines.
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *tail, render],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+
+
+def get(**context: object) -> FilteringBoundLogger:
+    """A logger whose lines carry `context`."""
+    import structlog
+
+    log: FilteringBoundLogger = structlog.get_logger(**context)
+    return log
+
+
+def set_level(level: Level | int) -> None:
+    """Drop what is below `level`, from now on, in every logger."""
+    global _level
+    _level = logging.getLevelNamesMapping()[level] if isinstance(level, str) else level
+
+
+def level() -> str:
+    """The level now, by name."""
+    return logging.getLevelName(_level)
+
+
+def _drop_below_level(_: object, method: str, event: EventDict) -> EventDict:
+    import structlog
+
+    if logging.getLevelNamesMapping()[method.upper() if method != "exception" else "ERROR"] < _level:
+        raise structlog.DropEvent
+    return event
