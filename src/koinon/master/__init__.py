@@ -1,0 +1,1 @@
+"""The master: pure core, HTTP edge, agent channel, registry, views."""

@@ -1,0 +1,185 @@
+"""What the master knows: flat records, and the tables that hold them.
+
+Only the core writes these; views and metrics read them. Ids are plain strings, times are seconds since
+the epoch, 0.0 means "never". Records name each other by id, so they form no cycles.
+
+*Known* agents are `agents` (admitted, connected or not), `recovered_agents` (in the registry, not heard of
+since this master leads), `unreachable_agents` and `gone_agents`. A framework's task is in exactly one of its
+`tasks` (alive, or ended and not yet acknowledged), `unreachable_tasks` and `completed_tasks`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+
+from msgspec import Struct, field
+
+from koinon.mesos import v1
+from koinon.mesos.resources import Resources
+from koinon.mesos.v1 import scheduler
+
+
+class Task(Struct, gc=False, kw_only=True):
+    """A task as the master has it. `info` is the launched TaskInfo, as JSON."""
+
+    framework_id: str
+    task_id: str
+    agent_id: str
+    executor_id: str  #: "" for a command task
+    name: str
+    role: str
+    state: v1.TaskState
+    resources: Resources  #: of the task alone, allocated to `role`
+    info: bytes
+    user: str
+    statuses: list[v1.TaskStatus] = []  #: one per state, oldest first; without `data`
+    #: The update that waits for the scheduler's acknowledgement; None when none does.
+    unacknowledged_state: v1.TaskState | None = None
+    unacknowledged_uuid: bytes | None = None
+    unreachable_s: float = 0.0  #: since when its agent is unreachable
+    rendered: bytes | None = None  #: cache slot of the views; the core empties it on every change
+
+
+class Executor(Struct, gc=False, kw_only=True):
+    """A custom or default executor that runs, or is being started, on an agent."""
+
+    framework_id: str
+    executor_id: str
+    agent_id: str
+    role: str
+    info: v1.ExecutorInfo
+    resources: Resources  #: of the executor alone, allocated to `role`
+
+
+class Offer(Struct, gc=False, kw_only=True):
+    """What a framework may use of one agent, for one role, until it answers."""
+
+    id: str
+    framework_id: str
+    agent_id: str
+    role: str
+    resources: Resources  #: allocated to `role`
+    made_s: float
+
+
+class Decision(Struct, gc=False):
+    """Something the master decided, and why; kept for the person who asks."""
+
+    at_s: float
+    code: str  #: snake_case, stable
+    sentence: str
+
+
+class Framework(Struct, kw_only=True):
+    """A framework, live or completed."""
+
+    id: str
+    info: v1.FrameworkInfo  #: `id` is set
+    roles: tuple[str, ...]
+    suppressed: set[str]  #: roles that want no offers for now
+    capabilities: frozenset[str]  #: names, such as PARTITION_AWARE
+    offer_constraints: scheduler.OfferConstraints | None = None
+    stream_id: str | None = None  #: of the open subscription
+    connected: bool = False
+    active: bool = False  #: gets offers
+    recovered: bool = False  #: known from agents only, has not subscribed to this master
+    registered_s: float = 0.0
+    reregistered_s: float = 0.0
+    unregistered_s: float = 0.0
+    disconnected_s: float = 0.0  #: since when; 0.0 while connected
+    tasks: dict[str, Task] = {}
+    unreachable_tasks: dict[str, Task] = {}
+    completed_tasks: deque[Task] = field(default_factory=deque)  #: bounded
+    executors: dict[str, dict[str, Executor]] = {}  #: by agent, by executor
+    offers: dict[str, Offer] = {}
+    used: dict[str, Resources] = {}  #: by tasks and executors, per agent; no empty entries
+    counters: dict[str, int] = {}  #: metric name below `frameworks/<name>/<id>/` → count
+    decisions: deque[Decision] = field(default_factory=lambda: deque(maxlen=32))
+
+    def has(self, capability: str) -> bool:
+        """Does the framework have this capability?"""
+        return capability in self.capabilities
+
+    def used_sum(self) -> Resources:
+        """All that its tasks and executors use."""
+        return Resources.sum(self.used.values())
+
+    def offered_sum(self) -> Resources:
+        """All that is on offer to it."""
+        return Resources.sum(offer.resources for offer in self.offers.values())
+
+
+class Agent(Struct, kw_only=True):
+    """An admitted agent."""
+
+    id: str
+    info: v1.AgentInfo  #: `id` is set
+    hostname: str
+    port: int
+    pid: str  #: slave(1)@ip:port
+    version: str
+    capabilities: frozenset[str]
+    attributes: list[v1.Attribute]
+    total: Resources
+    url: v1.URL  #: as it stands in offers
+    channel_id: str | None  #: None while disconnected
+    active: bool  #: its resources are offered
+    leaving: bool = False  #: the registry is being told that it is lost or gone
+    registered_s: float = 0.0
+    reregistered_s: float = 0.0
+    disconnected_s: float = 0.0  #: since when; 0.0 while connected
+    tasks: dict[str, dict[str, Task]] = {}  #: by framework, by task; no empty inner tables
+    executors: dict[str, dict[str, Executor]] = {}  #: likewise
+    offers: dict[str, Offer] = {}
+    used: dict[str, Resources] = {}  #: by tasks and executors, per framework; no empty entries
+    #: Kills asked for while it was disconnected: (framework, task) → kill policy.
+    kills: dict[tuple[str, str], v1.KillPolicy | None] = {}
+    ping_due_s: float = 0.0
+    pings_missed: int = 0
+
+    @property
+    def connected(self) -> bool:
+        """Has it a channel to us?"""
+        return self.channel_id is not None
+
+    def used_sum(self) -> Resources:
+        """All that tasks and executors use of it."""
+        return Resources.sum(self.used.values())
+
+    def offered_sum(self) -> Resources:
+        """All of it that is on offer."""
+        return Resources.sum(offer.resources for offer in self.offers.values())
+
+
+class Standing(Enum):
+    """How an agent stands in the registry."""
+
+    ADMITTED = "admitted"
+    UNREACHABLE = "unreachable"
+    GONE = "gone"
+
+
+class AgentEntry(Struct, kw_only=True):
+    """An agent in the registry, key `agents/<id>`, as JSON."""
+
+    info: v1.AgentInfo
+    standing: Standing
+    since_s: float  #: when it came to stand so
+
+
+class State(Struct, kw_only=True):
+    """All of the master's state."""
+
+    recovered: bool = False  #: the registry has been read; before that every call is refused
+    elected_s: float = 0.0
+    frameworks: dict[str, Framework] = {}  #: subscribed at least once, or recovered
+    completed_frameworks: dict[str, Framework] = {}  #: bounded, oldest first
+    agents: dict[str, Agent] = {}
+    recovered_agents: dict[str, AgentEntry] = {}
+    unreachable_agents: dict[str, AgentEntry] = {}
+    gone_agents: dict[str, AgentEntry] = {}
+    offers: dict[str, Offer] = {}
+    weights: dict[str, float] = {}  #: by role; 1.0 when absent
+    #: Metric name below `master/` → count, for counters (gauges are computed by who asks).
+    counters: dict[str, int] = {}
