@@ -97,7 +97,7 @@ def _normalise(value: Any, kind: type[V1Message]) -> Any:
     """The value as the strict reader wants it."""
     if not isinstance(value, dict):
         return value
-    result = {}
+    result: dict[str, Any] = {}
     for name, field in fields_of(kind).items():
         if (item := value.get(name)) is None:
             continue
