@@ -1,0 +1,54 @@
+# Each target does its own set-up: a virtual environment with locked dependencies in .venv, and Debian's
+# packages when they are missing and we are root.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: up test check bench format proto clean
+
+up: $(VENV)/.ready  ## run a cluster on this machine
+	@$(BIN)/koinon up $(ARGS)
+
+test: check $(VENV)/.conformance  ## everything that must pass
+	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev  ## measure; see bench/README.md
+	$(BIN)/python -m bench $(ARGS)
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+proto: $(VENV)/.dev  ## compile proto/ after a change of it
+	$(BIN)/python proto/compile.py
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || $(MAKE) --no-print-directory debian-python
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.ready requirements-dev.lock
+	$(BIN)/pip install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.conformance: $(VENV)/.dev tests/conformance/requirements.txt tests/conformance/install.py
+	$(BIN)/python tests/conformance/install.py
+	@touch $@
+
+.PHONY: debian-python
+debian-python:
+	@[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || \
+	  { echo "Koinon needs Python 3.11 or newer with venv (Debian: apt-get install python3 python3-venv)" >&2; exit 1; }
+	apt-get update -q && apt-get install -qy --no-install-recommends python3 python3-venv
