@@ -1,0 +1,1 @@
+"""Containerizers: the ways to run a container, behind one interface (`base.Containerizer`)."""
