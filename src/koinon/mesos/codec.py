@@ -3,10 +3,14 @@
 JSON input is read as leniently as Apache Mesos reads it (numbers and booleans as strings, a single
 value for a repeated field, `null` for absent, an unknown name of an optional enum dropped). The
 lenient rules cost time, so a message is first read strictly and only walked when that fails.
+
+What was read from one encoding can be written in the other: text that is not UTF-8 and numbers that JSON
+cannot tell are refused.
 """
 
 from __future__ import annotations
 
+import math
 import types
 import typing
 from collections.abc import Callable
@@ -16,7 +20,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from koinon.mesos.v1.base import Duration, V1Message
+from koinon.mesos.v1.base import Duration, Infinite, V1Message
 
 JSON = "application/json"
 PROTOBUF = "application/x-protobuf"
@@ -39,11 +43,14 @@ def decode(kind: type[M], body: bytes, content_type: str = JSON) -> M:
     if content_type != JSON:
         return _protobuf().decode(kind, body)
     try:
-        return typing.cast(M, _json_decoder(kind).decode(body))
-    except msgspec.ValidationError:
-        return _decode_leniently(kind, body)
+        try:
+            return typing.cast(M, _json_decoder(kind).decode(body))
+        except msgspec.ValidationError:
+            return _decode_leniently(kind, body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DecodeError(f"Failed to parse body into JSON: {error}") from error
+    except RecursionError as error:
+        raise DecodeError("Failed to parse body into JSON: it is nested too deep") from error
 
 
 # ── JSON ──────────────────────────────────────────────────────────────────────────────────────────
@@ -58,7 +65,7 @@ def _json_decoder(kind: type[V1Message]) -> msgspec.json.Decoder[Any]:
 def _decode_leniently(kind: type[M], body: bytes) -> M:
     try:
         return msgspec.convert(_normalise(msgspec.json.decode(body), kind), kind, strict=False)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    except msgspec.ValidationError as error:
         raise DecodeError(f"Failed to convert JSON into {kind.__name__}: {error}") from error
 
 
@@ -66,27 +73,32 @@ class _Field(msgspec.Struct, frozen=True):
     """A field's type, taken apart."""
 
     kind: Any
-    repeated: bool
-    mapped: bool
-    optional: bool
+    required: bool
+    repeated: bool = False
+    mapped: bool = False
+    #: A double that may be infinite.
+    infinite: bool = False
 
 
 @cache
 def fields_of(kind: type[V1Message]) -> dict[str, _Field]:
     """The fields of a message type by name."""
-    return {name: _take_apart(hint) for name, hint in typing.get_type_hints(kind).items()}
+    hints = typing.get_type_hints(kind)
+    return {
+        field.name: _take_apart(hints[field.name], field.required) for field in msgspec.structs.fields(kind)
+    }
 
 
-def _take_apart(hint: Any) -> _Field:
+def _take_apart(hint: Any, required: bool) -> _Field:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
-        (inner,) = (argument for argument in arguments if argument is not types.NoneType)
-        return _Field(inner, repeated=False, mapped=False, optional=True)
     if origin is list:
-        return _Field(arguments[0], repeated=True, mapped=False, optional=True)
+        return _Field(arguments[0], required, repeated=True)
     if origin is dict:
-        return _Field(arguments[1], repeated=False, mapped=True, optional=True)
-    return _Field(hint, repeated=False, mapped=False, optional=False)
+        return _Field(arguments[1], required, mapped=True)
+    if origin in (types.UnionType, typing.Union):
+        first, *others = (argument for argument in arguments if argument is not types.NoneType)
+        return _Field(first, required, infinite=Infinite in others)
+    return _Field(hint, required)
 
 
 def _is_message(kind: Any) -> bool:
@@ -103,13 +115,15 @@ def _normalise(value: Any, kind: type[V1Message]) -> Any:
             continue
         if field.repeated:
             items = item if isinstance(item, list) else [item]
-            result[name] = [_normalise_one(element, field) for element in items]
+            result[name] = [
+                _normalise_one(element, field)
+                for element in items
+                if not _is_unknown_name(element, field.kind)
+            ]
         elif field.mapped and isinstance(item, dict):
             result[name] = {key: _normalise_one(element, field) for key, element in item.items()}
-        else:
-            item = _normalise_one(item, field)
-            if not (field.optional and _is_unknown_name(item, field.kind)):
-                result[name] = item
+        elif field.required or not _is_unknown_name(item, field.kind):
+            result[name] = _normalise_one(item, field)
     return result
 
 
@@ -172,7 +186,7 @@ class _Protobuf:
             raise DecodeError(f"Failed to parse body into {kind.__name__} protobuf: missing {missing}")
         try:
             return typing.cast(M, self._reader(kind)(source))
-        except msgspec.ValidationError as error:
+        except ValueError as error:
             raise DecodeError(f"Failed to parse body into {kind.__name__} protobuf: {error}") from error
 
     def _reader(self, kind: type[V1Message]) -> Callable[[Any], V1Message]:
@@ -189,18 +203,24 @@ class _Protobuf:
         return read
 
     def _field_reader(self, field: _Field, descriptor: Any) -> Callable[[Any], Any]:
-        if _is_message(field.kind):
-            one = self._reader(field.kind)
-        elif descriptor.enum_type is not None:
-            by_number = {value.number: field.kind[value.name] for value in descriptor.enum_type.values}
-            one = by_number.__getitem__
-        else:
-            one = _same
+        one = self._value_reader(field, descriptor)
         if field.repeated:
             return lambda values: [one(value) for value in values]
         if field.mapped:
-            return lambda values: {key: one(value) for key, value in values.items()}
+            return lambda values: {_text(key): one(value) for key, value in values.items()}
         return one
+
+    def _value_reader(self, field: _Field, descriptor: Any) -> Callable[[Any], Any]:
+        if _is_message(field.kind):
+            return self._reader(field.kind)
+        if descriptor.enum_type is not None:
+            by_number = {value.number: field.kind[value.name] for value in descriptor.enum_type.values}
+            return by_number.__getitem__
+        if field.kind is str:
+            return _text
+        if field.kind is float and not field.infinite:
+            return _finite
+        return _bounded if descriptor.type == descriptor.TYPE_UINT64 else _same
 
     def _write(self, message: V1Message, target: Any) -> None:
         kind = type(message)
@@ -256,6 +276,25 @@ _PACKAGES = frozenset(
 
 
 def _same(value: Any) -> Any:
+    return value
+
+
+def _text(value: Any) -> Any:
+    # The runtime hands out the bytes of a string that is not UTF-8.
+    if value.__class__ is not str:
+        raise ValueError(f"a string that is not UTF-8: {value!r}")
+    return value
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"a number must be finite, not {value}")
+    return value
+
+
+def _bounded(value: int) -> int:
+    if value >= 2**63:
+        raise ValueError(f"a number must be less than 2^63, not {value}")
     return value
 
 

@@ -24,7 +24,7 @@ Compact: TypeAlias = dict[str, float | str]
 class Resources:
     """Quantities by kind. Immutable and hashable; equal if the quantities are."""
 
-    __slots__ = ("_amounts", "_compact", "_hash", "_scalars", "_v1")
+    __slots__ = ("_allocated", "_amounts", "_compact", "_hash", "_scalars", "_v1")
 
     def __init__(self) -> None:
         self._amounts: Amounts = {}
@@ -32,6 +32,8 @@ class Resources:
         self._v1: dict[Form, list[v1.Resource]] | None = None
         self._compact: Compact | None = None
         self._hash: int | None = None
+        #: The last that was made for a role, as the same role tends to ask again.
+        self._allocated: tuple[str | None, Resources] | None = None
 
     # ── from and to the outside ───────────────────────────────────────────────────────────────────
     @classmethod
@@ -215,7 +217,7 @@ class Resources:
         ports: Ranges = ()
         for kind, quantity in self._amounts.items():
             if kind.name == "ports" and kind.type is Type.RANGES:
-                ports = unite(ports, quantity)  # type: ignore[assignment]
+                ports = unite(ports, quantity)
         return list(ports)
 
     # ── parts ─────────────────────────────────────────────────────────────────────────────────────
@@ -276,12 +278,16 @@ class Resources:
         return self._with_allocation(None)
 
     def _with_allocation(self, role: str | None) -> Resources:
+        if self._allocated is not None and self._allocated[0] == role:
+            return self._allocated[1]
+        if all(kind.allocation_role == role for kind in self._amounts):
+            return self
         amounts: Amounts = {}
-        same = True
         for kind, quantity in self._amounts.items():
-            same = same and kind.allocation_role == role
             _add(amounts, allocated_kind(kind, role), quantity)
-        return self if same else _make(amounts)
+        made = _make(amounts)
+        self._allocated = role, made
+        return made
 
     @property
     def allocation_roles(self) -> frozenset[str]:
@@ -293,7 +299,7 @@ class Resources:
 def _make(amounts: Amounts) -> Resources:
     made = Resources.__new__(Resources)
     made._amounts = amounts
-    made._scalars = made._v1 = made._compact = made._hash = None
+    made._scalars = made._v1 = made._compact = made._hash = made._allocated = None
     return made
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 Ranges: TypeAlias = tuple[tuple[int, int], ...]
 Items: TypeAlias = frozenset[str]
@@ -66,9 +66,6 @@ def subtract_ranges(have: Ranges, less: Ranges) -> Ranges | None:
     return tuple(rest)
 
 
-def unite(have: Ranges | Items, more: Ranges | Items) -> Ranges | Items:
+def unite(have: Any, more: Any) -> Any:
     """The union of two ranges or of two sets."""
-    if isinstance(have, tuple) and isinstance(more, tuple):
-        return merge_ranges(have + more)
-    assert isinstance(have, frozenset) and isinstance(more, frozenset)
-    return have | more
+    return merge_ranges(have + more) if isinstance(have, tuple) else have | more

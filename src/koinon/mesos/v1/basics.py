@@ -6,7 +6,7 @@ from enum import Enum
 
 from msgspec import field
 
-from koinon.mesos.v1.base import Int32, UInt32, UInt64, V1Message
+from koinon.mesos.v1.base import Double, DoubleOrInfinite, Int32, Int64, UInt32, UInt64, V1Message, spelled
 
 
 class FrameworkID(V1Message):
@@ -33,6 +33,14 @@ class ContainerID(V1Message, kw_only=True):
     value: str
     parent: ContainerID | None = None
 
+    def __post_init__(self) -> None:
+        depth, outer = 0, self.parent
+        while outer is not None:
+            depth, outer = depth + 1, outer.parent
+        # As deep as the kernel nests process namespaces; and no recursion over it needs more.
+        if depth > 32:
+            raise ValueError("containers must not be nested deeper than 32 levels")
+
 
 class ResourceProviderID(V1Message):
     value: str
@@ -47,11 +55,11 @@ class UUID(V1Message):
 
 
 class TimeInfo(V1Message):
-    nanoseconds: int
+    nanoseconds: Int64
 
 
 class DurationInfo(V1Message):
-    nanoseconds: int
+    nanoseconds: Int64
 
 
 class Address(V1Message, kw_only=True):
@@ -188,7 +196,7 @@ class DiscoveryInfo(V1Message, kw_only=True):
 class VersionInfo(V1Message, kw_only=True):
     version: str
     build_date: str | None = None
-    build_time: float | None = None
+    build_time: Double | None = None
     build_user: str | None = None
     git_sha: str | None = None
     git_branch: str | None = None
@@ -202,7 +210,7 @@ class Flag(V1Message, kw_only=True):
 
 class Metric(V1Message, kw_only=True):
     name: str
-    value: float | None = None
+    value: Double | None = None
 
 
 class FileInfo(V1Message, kw_only=True):
@@ -216,21 +224,24 @@ class FileInfo(V1Message, kw_only=True):
 
 
 class WeightInfo(V1Message, kw_only=True):
-    weight: float
+    weight: Double
     role: str | None = None
 
 
 class RateLimit(V1Message, kw_only=True):
-    qps: float | None = None
+    qps: Double | None = None
     principal: str
     capacity: UInt64 | None = None
 
 
 class RateLimits(V1Message, kw_only=True):
     limits: list[RateLimit] = []
-    aggregate_default_qps: float | None = None
+    aggregate_default_qps: Double | None = None
     aggregate_default_capacity: UInt64 | None = None
 
 
 class Filters(V1Message, kw_only=True):
-    refuse_seconds: float = field(default_factory=lambda: 5.0)
+    refuse_seconds: DoubleOrInfinite = field(default_factory=lambda: 5.0)
+
+    def __post_init__(self) -> None:
+        self.refuse_seconds = spelled(self.refuse_seconds)

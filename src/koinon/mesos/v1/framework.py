@@ -6,14 +6,14 @@ from enum import Enum
 
 from msgspec import field
 
-from koinon.mesos.v1.base import Int32, V1Message
+from koinon.mesos.v1.base import Double, Int32, V1Message
 from koinon.mesos.v1.basics import AgentID, DomainInfo, DurationInfo, FrameworkID, Labels
 from koinon.mesos.v1.resources import Attribute, Resource, Value
 
 
 class Role(V1Message, kw_only=True):
     name: str
-    weight: float
+    weight: Double
     frameworks: list[FrameworkID] = []
     resources: list[Resource] = []
 
@@ -51,7 +51,7 @@ class FrameworkInfo(V1Message, kw_only=True):
     user: str
     name: str
     id: FrameworkID | None = None
-    failover_timeout: float = field(default_factory=lambda: 0.0)
+    failover_timeout: Double = field(default_factory=lambda: 0.0)
     checkpoint: bool = field(default_factory=lambda: False)
     role: str | None = None
     roles: list[str] = []

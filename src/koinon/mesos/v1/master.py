@@ -8,7 +8,7 @@ from msgspec import field
 
 from koinon.mesos import v1
 from koinon.mesos.v1 import maintenance, quota, scheduler
-from koinon.mesos.v1.base import Duration, UInt32, UInt64, V1Message
+from koinon.mesos.v1.base import Double, Duration, UInt32, UInt64, V1Message
 
 
 class Call(V1Message, kw_only=True):
@@ -280,8 +280,8 @@ class Response(V1Message, kw_only=True):
 
     class GetMaster(V1Message, kw_only=True):
         master_info: v1.MasterInfo | None = None
-        start_time: float | None = None
-        elected_time: float | None = None
+        start_time: Double | None = None
+        elected_time: Double | None = None
 
     class GetMaintenanceStatus(V1Message):
         status: maintenance.ClusterStatus
@@ -329,7 +329,7 @@ class Event(V1Message, kw_only=True):
 
     class Subscribed(V1Message, kw_only=True):
         get_state: Response.GetState | None = None
-        heartbeat_interval_seconds: float | None = None
+        heartbeat_interval_seconds: Double | None = None
 
     class TaskAdded(V1Message):
         task: v1.Task

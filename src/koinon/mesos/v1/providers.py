@@ -6,7 +6,7 @@ from enum import Enum
 
 from msgspec import field
 
-from koinon.mesos.v1.base import V1Message
+from koinon.mesos.v1.base import Double, V1Message
 from koinon.mesos.v1.basics import ResourceProviderID
 from koinon.mesos.v1.commands import CommandInfo
 from koinon.mesos.v1.containers import ContainerInfo
@@ -42,7 +42,7 @@ class CSIPluginInfo(V1Message, kw_only=True):
 class ResourceProviderInfo(V1Message, kw_only=True):
     class Storage(V1Message, kw_only=True):
         plugin: CSIPluginInfo
-        reconciliation_interval_seconds: float | None = None
+        reconciliation_interval_seconds: Double | None = None
 
     id: ResourceProviderID | None = None
     attributes: list[Attribute] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from koinon.mesos.v1.base import UInt64, V1Message
+from koinon.mesos.v1.base import DoubleOrInfinite, UInt64, V1Message, spelled
 from koinon.mesos.v1.basics import Labels, ResourceProviderID
 from koinon.mesos.v1.containers import Volume
 
@@ -17,7 +17,10 @@ class Value(V1Message, kw_only=True):
         TEXT = "TEXT"
 
     class Scalar(V1Message):
-        value: float
+        value: DoubleOrInfinite
+
+        def __post_init__(self) -> None:
+            self.value = spelled(self.value)
 
     class Range(V1Message, kw_only=True):
         begin: UInt64

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from koinon.mesos import v1
-from koinon.mesos.v1.base import Int32, UInt32, V1Message
+from koinon.mesos.v1.base import Double, Int32, UInt32, V1Message
 
 
 class Event(V1Message, kw_only=True):
@@ -25,7 +25,7 @@ class Event(V1Message, kw_only=True):
 
     class Subscribed(V1Message, kw_only=True):
         framework_id: v1.FrameworkID
-        heartbeat_interval_seconds: float | None = None
+        heartbeat_interval_seconds: Double | None = None
         master_info: v1.MasterInfo | None = None
 
     class Offers(V1Message, kw_only=True):

@@ -6,7 +6,7 @@ from enum import Enum
 
 from msgspec import field
 
-from koinon.mesos.v1.base import Int32, UInt32, V1Message
+from koinon.mesos.v1.base import Double, Int32, UInt32, V1Message
 from koinon.mesos.v1.basics import (
     AgentID,
     DiscoveryInfo,
@@ -132,7 +132,7 @@ class TaskStatus(V1Message, kw_only=True):
     data: bytes | None = None
     agent_id: AgentID | None = None
     executor_id: ExecutorID | None = None
-    timestamp: float | None = None
+    timestamp: Double | None = None
     uuid: bytes | None = None
     healthy: bool | None = None
     check_status: CheckStatusInfo | None = None
@@ -167,9 +167,9 @@ class CheckInfo(V1Message, kw_only=True):
     command: CheckInfo.Command | None = None
     http: CheckInfo.Http | None = None
     tcp: CheckInfo.Tcp | None = None
-    delay_seconds: float = field(default_factory=lambda: 15.0)
-    interval_seconds: float = field(default_factory=lambda: 10.0)
-    timeout_seconds: float = field(default_factory=lambda: 20.0)
+    delay_seconds: Double = field(default_factory=lambda: 15.0)
+    interval_seconds: Double = field(default_factory=lambda: 10.0)
+    timeout_seconds: Double = field(default_factory=lambda: 20.0)
 
 
 class CheckStatusInfo(V1Message, kw_only=True):
@@ -206,11 +206,11 @@ class HealthCheck(V1Message, kw_only=True):
         protocol: NetworkInfo.Protocol = field(default_factory=lambda: NetworkInfo.Protocol.IPv4)
         port: UInt32
 
-    delay_seconds: float = field(default_factory=lambda: 15.0)
-    interval_seconds: float = field(default_factory=lambda: 10.0)
-    timeout_seconds: float = field(default_factory=lambda: 20.0)
+    delay_seconds: Double = field(default_factory=lambda: 15.0)
+    interval_seconds: Double = field(default_factory=lambda: 10.0)
+    timeout_seconds: Double = field(default_factory=lambda: 20.0)
     consecutive_failures: UInt32 = field(default_factory=lambda: 3)
-    grace_period_seconds: float = field(default_factory=lambda: 10.0)
+    grace_period_seconds: Double = field(default_factory=lambda: 10.0)
     type: HealthCheck.Type | None = None
     command: CommandInfo | None = None
     http: HealthCheck.HTTPCheckInfo | None = None

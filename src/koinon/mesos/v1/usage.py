@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from koinon.mesos.v1.base import UInt32, UInt64, V1Message
+from koinon.mesos.v1.base import Double, Int64, UInt32, UInt64, V1Message
 from koinon.mesos.v1.basics import ContainerID, Labels, TaskID
 from koinon.mesos.v1.containers import CgroupInfo
 from koinon.mesos.v1.resources import Resource, Value
@@ -48,19 +48,19 @@ class ResourceStatistics(V1Message, kw_only=True):
         tx_packet_rate: ResourceStatistics.RatePercentiles | None = None
         tx_drop_rate: ResourceStatistics.RatePercentiles | None = None
         tx_error_rate: ResourceStatistics.RatePercentiles | None = None
-        sampling_window_secs: float | None = None
-        sampling_interval_secs: float | None = None
+        sampling_window_secs: Double | None = None
+        sampling_interval_secs: Double | None = None
 
-    timestamp: float
+    timestamp: Double
     processes: UInt32 | None = None
     threads: UInt32 | None = None
-    cpus_user_time_secs: float | None = None
-    cpus_system_time_secs: float | None = None
-    cpus_limit: float | None = None
-    cpus_soft_limit: float | None = None
+    cpus_user_time_secs: Double | None = None
+    cpus_system_time_secs: Double | None = None
+    cpus_limit: Double | None = None
+    cpus_soft_limit: Double | None = None
     cpus_nr_periods: UInt32 | None = None
     cpus_nr_throttled: UInt32 | None = None
-    cpus_throttled_time_secs: float | None = None
+    cpus_throttled_time_secs: Double | None = None
     mem_total_bytes: UInt64 | None = None
     mem_total_memsw_bytes: UInt64 | None = None
     mem_kmem_usage_bytes: UInt64 | None = None
@@ -98,12 +98,12 @@ class ResourceStatistics(V1Message, kw_only=True):
     net_rx_burst_size: UInt64 | None = None
     net_rate_statistics: ResourceStatistics.RateStatistics | None = None
     net_ephemeral_ports: Value.Range | None = None
-    net_tcp_rtt_microsecs_p50: float | None = None
-    net_tcp_rtt_microsecs_p90: float | None = None
-    net_tcp_rtt_microsecs_p95: float | None = None
-    net_tcp_rtt_microsecs_p99: float | None = None
-    net_tcp_active_connections: float | None = None
-    net_tcp_time_wait_connections: float | None = None
+    net_tcp_rtt_microsecs_p50: Double | None = None
+    net_tcp_rtt_microsecs_p90: Double | None = None
+    net_tcp_rtt_microsecs_p95: Double | None = None
+    net_tcp_rtt_microsecs_p99: Double | None = None
+    net_tcp_active_connections: Double | None = None
+    net_tcp_time_wait_connections: Double | None = None
     net_traffic_control_statistics: list[TrafficControlStatistics] = []
     net_snmp_statistics: SNMPStatistics | None = None
 
@@ -136,89 +136,89 @@ class SNMPStatistics(V1Message, kw_only=True):
 
 
 class IpStatistics(V1Message, kw_only=True):
-    Forwarding: int | None = None
-    DefaultTTL: int | None = None
-    InReceives: int | None = None
-    InHdrErrors: int | None = None
-    InAddrErrors: int | None = None
-    ForwDatagrams: int | None = None
-    InUnknownProtos: int | None = None
-    InDiscards: int | None = None
-    InDelivers: int | None = None
-    OutRequests: int | None = None
-    OutDiscards: int | None = None
-    OutNoRoutes: int | None = None
-    ReasmTimeout: int | None = None
-    ReasmReqds: int | None = None
-    ReasmOKs: int | None = None
-    ReasmFails: int | None = None
-    FragOKs: int | None = None
-    FragFails: int | None = None
-    FragCreates: int | None = None
+    Forwarding: Int64 | None = None
+    DefaultTTL: Int64 | None = None
+    InReceives: Int64 | None = None
+    InHdrErrors: Int64 | None = None
+    InAddrErrors: Int64 | None = None
+    ForwDatagrams: Int64 | None = None
+    InUnknownProtos: Int64 | None = None
+    InDiscards: Int64 | None = None
+    InDelivers: Int64 | None = None
+    OutRequests: Int64 | None = None
+    OutDiscards: Int64 | None = None
+    OutNoRoutes: Int64 | None = None
+    ReasmTimeout: Int64 | None = None
+    ReasmReqds: Int64 | None = None
+    ReasmOKs: Int64 | None = None
+    ReasmFails: Int64 | None = None
+    FragOKs: Int64 | None = None
+    FragFails: Int64 | None = None
+    FragCreates: Int64 | None = None
 
 
 class IcmpStatistics(V1Message, kw_only=True):
-    InMsgs: int | None = None
-    InErrors: int | None = None
-    InCsumErrors: int | None = None
-    InDestUnreachs: int | None = None
-    InTimeExcds: int | None = None
-    InParmProbs: int | None = None
-    InSrcQuenchs: int | None = None
-    InRedirects: int | None = None
-    InEchos: int | None = None
-    InEchoReps: int | None = None
-    InTimestamps: int | None = None
-    InTimestampReps: int | None = None
-    InAddrMasks: int | None = None
-    InAddrMaskReps: int | None = None
-    OutMsgs: int | None = None
-    OutErrors: int | None = None
-    OutDestUnreachs: int | None = None
-    OutTimeExcds: int | None = None
-    OutParmProbs: int | None = None
-    OutSrcQuenchs: int | None = None
-    OutRedirects: int | None = None
-    OutEchos: int | None = None
-    OutEchoReps: int | None = None
-    OutTimestamps: int | None = None
-    OutTimestampReps: int | None = None
-    OutAddrMasks: int | None = None
-    OutAddrMaskReps: int | None = None
+    InMsgs: Int64 | None = None
+    InErrors: Int64 | None = None
+    InCsumErrors: Int64 | None = None
+    InDestUnreachs: Int64 | None = None
+    InTimeExcds: Int64 | None = None
+    InParmProbs: Int64 | None = None
+    InSrcQuenchs: Int64 | None = None
+    InRedirects: Int64 | None = None
+    InEchos: Int64 | None = None
+    InEchoReps: Int64 | None = None
+    InTimestamps: Int64 | None = None
+    InTimestampReps: Int64 | None = None
+    InAddrMasks: Int64 | None = None
+    InAddrMaskReps: Int64 | None = None
+    OutMsgs: Int64 | None = None
+    OutErrors: Int64 | None = None
+    OutDestUnreachs: Int64 | None = None
+    OutTimeExcds: Int64 | None = None
+    OutParmProbs: Int64 | None = None
+    OutSrcQuenchs: Int64 | None = None
+    OutRedirects: Int64 | None = None
+    OutEchos: Int64 | None = None
+    OutEchoReps: Int64 | None = None
+    OutTimestamps: Int64 | None = None
+    OutTimestampReps: Int64 | None = None
+    OutAddrMasks: Int64 | None = None
+    OutAddrMaskReps: Int64 | None = None
 
 
 class TcpStatistics(V1Message, kw_only=True):
-    RtoAlgorithm: int | None = None
-    RtoMin: int | None = None
-    RtoMax: int | None = None
-    MaxConn: int | None = None
-    ActiveOpens: int | None = None
-    PassiveOpens: int | None = None
-    AttemptFails: int | None = None
-    EstabResets: int | None = None
-    CurrEstab: int | None = None
-    InSegs: int | None = None
-    OutSegs: int | None = None
-    RetransSegs: int | None = None
-    InErrs: int | None = None
-    OutRsts: int | None = None
-    InCsumErrors: int | None = None
+    RtoAlgorithm: Int64 | None = None
+    RtoMin: Int64 | None = None
+    RtoMax: Int64 | None = None
+    MaxConn: Int64 | None = None
+    ActiveOpens: Int64 | None = None
+    PassiveOpens: Int64 | None = None
+    AttemptFails: Int64 | None = None
+    EstabResets: Int64 | None = None
+    CurrEstab: Int64 | None = None
+    InSegs: Int64 | None = None
+    OutSegs: Int64 | None = None
+    RetransSegs: Int64 | None = None
+    InErrs: Int64 | None = None
+    OutRsts: Int64 | None = None
+    InCsumErrors: Int64 | None = None
 
 
 class UdpStatistics(V1Message, kw_only=True):
-    InDatagrams: int | None = None
-    NoPorts: int | None = None
-    InErrors: int | None = None
-    OutDatagrams: int | None = None
-    RcvbufErrors: int | None = None
-    SndbufErrors: int | None = None
-    InCsumErrors: int | None = None
-    IgnoredMulti: int | None = None
+    InDatagrams: Int64 | None = None
+    NoPorts: Int64 | None = None
+    InErrors: Int64 | None = None
+    OutDatagrams: Int64 | None = None
+    RcvbufErrors: Int64 | None = None
+    SndbufErrors: Int64 | None = None
+    InCsumErrors: Int64 | None = None
+    IgnoredMulti: Int64 | None = None
 
 
 class PerfStatistics(V1Message, kw_only=True):
-    timestamp: float
-    duration: float
+    timestamp: Double
+    duration: Double
     cycles: UInt64 | None = None
     stalled_cycles_frontend: UInt64 | None = None
     stalled_cycles_backend: UInt64 | None = None
@@ -229,8 +229,8 @@ class PerfStatistics(V1Message, kw_only=True):
     branch_misses: UInt64 | None = None
     bus_cycles: UInt64 | None = None
     ref_cycles: UInt64 | None = None
-    cpu_clock: float | None = None
-    task_clock: float | None = None
+    cpu_clock: Double | None = None
+    task_clock: Double | None = None
     page_faults: UInt64 | None = None
     minor_faults: UInt64 | None = None
     major_faults: UInt64 | None = None
