@@ -1,0 +1,7 @@
+"""`python -m koinon` is `koinon`."""
+
+import sys
+
+from koinon.cli import main
+
+sys.exit(main())

@@ -1,0 +1,108 @@
+"""The command line: `koinon COMMAND …`, and the `mesos-*` names.
+
+Each command lives in a module of its own that is imported when the command runs, never before: what a
+short command waits for is mostly imports. A command's module holds a click command; `master` and `agent`
+are handed their arguments untouched, as their flags are not click's (`koinon.flags`).
+
+    client     HTTP to a master or an agent, and which one      errors     one sentence, exit status 1
+    output     tables for people, JSON for programs             tasks      from a name to a task and its sandbox
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+#: name → (module, what it does), in the order of `koinon --help`.
+COMMANDS = {
+    "up": ("koinon.cli.up", "Start a whole cluster on this machine."),
+    "run": ("koinon.cli.run", "Run a command on the cluster, once or many times."),
+    "ps": ("koinon.cli.listings", "Running tasks and what they use."),
+    "tasks": ("koinon.cli.listings", "Tasks of all frameworks."),
+    "frameworks": ("koinon.cli.listings", "Frameworks and what they hold."),
+    "agents": ("koinon.cli.listings", "Agents and what they have."),
+    "roles": ("koinon.cli.listings", "Roles and their shares."),
+    "logs": ("koinon.cli.sandboxes", "Print what a task wrote; -f follows it."),
+    "cat": ("koinon.cli.sandboxes", "Print a file of a task's sandbox."),
+    "ls": ("koinon.cli.sandboxes", "List a task's sandbox."),
+    "why": ("koinon.cli.why", "Why a task or a framework has what it has, or waits."),
+    "master": ("koinon.master.server", "Run a master (flags: koinon master --help)."),
+    "agent": ("koinon.agent.server", "Run an agent (flags: koinon agent --help)."),
+}
+_ROLES = ("master", "agent")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`koinon …`: run it and return the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments and arguments[0] in _ROLES:
+        return _role(arguments[0], arguments[1:])
+    from koinon.cli.group import run_group
+
+    return _told(lambda: run_group(arguments))
+
+
+def mesos_master() -> int:
+    """`mesos-master …` is `koinon master …`."""
+    return _role("master", sys.argv[1:])
+
+
+def mesos_agent() -> int:
+    """`mesos-agent …` and `mesos-slave …` are `koinon agent …`."""
+    return _role("agent", sys.argv[1:])
+
+
+def mesos_execute() -> int:
+    """`mesos-execute …`."""
+    return _mesos("koinon.cli.execute", "execute")
+
+
+def mesos_ps() -> int:
+    """`mesos-ps …`."""
+    return _mesos("koinon.cli.mesos_tools", "ps")
+
+
+def mesos_cat() -> int:
+    """`mesos-cat …`."""
+    return _mesos("koinon.cli.mesos_tools", "cat")
+
+
+def mesos_tail() -> int:
+    """`mesos-tail …`."""
+    return _mesos("koinon.cli.mesos_tools", "tail")
+
+
+def mesos_resolve() -> int:
+    """`mesos-resolve …`."""
+    return _mesos("koinon.cli.mesos_tools", "resolve")
+
+
+def _role(role: str, argv: list[str]) -> int:
+    serve: Callable[[list[str]], int | None] = import_module(COMMANDS[role][0]).main
+    return serve(argv) or 0
+
+
+def _mesos(module: str, verb: str) -> int:
+    return _told(lambda: getattr(import_module(module), verb)(sys.argv[1:]))
+
+
+def _told(command: Callable[[], Any]) -> int:
+    """Exit status of `command`; what went wrong is told in a sentence."""
+    import os
+
+    from koinon.cli.errors import Failure
+
+    try:
+        status = int(command() or 0)
+        sys.stdout.flush()
+        return status
+    except Failure as failure:
+        print(f"koinon: {failure}", file=sys.stderr)
+        return failure.exit_status
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone: nobody to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141

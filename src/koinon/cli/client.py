@@ -1,0 +1,140 @@
+"""HTTP to masters and agents for commands that ask and leave.
+
+Blocking and from the standard library, so that a listing starts at once. An address is `host:port`.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+from base64 import b64decode
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from koinon.cli.errors import Failure
+
+DEFAULT_MASTER = "127.0.0.1:5050"
+_REDIRECTS_MAX = 3
+
+
+def master_address(given: str | None) -> str:
+    """Address of the master to talk to: `given`, else KOINON_MASTER, MESOS_MASTER, 127.0.0.1:5050."""
+    address = given or os.environ.get("KOINON_MASTER") or os.environ.get("MESOS_MASTER") or DEFAULT_MASTER
+    return parse_address(address, default_port=5050)
+
+
+def parse_address(text: str, *, default_port: int) -> str:
+    """`host:port` of `host`, `host:port` or `http://host:port`; raises Failure for anything else."""
+    try:
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        port = parts.port or default_port
+    except ValueError:
+        parts, port = urlsplit(""), 0
+    if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):
+        raise Failure(f"'{text}' is not an address such as {DEFAULT_MASTER}")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{host}:{port}"
+
+
+class Client:
+    """One master or agent. Keeps its connection; follows a standby master's redirect to the leader."""
+
+    def __init__(self, address: str, *, what: str = "master", timeout_s: float = 10.0) -> None:
+        self.address = address
+        self._what = what
+        self._timeout_s = timeout_s
+        self._connection: http.client.HTTPConnection | None = None
+
+    def ping(self) -> None:
+        """Raises Failure unless there is a master (or agent) that answers."""
+        self._ask("GET", "/health")
+
+    def clone(self) -> Client:
+        """Another client for the same address, for use in another thread."""
+        return Client(self.address, what=self._what, timeout_s=self._timeout_s)
+
+    def get(self, path: str, /, **query: str | int) -> Any:
+        """The JSON at `path`. Raises Failure."""
+        return json.loads(self._ask("GET", path, query=query))
+
+    def call(self, call: dict[str, Any], path: str = "/api/v1") -> Any:
+        """Answer of a v1 call, None when it has no body. Raises Failure."""
+        body = self._ask("POST", path, body=json.dumps(call).encode())
+        return json.loads(body) if body else None
+
+    def read(self, path: str, offset: int, length: int = 1 << 16) -> tuple[bytes, int]:
+        """Some bytes of a file from `offset` on, and its size now. Raises Failure."""
+        wanted = {"path": path, "offset": offset, "length": length}
+        answer = self.call({"type": "READ_FILE", "read_file": wanted})["read_file"]
+        return b64decode(answer.get("data", "")), int(answer["size"])
+
+    def exists(self, path: str, /, **query: str | int) -> bool:
+        """Whether `path` answers with 200. Raises Failure when nobody answers."""
+        return self._send("GET", path, query, None)[0] == 200
+
+    def _ask(
+        self, method: str, path: str, query: dict[str, Any] | None = None, body: bytes | None = None
+    ) -> bytes:
+        for _ in range(_REDIRECTS_MAX):
+            status, text, location = self._send(method, path, query or {}, body)
+            if status == 307 and location:
+                self.address = urlsplit(location).netloc
+                self.close()
+                continue
+            if status < 300:
+                return text
+            reason = text.decode(errors="replace").strip() or http.client.responses.get(status, "")
+            raise Failure(
+                f"{self._what} at {self.address} answered {path} with {status}: {reason.rstrip('.')}"
+            )
+        raise Failure(f"{self._what} at {self.address}: no leading master is known")
+
+    def _send(
+        self, method: str, path: str, query: dict[str, Any], body: bytes | None
+    ) -> tuple[int, bytes, str | None]:
+        headers = {"Content-Type": "application/json", "Accept": "application/json"} if body else {}
+        target = f"{path}?{urlencode(query)}" if query else path
+
+        def send() -> tuple[int, bytes, str | None]:
+            if self._connection is None:
+                self._connection = http.client.HTTPConnection(self.address, timeout=self._timeout_s)
+            self._connection.request(method, target, body=body, headers=headers)
+            response = self._connection.getresponse()
+            return response.status, response.read(), response.getheader("Location")
+
+        fresh = self._connection is None
+        return self._guarded(send, retry=not fresh)
+
+    def _guarded(
+        self, send: Callable[[], tuple[int, bytes, str | None]], *, retry: bool
+    ) -> tuple[int, bytes, str | None]:
+        try:
+            return send()
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            if retry and not isinstance(error, TimeoutError):  # the kept connection had been closed
+                return self._guarded(send, retry=False)
+            raise Failure(self._unreachable(error)) from None
+
+    def _unreachable(self, error: Exception) -> str:
+        advice = ": start one with `koinon up`" if self._what == "master" else ""
+        if isinstance(error, ConnectionRefusedError):
+            return f"no {self._what} at {self.address}{advice}"
+        if isinstance(error, TimeoutError):
+            return f"{self._what} at {self.address} does not answer within {self._timeout_s:g} s"
+        if isinstance(error, OSError):
+            return f"{self._what} at {self.address} cannot be reached: {error.strerror or error}"
+        return f"what answers at {self.address} is no {self._what}"
+
+    def close(self) -> None:
+        """Drop the connection; the next request makes a new one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def agent_address(pid: str) -> str:
+    """`ip:port` of an agent's or a master's pid, such as `slave(1)@10.0.0.1:5051`."""
+    return pid.rpartition("@")[2]

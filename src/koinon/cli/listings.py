@@ -1,0 +1,221 @@
+"""`koinon ps`, `tasks`, `frameworks`, `agents`, `roles`: what there is, as a table or as JSON."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from koinon.cli.client import Client, agent_address
+from koinon.cli.options import json_option, master_option
+from koinon.cli.output import Column, Record, age, number, share, show, text
+from koinon.cli.tasks import TERMINAL, agents_by_id, all_tasks, statistics
+
+
+@click.command()
+@master_option
+@json_option
+def ps(master: Client, as_json: bool) -> None:
+    """Running tasks and what they use."""
+    agents = agents_by_id(master)
+    running = [task for task in all_tasks(master) if task["state"] not in TERMINAL]
+    used = statistics(
+        [agents[agent_id] for agent_id in {task["agent_id"] for task in running} & agents.keys()]
+    )
+    names = {framework["id"]: framework["name"] for framework in frameworks_of(master, all_=False)}
+    for task in running:
+        one = used.get((task["framework_id"], task["executor_id"] or task["id"]), {})
+        task["framework"] = names.get(task["framework_id"], task["framework_id"])
+        task["cpus_used"] = _mean_cpus(one, task["started"])
+        task["mem_used"] = round(one["mem_rss_bytes"] / 2**20, 1) if "mem_rss_bytes" in one else None
+        task["processes"] = one.get("processes")
+    columns = [
+        text("TASK", "id"),
+        text("FRAMEWORK", "framework", flexible=True),
+        text("STATE", "state"),
+        text("HOST", "hostname", flexible=True),
+        share("CPUS", "cpus_used", "cpus"),
+        share("MEM", "mem_used", "mem"),
+        number("PROCS", "processes"),
+        age("AGE", "started"),
+    ]
+    show(running, columns, as_json=as_json)
+
+
+def _mean_cpus(used: dict[str, Any], started: float | None) -> float | None:
+    """CPUs used on average since the task started."""
+    if "cpus_user_time_secs" not in used or not started:
+        return None
+    spent_s = float(used["cpus_user_time_secs"]) + float(used.get("cpus_system_time_secs", 0.0))
+    lived_s = float(used.get("timestamp", time.time())) - started
+    return round(spent_s / lived_s, 2) if lived_s > 0 else None
+
+
+@click.command()
+@click.option("--all", "-a", "all_", is_flag=True, help="Also tasks that have ended.")
+@click.option("--framework", metavar="ID", help="Only those of this framework (first characters do).")
+@click.option("--state", metavar="STATE", help="Only those in this state, such as RUNNING or FAILED.")
+@master_option
+@json_option
+def tasks(master: Client, all_: bool, framework: str | None, state: str | None, as_json: bool) -> None:
+    """Tasks of all frameworks, oldest first; those that have ended with --all or --state."""
+    wanted = state.upper().removeprefix("TASK_") if state else None
+    found = [
+        task
+        for task in all_tasks(master)
+        if (wanted is None or task["state"] == wanted)
+        and (all_ or wanted or task["state"] not in TERMINAL)
+        and (framework is None or task["framework_id"].startswith(framework))
+    ]
+    columns = [
+        text("TASK", "id"),
+        text("NAME", "name", flexible=True),
+        text("STATE", "state"),
+        text("FRAMEWORK", "framework_id"),
+        text("HOST", "hostname", flexible=True),
+        text("ROLE", "role"),
+        number("CPUS", "cpus"),
+        number("MEM", "mem"),
+        age("CHANGED", "changed"),
+    ]
+    show(found, columns, as_json=as_json)
+
+
+@click.command()
+@click.option("--all", "-a", "all_", is_flag=True, help="Also frameworks that are completed.")
+@master_option
+@json_option
+def frameworks(master: Client, all_: bool, as_json: bool) -> None:
+    """Frameworks and what they hold."""
+    columns = [
+        text("FRAMEWORK", "id"),
+        text("NAME", "name", flexible=True),
+        text("STATE", "state"),
+        text("ROLES", "roles"),
+        number("TASKS", "tasks"),
+        number("CPUS", "cpus"),
+        number("MEM", "mem"),
+        number("GPUS", "gpus"),
+        age("SINCE", "registered"),
+    ]
+    show(frameworks_of(master, all_=all_), columns, as_json=as_json)
+
+
+def frameworks_of(master: Client, *, all_: bool) -> list[Record]:
+    """Records of the frameworks; of those that are completed, too, with `all_`."""
+    answer = master.get("/frameworks")
+    found = [(framework, _standing(framework)) for framework in answer["frameworks"]]
+    if all_:
+        found += [(framework, "COMPLETED") for framework in answer["completed_frameworks"]]
+    return [
+        {
+            "id": framework["id"],
+            "name": framework["name"],
+            "state": state,
+            "user": framework["user"],
+            "roles": ",".join(framework["roles"] if "roles" in framework else [framework.get("role", "*")]),
+            "tasks": len(framework["tasks"]),
+            "completed_tasks": len(framework["completed_tasks"]),
+            **{name: framework["used_resources"].get(name, 0) for name in ("cpus", "mem", "disk", "gpus")},
+            "registered": framework["registered_time"],
+        }
+        for framework, state in found
+    ]
+
+
+def _standing(framework: dict[str, Any]) -> str:
+    if framework.get("recovered"):
+        return "RECOVERED"
+    if not framework["connected"]:
+        return "DISCONNECTED"
+    return "ACTIVE" if framework["active"] else "INACTIVE"
+
+
+@click.command()
+@master_option
+@json_option
+def agents(master: Client, as_json: bool) -> None:
+    """Agents and what they have."""
+    answer = master.get("/slaves")
+    found: list[Record] = [
+        {
+            "id": agent["id"],
+            "hostname": agent["hostname"],
+            "address": agent_address(agent["pid"]),
+            "state": "ACTIVE"
+            if agent["active"]
+            else "DEACTIVATED"
+            if agent.get("deactivated")
+            else "DISCONNECTED",
+            "version": agent["version"],
+            "attributes": agent["attributes"],
+            **{name: agent["resources"].get(name, 0) for name in ("cpus", "mem", "disk", "gpus")},
+            **{
+                f"{name}_used": agent["used_resources"].get(name, 0)
+                for name in ("cpus", "mem", "disk", "gpus")
+            },
+            "registered": agent["registered_time"],
+        }
+        for agent in answer["slaves"]
+    ]
+    nothing = dict.fromkeys(
+        (f"{name}{end}" for name in ("cpus", "mem", "disk", "gpus") for end in ("", "_used")), 0
+    )
+    found += [
+        {
+            "id": agent["id"],
+            "hostname": agent["hostname"],
+            "address": f"{agent['hostname']}:{agent['port']}",
+            "state": "AWAITED",  # known from before this master led; has not come back yet
+            "version": "",
+            "attributes": agent["attributes"],
+            **nothing,
+            "registered": None,
+        }
+        for agent in answer["recovered_slaves"]
+    ]
+    columns = [
+        text("AGENT", "id"),
+        text("HOST", "hostname", flexible=True),
+        text("ADDRESS", "address"),
+        text("STATE", "state"),
+        *(share(name.upper(), f"{name}_used", name) for name in ("cpus", "mem", "disk", "gpus")),
+        Column("ATTRIBUTES", _attributes, flexible=True),
+        age("SINCE", "registered"),
+    ]
+    show(found, columns, as_json=as_json)
+
+
+def _attributes(agent: Record) -> str:
+    return ";".join(f"{key}:{value}" for key, value in agent["attributes"].items()) or "-"
+
+
+@click.command()
+@master_option
+@json_option
+def roles(master: Client, as_json: bool) -> None:
+    """Roles and their shares."""
+    answer = master.get("/roles")["roles"]
+    found = [
+        {
+            "name": role["name"],
+            "weight": role["weight"],
+            "frameworks": len(role["frameworks"]),
+            **{name: role["allocated"].get(name, 0) for name in ("cpus", "mem", "disk", "gpus")},
+            **{f"{name}_offered": role["offered"].get(name, 0) for name in ("cpus", "mem", "disk", "gpus")},
+        }
+        for role in answer
+    ]
+    columns = [
+        text("ROLE", "name"),
+        number("WEIGHT", "weight"),
+        number("FRAMEWORKS", "frameworks"),
+        number("CPUS", "cpus"),
+        number("MEM", "mem"),
+        number("DISK", "disk"),
+        number("GPUS", "gpus"),
+        number("CPUS OFFERED", "cpus_offered"),
+        number("MEM OFFERED", "mem_offered"),
+    ]
+    show(found, columns, as_json=as_json)

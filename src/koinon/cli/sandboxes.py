@@ -1,0 +1,135 @@
+"""`koinon logs`, `cat`, `ls`: a task's sandbox, read from its agent."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any, BinaryIO
+
+import click
+
+from koinon.cli.client import Client
+from koinon.cli.options import framework_option, json_option, master_option
+from koinon.cli.output import Record, show_json
+from koinon.cli.tasks import TERMINAL, Sandbox, find_task, sandbox_of
+
+_POLL_S = 0.4
+_TAIL_BLOCK = 1 << 16
+
+
+@click.command()
+@click.argument("task")
+@click.option("--follow", "-f", is_flag=True, help="Go on as the task writes, until it ends.")
+@click.option(
+    "--tail", "-n", type=click.IntRange(min=0), metavar="LINES", help="Begin with the last LINES lines."
+)
+@click.option("--file", "files", multiple=True, metavar="PATH", help="Another file than stdout and stderr.")
+@framework_option
+@master_option
+def logs(
+    master: Client, task: str, follow: bool, tail: int | None, files: tuple[str, ...], framework: str | None
+) -> None:
+    """Print what TASK wrote: its stdout to stdout, its stderr to stderr.
+
+    TASK is an id, the first characters of one, or a name.
+    """
+    record = find_task(master, task, framework)
+    sandbox = sandbox_of(master, record)
+    out = sys.stdout.buffer
+    if files:
+        followers = [_Follower(sandbox, name, out) for name in files]
+    else:
+        followers = [_Follower(sandbox, "stdout", out), _Follower(sandbox, "stderr", sys.stderr.buffer)]
+    for follower in followers:
+        if tail is not None:
+            follower.skip_to_tail(tail)
+        follower.drain()
+    while follow:
+        # Asked before reading: what is there once the task has ended is all there will be.
+        ended = _has_ended(master, record)
+        for follower in followers:
+            follower.drain()
+        if ended:
+            return
+        time.sleep(_POLL_S)
+
+
+def _has_ended(master: Client, task: Record) -> bool:
+    found = master.get("/tasks", task_id=task["id"], framework_id=task["framework_id"], limit=1)["tasks"]
+    return not found or found[0]["state"].removeprefix("TASK_") in TERMINAL
+
+
+class _Follower:
+    """Copies one file, from where it left off."""
+
+    def __init__(self, sandbox: Sandbox, name: str, out: BinaryIO) -> None:
+        self._agent = sandbox.agent
+        self._path = sandbox.file(name)
+        self._out = out
+        self._offset = 0
+
+    def skip_to_tail(self, lines: int) -> None:
+        """Move to where the last `lines` lines begin."""
+        _, size = self._agent.read(self._path, 0, 0)
+        end = b""
+        start = size
+        # The newline that ends the last line does not begin another.
+        while start > 0 and end[:-1].count(b"\n") < lines:
+            step = min(_TAIL_BLOCK, start)
+            start -= step
+            block, _ = self._agent.read(self._path, start, step)
+            end = block + end
+        kept = end.splitlines(keepends=True)[-lines:] if lines else []
+        self._offset = size - sum(map(len, kept))
+
+    def drain(self) -> None:
+        """Copy what is there."""
+        while True:
+            data, size = self._agent.read(self._path, self._offset)
+            if size < self._offset:  # truncated by the task: begin again, as tail does
+                self._offset = 0
+                continue
+            self._out.write(data)
+            self._out.flush()
+            self._offset += len(data)
+            if not data or self._offset >= size:
+                return
+
+
+@click.command()
+@click.argument("task")
+@click.argument("path", default="stdout")
+@framework_option
+@master_option
+def cat(master: Client, task: str, path: str, framework: str | None) -> None:
+    """Print the file PATH (default: stdout) of TASK's sandbox."""
+    sandbox = sandbox_of(master, find_task(master, task, framework))
+    _Follower(sandbox, path, sys.stdout.buffer).drain()
+
+
+@click.command()
+@click.argument("task")
+@click.argument("path", default="")
+@click.option("-l", "long", is_flag=True, help="Also mode, owner, size and time.")
+@framework_option
+@master_option
+@json_option
+def ls(master: Client, task: str, path: str, long: bool, framework: str | None, as_json: bool) -> None:
+    """List TASK's sandbox, or the folder PATH in it."""
+    sandbox = sandbox_of(master, find_task(master, task, framework))
+    entries: list[dict[str, Any]] = sandbox.agent.get("/files/browse", path=sandbox.file(path))
+    for entry in entries:
+        entry["name"] = entry["path"].rpartition("/")[2] + ("/" if entry["mode"].startswith("d") else "")
+    if as_json:
+        show_json(entries)
+    elif long:
+        width = max((len(str(entry["size"])) for entry in entries), default=0)
+        for entry in entries:
+            changed = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry["mtime"]))
+            owner = f"{entry['uid']} {entry['gid']}"
+            print(
+                f"{entry['mode']} {entry['nlink']} {owner} {entry['size']:>{width}} {changed} {entry['name']}"
+            )
+    else:
+        for entry in entries:
+            print(entry["name"])
