@@ -1,0 +1,151 @@
+"""The loop around the core: events in, effects out.
+
+Each event is handed to the core as it comes, and its effects are carried out at once; a call that the core
+refuses is refused to its caller. At the end of the turn of the event loop the clock ticks, once for all that
+came in, if that may lead to offers. What the effects send is joined per connection by streams and channels.
+
+A core that fails has lost its consistency: the master stops, loudly. Started again it rebuilds its state from
+registry and agents.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from koinon import logs
+from koinon.coordination import Store
+from koinon.edge import EventStream, Metrics
+from koinon.master.channel import Channel
+from koinon.master.core import Master, Refused, events
+from koinon.master.core.events import Event
+from koinon.master.registry import Registry
+
+#: The clock ticks at least so often, whatever the core says.
+_IDLE_S = 60.0
+
+
+class Runtime:
+    """Runs one core. `failed` is done, with the error, when the master must stop."""
+
+    def __init__(self, core: Master, store: Store, metrics: Metrics) -> None:
+        self.core = core
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.streams: dict[str, EventStream] = {}
+        self.channels: dict[str, Channel] = {}
+        self.watch: Callable[[events.Fact], None] | None = None  #: told of facts, when somebody listens
+        self._loop = asyncio.get_running_loop()
+        self._log = logs.get(role="master")
+        self._registry = Registry(store, metrics, on_stored=self._stored, on_failed=self._fail)
+        self._stopped = False
+        self._ending_turn = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._run_ms = metrics.timer("allocator/mesos/allocation_run_ms")
+        self._perform: dict[type, Callable[[Any], None]] = {
+            events.SendEvent: self._send_event,
+            events.CloseStream: self._close_stream,
+            events.SendToAgent: self._send_to_agent,
+            events.CloseChannel: self._close_channel,
+            events.Store: self._store,
+            events.Announce: self._announce,
+        }
+
+    def start(self) -> None:
+        """Read the registry and begin to lead. Raises StoreError."""
+        self.feed(events.RegistryLoaded(self._registry.load()))
+
+    def stop(self) -> None:
+        """End all connections; nothing reaches the core any more."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for stream in list(self.streams.values()):
+            stream.close()
+        for channel in list(self.channels.values()):
+            channel.close()
+
+    def feed(self, event: Event) -> None:
+        """Let the core take in `event`. Raises Refused; a master that is stopping refuses all (503)."""
+        if self._stopped:
+            raise Refused(503, "The master is stopping.")
+        try:
+            effects = self.core.handle(event, time.time())
+        except Refused:
+            raise
+        except Exception as error:
+            self._log.exception("the core failed", event=repr(event)[:4000])
+            self._fail(error)
+            raise Refused(500, "The master failed and stops; its log has the details.") from error
+        perform = self._perform
+        for effect in effects:
+            perform[effect.__class__](effect)
+        if not self._ending_turn:
+            self._ending_turn = True
+            self._loop.call_soon(self._end_turn)
+
+    def tell(self, event: Event) -> None:
+        """As `feed`, for a fact that cannot be refused: while the master stops it does not matter."""
+        if not self._stopped:
+            self.feed(event)
+
+    # ── time ──────────────────────────────────────────────────────────────────────────────────────
+    def _end_turn(self) -> None:
+        self._ending_turn = False
+        if self._stopped:
+            return
+        if self.core.allocation_wanted:
+            self._tick()
+        now = time.time()
+        wait_s = min(max(self.core.next_wakeup(now) - now, 0.0), _IDLE_S)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(wait_s, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        if not self._stopped:
+            self._tick()
+
+    def _tick(self) -> None:
+        wanted = self.core.allocation_wanted
+        begun_s = time.perf_counter()
+        try:
+            self.feed(events.ClockTicked())
+        except Refused:  # it has failed, and said so
+            return
+        if wanted:
+            self._run_ms.observe((time.perf_counter() - begun_s) * 1000)
+
+    # ── effects ───────────────────────────────────────────────────────────────────────────────────
+    def _send_event(self, effect: events.SendEvent) -> None:
+        if (stream := self.streams.get(effect.stream_id)) is not None:
+            stream.send(effect.event)
+
+    def _close_stream(self, effect: events.CloseStream) -> None:
+        if (stream := self.streams.pop(effect.stream_id, None)) is not None:
+            stream.close()
+
+    def _send_to_agent(self, effect: events.SendToAgent) -> None:
+        if (channel := self.channels.get(effect.channel_id)) is not None:
+            channel.send(effect.message)
+
+    def _close_channel(self, effect: events.CloseChannel) -> None:
+        if (channel := self.channels.pop(effect.channel_id, None)) is not None:
+            channel.close()
+
+    def _store(self, effect: events.Store) -> None:
+        self._registry.write(effect.ticket, effect.changes)
+
+    def _announce(self, effect: events.Announce) -> None:
+        if self.watch is not None:
+            self.watch(effect.fact)
+
+    def _stored(self, ticket: int) -> None:
+        self.tell(events.RegistryStored(ticket))
+
+    def _fail(self, error: BaseException) -> None:
+        self._stopped = True
+        if not self.failed.done():
+            self.failed.set_exception(error)
