@@ -74,6 +74,10 @@ class Client:
         """Whether `path` answers with 200. Raises Failure when nobody answers."""
         return self._send("GET", path, query, None)[0] == 200
 
+    def redirect(self, path: str) -> str | None:
+        """Where `path` redirects to, if it does. Raises Failure when nobody answers."""
+        return self._send("GET", path, {}, None)[2]
+
     def _ask(
         self, method: str, path: str, query: dict[str, Any] | None = None, body: bytes | None = None
     ) -> bytes:

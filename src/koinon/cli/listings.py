@@ -18,6 +18,11 @@ from koinon.cli.tasks import TERMINAL, agents_by_id, all_tasks, statistics
 @json_option
 def ps(master: Client, as_json: bool) -> None:
     """Running tasks and what they use."""
+    show_running(master, as_json=as_json)
+
+
+def show_running(master: Client, *, as_json: bool) -> None:
+    """Print the listing of `koinon ps`."""
     agents = agents_by_id(master)
     running = [task for task in all_tasks(master) if task["state"] not in TERMINAL]
     used = statistics(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 import click
@@ -33,6 +34,13 @@ def logs(
 
     TASK is an id, the first characters of one, or a name.
     """
+    print_logs(master, task, framework, files=files, tail=tail, follow=follow)
+
+
+def print_logs(
+    master: Client, task: str, framework: str | None, *, files: Sequence[str], tail: int | None, follow: bool
+) -> None:
+    """Print files of the task's sandbox: stdout and stderr if none is named; the last `tail` lines or all."""
     record = find_task(master, task, framework)
     sandbox = sandbox_of(master, record)
     out = sys.stdout.buffer
@@ -103,6 +111,11 @@ class _Follower:
 @master_option
 def cat(master: Client, task: str, path: str, framework: str | None) -> None:
     """Print the file PATH (default: stdout) of TASK's sandbox."""
+    print_file(master, task, path, framework)
+
+
+def print_file(master: Client, task: str, path: str, framework: str | None) -> None:
+    """Print one file of the task's sandbox."""
     sandbox = sandbox_of(master, find_task(master, task, framework))
     _Follower(sandbox, path, sys.stdout.buffer).drain()
 
