@@ -1,9 +1,14 @@
 """Write a framework or an executor in Python: subclass `Scheduler` or `Executor` and `await run()`."""
 
-from koinon.sdk.building import TERMINAL_STATES, command, framework_info
+from typing import TYPE_CHECKING, Any
+
+from koinon.sdk.building import TERMINAL_STATES, framework_info, task_info
 from koinon.sdk.errors import ApiError, CallError, FrameworkError, Undelivered
 from koinon.sdk.executor import Executor
 from koinon.sdk.scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from koinon.mesos.resources import Resources
 
 __all__ = [
     "TERMINAL_STATES",
@@ -11,8 +16,18 @@ __all__ = [
     "CallError",
     "Executor",
     "FrameworkError",
+    "Resources",
     "Scheduler",
     "Undelivered",
-    "command",
     "framework_info",
+    "task_info",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Arithmetic of resources is loaded when somebody wants it: short commands start faster without.
+    if name == "Resources":
+        from koinon.mesos.resources import Resources
+
+        return Resources
+    raise AttributeError(f"module 'koinon.sdk' has no attribute '{name}'")

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
-from koinon.mesos.v1 import CommandInfo, Environment, FrameworkInfo, TaskState
+from koinon.mesos.v1 import (
+    CommandInfo,
+    ExecutorInfo,
+    FrameworkInfo,
+    Offer,
+    TaskID,
+    TaskInfo,
+    TaskState,
+)
+
+if TYPE_CHECKING:
+    from koinon.mesos.resources import Resources
 
 #: States after which a task does nothing any more and holds no resources.
 TERMINAL_STATES = frozenset(
@@ -32,7 +43,7 @@ def framework_info(
     capabilities: Iterable[str] = ("PARTITION_AWARE",),
     **fields: Any,
 ) -> FrameworkInfo:
-    """Describes a framework. MULTI_ROLE is always among its capabilities; `fields` are further ones of the message.
+    """Describes a framework; `fields` are further ones of the message. It always has the capability MULTI_ROLE.
 
     Tasks run as `user`, by default as the user of this process. The master removes the framework and kills its
     tasks when it stays away for longer than `failover_timeout_s`.
@@ -49,7 +60,22 @@ def framework_info(
     )
 
 
-def command(text: str, environment: Mapping[str, str] | None = None) -> CommandInfo:
-    """A command for the shell, with additions to its environment."""
-    variables = [Environment.Variable(name=name, value=value) for name, value in (environment or {}).items()]
-    return CommandInfo(value=text, environment=Environment(variables=variables) if variables else None)
+def task_info(
+    task_id: str,
+    offer: Offer,
+    resources: Resources,
+    *,
+    command: str | CommandInfo | None = None,
+    executor: ExecutorInfo | None = None,
+    **fields: Any,
+) -> TaskInfo:
+    """Describes a task for the agent of `offer`: a command, or work for an executor; `fields` are further ones."""
+    return TaskInfo(
+        task_id=TaskID(task_id),
+        name=fields.pop("name", task_id),
+        agent_id=offer.agent_id,
+        resources=resources.to_v1(),
+        command=CommandInfo(value=command) if isinstance(command, str) else command,
+        executor=executor,
+        **fields,
+    )

@@ -200,7 +200,7 @@ def test_outside_of_an_agent_the_missing_variable_is_named():
 
 # ── the agent goes away ───────────────────────────────────────────────────────────────────────────
 async def test_what_is_unacknowledged_is_told_to_the_agent_that_returns(agent, start, next_update):
-    executor, _, subscription = await start(Sleeper)
+    _, _, subscription = await start(Sleeper)
     for task_id in ("T0", "T1"):
         subscription.send(launch(task_id))
     first, second = await next_update(), await next_update()

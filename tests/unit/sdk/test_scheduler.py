@@ -138,7 +138,7 @@ async def test_masters_that_redirect_in_circles_are_asked_again_later(master, st
 
 async def test_a_refused_subscription_ends_run_with_the_reason(master, running):
     master.subscribe_answers.append((401, "", "who are you?\n"))
-    with pytest.raises(ApiError, match="^401: who are you\\?$"):
+    with pytest.raises(ApiError, match=r"^401: who are you\?$"):
         await running(Recorder(master))
 
 
@@ -153,7 +153,7 @@ async def test_a_master_that_does_not_speak_http_is_asked_again(running):
 
     server = await asyncio.start_server(greet, "127.0.0.1", 0)
     async with server:
-        task = running(Recorder("127.0.0.1:{}".format(server.sockets[0].getsockname()[1])))
+        task = running(Recorder(f"127.0.0.1:{server.sockets[0].getsockname()[1]}"))
         for _ in range(2):
             await asyncio.wait_for(greeted.get(), 5)
         task.cancel()
