@@ -11,7 +11,7 @@ import re
 import time
 from bisect import insort
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from aiohttp.web_request import BaseRequest
@@ -25,6 +25,7 @@ from prometheus_client.metrics_core import (
 
 from koinon.edge.answers import Answer, HttpError, answer_json
 from koinon.edge.server import Server
+from koinon.edge.slices import slices
 from koinon.flags import Duration, FlagError
 
 #: Of so many last observations a timer's percentiles are made.
@@ -160,7 +161,7 @@ class Metrics:
                 values.update(zip(names, numbers, strict=True))
         return values
 
-    async def prometheus(self) -> AsyncIterator[bytes]:
+    def prometheus(self) -> Iterator[bytes]:
         """The text format of Prometheus, family by family."""
         for metric in self._prometheus():
             yield generate_latest(_Of(metric))
@@ -179,7 +180,7 @@ class Metrics:
         return answer_json(self.snapshot())
 
     async def _answer_prometheus(self, request: BaseRequest) -> Answer:
-        return Answer(self.prometheus(), content_type=CONTENT_TYPE_LATEST)
+        return Answer(slices(self.prometheus()), content_type=CONTENT_TYPE_LATEST)
 
     def _prometheus(self) -> Iterator[Metric]:
         for name, counter in self._counters.items():

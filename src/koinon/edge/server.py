@@ -178,7 +178,6 @@ class Server:
                     piece = await loop.run_in_executor(None, compressor.compress, piece)
                 if piece:
                     await response.write(piece)
-                await asyncio.sleep(0)  # writing suspends only when the reader is slow
             await response.write_eof(compressor.flush() if compressor is not None else b"")
         except ConnectionError:
             raise

@@ -96,7 +96,6 @@ class EventStream:
             if preface is not None:
                 async for piece in preface:
                     await response.write(piece)
-                    await asyncio.sleep(0)
             if (transport := request.transport) is None:
                 raise ConnectionResetError
             self._transport = transport
@@ -140,7 +139,8 @@ class EventStream:
             self._open = False
             self._queued.clear()
             self._end()
-            self._on_closed(reason)
+            # Not at once: we may be in the middle of carrying out effects, whose order counts.
+            self._loop.call_soon(self._on_closed, reason)
 
     def _end(self) -> None:
         if not self._ended.done():

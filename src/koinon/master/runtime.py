@@ -25,6 +25,8 @@ from koinon.master.registry import Registry
 
 #: The clock ticks at least so often, whatever the core says.
 _IDLE_S = 60.0
+#: Between two ticks of the clock there is at least so much.
+_REST_S = 0.001
 
 
 class Runtime:
@@ -75,7 +77,7 @@ class Runtime:
         except Refused:
             raise
         except Exception as error:
-            self._log.exception("the core failed", event=repr(event)[:4000])
+            self._log.exception("the core failed", on=repr(event)[:4000])
             self._fail(error)
             raise Refused(500, "The master failed and stops; its log has the details.") from error
         perform = self._perform
@@ -98,7 +100,7 @@ class Runtime:
         if self.core.allocation_wanted:
             self._tick()
         now = time.time()
-        wait_s = min(max(self.core.next_wakeup(now) - now, 0.0), _IDLE_S)
+        wait_s = min(max(self.core.next_wakeup(now) - now, _REST_S), _IDLE_S)
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(wait_s, self._wake)

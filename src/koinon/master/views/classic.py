@@ -143,8 +143,9 @@ def tasks(
     yield b"]}"
 
 
-def roles(found: State, weights: dict[str, float]) -> Iterator[bytes]:
+def roles(found: State) -> Iterator[bytes]:
     """`/roles`: what each known role has, by kind of resource."""
+    weights = found.weights
     shares = RoleShares()
     for _ in shares.gather(found):
         yield b""

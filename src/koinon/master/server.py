@@ -1,0 +1,277 @@
+"""The master's process: flags in, a cluster's head out.
+
+main → serve → Runtime (core, registry, streams, channels) ← scheduler and operator API, agents' channels
+                                                           ← classic endpoints, files, metrics
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import resource
+import signal
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import uvloop
+from aiohttp import web
+from aiohttp.web_request import BaseRequest
+
+from koinon import __version__, logs
+from koinon.coordination import Store, StoreError
+from koinon.coordination.embedded import EmbeddedStore, Lock, LockHeld
+from koinon.edge import Answer, Files, HttpError, LogLevel, Metrics, Server, serve_common
+from koinon.flags import describe, load_or_exit
+from koinon.master import metrics as numbers
+from koinon.master.channel import Channel
+from koinon.master.core import Config, Master, Refused, events
+from koinon.master.endpoints import Endpoints
+from koinon.master.flags import DIRECTORIES, MasterFlags
+from koinon.master.operator_api import OperatorApi
+from koinon.master.registry import MemoryStore
+from koinon.master.runtime import Runtime
+from koinon.master.scheduler_api import SchedulerApi
+from koinon.master.views.about import About
+from koinon.master.watchers import Watchers
+from koinon.mesos import internal, v1
+
+#: How often the whitelist is read again.
+_WHITELIST_S = 5.0
+
+
+class Failure(Exception):
+    """The master cannot run; the text is the sentence for the person who started it."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a master until SIGTERM or SIGINT; returns the exit status."""
+    flags = load_or_exit(
+        MasterFlags,
+        sys.argv[1:] if argv is None else argv,
+        program="koinon master",
+        version=__version__,
+        environ=os.environ,
+        directories=DIRECTORIES,
+    )
+    logs.configure(flags.logging_level)
+    _raise_file_limit()
+    try:
+        with ExitStack() as stack:
+            if flags.work_dir is not None:
+                stack.enter_context(Lock(flags.work_dir / "master.lock", owner="a master"))
+            uvloop.run(_serve(flags))
+    except (Failure, StoreError, LockHeld) as error:
+        logs.get(role="master").error(str(error))
+        return 1
+    except OSError as error:
+        logs.get(role="master").error(f"the work directory {flags.work_dir} cannot be used: {error.strerror}")
+        return 1
+    return 0
+
+
+async def _serve(flags: MasterFlags) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    master = MasterProcess(flags, open_store(flags))
+    await master.start()
+    try:
+        waiter = asyncio.ensure_future(stopped.wait())
+        await asyncio.wait((waiter, master.failed), return_when=asyncio.FIRST_COMPLETED)
+        if master.failed.done():
+            # What the core promised may be wrong now. A new process knows only what is durable.
+            sys.stderr.flush()
+            os._exit(1)
+    finally:
+        await master.stop()
+
+
+def open_store(flags: MasterFlags) -> Store:
+    """Where the registry is kept. Raises StoreError."""
+    if flags.registry == "in_memory" or flags.work_dir is None:
+        return MemoryStore()
+    return EmbeddedStore(flags.work_dir / "registry.sqlite")
+
+
+class MasterProcess:
+    """A running master: all parts, put together. Tests run several in one process."""
+
+    def __init__(self, flags: MasterFlags, store: Store) -> None:
+        self._flags = flags
+        self._store = store
+        self._server = Server("master")
+        self._log = logs.get(role="master")
+        self._next_channel = 0
+        self._whitelist: asyncio.Task[None] | None = None
+        self.about: About
+        self.runtime: Runtime
+        self.watchers: Watchers
+        self.metrics = Metrics()
+
+    @property
+    def failed(self) -> asyncio.Future[None]:
+        """Done when the master must stop at once."""
+        return self.runtime.failed
+
+    async def start(self) -> None:
+        """Listen and lead. Raises Failure and StoreError."""
+        flags = self._flags
+        # First the port: ids and addresses told to others depend on it. Requests wait until routes are there.
+        try:
+            await self._server.start(flags.ip, flags.port)
+        except OSError as error:
+            raise Failure(
+                f"cannot listen on {flags.ip}:{flags.port}: {os.strerror(error.errno or 0)}; stop what uses the"
+                " port, or choose another --port (0 = any free one) or --ip"
+            ) from error
+        self.about = _about(flags, self._server.port)
+        core = Master(
+            _config(flags),
+            master_info=self.about.master_info(),
+            seed=random.SystemRandom().getrandbits(64),
+            now=time.time(),
+        )
+        self.runtime = Runtime(core, self._store, self.metrics)
+        self.watchers = Watchers(self.runtime, subscribers_max=flags.max_operator_event_stream_subscribers)
+        self._route()
+        self.runtime.start()
+        self._set_initial_weights()
+        if flags.whitelist is not None:
+            self._whitelist = asyncio.create_task(self._read_whitelist(flags.whitelist))
+        self._log.info("master leads", id=self.about.master_id, pid=self.about.pid, version=__version__)
+
+    async def stop(self) -> None:
+        """End all connections and let go of the registry."""
+        if self._whitelist is not None:
+            self._whitelist.cancel()
+        self.watchers.stop()
+        self.runtime.stop()
+        await self._server.stop()
+        await self._store.close()
+        self._log.info("master stopped", id=self.about.master_id)
+
+    def _route(self) -> None:
+        server, runtime, files, level = self._server, self.runtime, Files(), LogLevel()
+        operator = OperatorApi(runtime, self.about, files, self.metrics, level, self.watchers)
+        server.route("/api/v1/scheduler", SchedulerApi(runtime), methods=("POST",))
+        server.route("/api/v1", operator, methods=("POST",))
+        server.route(internal.PATH, self._serve_agent)
+        Endpoints(runtime, self.about).serve(server)
+        files.serve(server)
+        serve_common(server, self.metrics, self.about.flags, level)
+        numbers.install(
+            self.metrics, runtime.core, started_s=self.about.started_s, watchers=self.watchers.__len__
+        )
+
+    async def _serve_agent(self, request: BaseRequest) -> Answer | web.StreamResponse:
+        """An agent's channel, from its Register to its end."""
+        if request.headers.get("Upgrade", "").lower() != "websocket":
+            raise HttpError(400, "This path is for agents, which speak WebSocket here.")
+        runtime = self.runtime
+        self._next_channel += 1
+        channel_id = str(self._next_channel)
+
+        def said(message: internal.AgentMessage) -> None:
+            runtime.tell(events.AgentSaid(channel_id, message))
+
+        channel = runtime.channels[channel_id] = Channel(said)
+        try:
+            return await channel.serve(request)
+        finally:
+            runtime.channels.pop(channel_id, None)
+            runtime.tell(events.AgentChannelClosed(channel_id))
+
+    def _set_initial_weights(self) -> None:
+        known = self.runtime.core.state.weights
+        missing = [
+            v1.WeightInfo(weight=weight, role=role)
+            for role, weight in self._flags.initial_weights().items()
+            if role not in known
+        ]
+        if missing:
+            try:
+                self.runtime.feed(events.WeightsUpdated(missing))
+            except Refused as refused:
+                raise Failure(f"--weights: {refused.message}") from refused
+
+    async def _read_whitelist(self, path: Path) -> None:
+        before: frozenset[str] | None = None
+        while True:
+            try:
+                text = await asyncio.to_thread(path.read_text)
+            except OSError as error:
+                self._log.warning("the whitelist cannot be read", path=str(path), error=error.strerror)
+            else:
+                hostnames = frozenset(line.strip() for line in text.splitlines() if line.strip())
+                if hostnames != before:
+                    before = hostnames
+                    self.runtime.tell(events.WhitelistChanged(hostnames))
+            await asyncio.sleep(_WHITELIST_S)
+
+
+def _about(flags: MasterFlags, port: int) -> About:
+    ip = flags.advertise_ip or (_outward_ip() if flags.ip == "0.0.0.0" else flags.ip)
+    return About(
+        master_id=str(uuid.uuid4()),
+        hostname=flags.hostname or _hostname(ip),
+        ip=ip,
+        port=flags.advertise_port or port,
+        flags=describe(flags),
+        started_s=time.time(),
+        cluster=flags.cluster,
+    )
+
+
+def _hostname(ip: str) -> str:
+    """The name of `ip`; itself when it has none, or when it means another machine to everybody."""
+    if ip.startswith("127."):
+        return ip
+    try:
+        return socket.gethostbyaddr(ip)[0]
+    except OSError:
+        return ip
+
+
+def _outward_ip() -> str:
+    """The address from which this machine would send to another one. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:  # no network
+            return "127.0.0.1"
+        address: str = probe.getsockname()[0]
+        return address
+
+
+def _config(flags: MasterFlags) -> Config:
+    excluded = (flags.fair_sharing_excluded_resource_names or "").split(",")
+    return Config(
+        agent_ping_timeout_s=flags.agent_ping_timeout,
+        max_agent_ping_timeouts=flags.max_agent_ping_timeouts,
+        agent_reregister_timeout_s=flags.agent_reregister_timeout,
+        allocation_interval_s=flags.allocation_interval,
+        offer_timeout_s=flags.offer_timeout,
+        max_completed_frameworks=flags.max_completed_frameworks,
+        max_completed_tasks_per_framework=flags.max_completed_tasks_per_framework,
+        max_unreachable_tasks_per_framework=flags.max_unreachable_tasks_per_framework,
+        min_allocatable_resources=flags.min_allocatable_resources,
+        fair_sharing_excluded_resource_names=tuple(filter(None, (name.strip() for name in excluded))),
+        filter_gpu_resources=flags.filter_gpu_resources,
+        root_submissions=flags.root_submissions,
+        registry_gc_interval_s=flags.registry_gc_interval,
+        registry_max_agent_age_s=flags.registry_max_agent_age,
+        registry_max_agent_count=flags.registry_max_agent_count,
+    )
+
+
+def _raise_file_limit() -> None:
+    """Each agent and framework takes file descriptors; the usual limit of 1,024 is soon reached."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
