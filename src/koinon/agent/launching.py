@@ -28,7 +28,7 @@ __all__ = ["Container", "Exit", "LaunchFailed", "LaunchSpec", "LauncherClient", 
 
 #: What both ends must speak; the launcher tells its own in its first line.
 PROTOCOL = 1
-_LAUNCHER = Path(__file__).with_name("launcher.py")
+_LAUNCHER = Path(__file__).parent / "launcher" / "__main__.py"
 _START_TIMEOUT_S = 30.0
 _RETRY_S = 1.0
 
@@ -228,7 +228,7 @@ class LauncherClient:
         except OSError as error:
             raise LauncherError(f"cannot reach a launcher in {self._directory}: {error.strerror}") from error
         if dialled is None:
-            raise LauncherError(f"the launcher in {self._directory} ended at once; see launcher.log there")
+            raise LauncherError(f"the launcher in {self._directory} ended at once; see the file log there")
         _, connection = await asyncio.get_running_loop().create_unix_connection(
             lambda: _Connection(self._heard, self._connection_lost), sock=dialled
         )
