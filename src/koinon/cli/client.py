@@ -10,7 +10,7 @@ import json
 import os
 from base64 import b64decode
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
 
 from koinon.cli.errors import Failure
@@ -39,7 +39,7 @@ def parse_address(text: str, *, default_port: int) -> str:
 
 
 class Client:
-    """One master or agent. Keeps its connection; follows a standby master's redirect to the leader."""
+    """One master or agent. Keeps its connection until closed; follows a standby master's redirect to the leader."""
 
     def __init__(self, address: str, *, what: str = "master", timeout_s: float = 10.0) -> None:
         self.address = address
@@ -47,13 +47,15 @@ class Client:
         self._timeout_s = timeout_s
         self._connection: http.client.HTTPConnection | None = None
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def ping(self) -> None:
         """Raises Failure unless there is a master (or agent) that answers."""
         self._ask("GET", "/health")
-
-    def clone(self) -> Client:
-        """Another client for the same address, for use in another thread."""
-        return Client(self.address, what=self._what, timeout_s=self._timeout_s)
 
     def get(self, path: str, /, **query: str | int) -> Any:
         """The JSON at `path`. Raises Failure."""

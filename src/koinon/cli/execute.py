@@ -71,7 +71,8 @@ def execute(argv: Sequence[str]) -> int:
     # Only MESOS_MASTER of the environment is ours: MESOS_TASK and others may be there in a task, for other uses.
     environ = {name: value for name, value in os.environ.items() if name == "MESOS_MASTER"}
     flags = load_or_exit(ExecuteFlags, argv, program="mesos-execute", version=__version__, environ=environ)
-    Client(master_address(flags.master)).ping()
+    with Client(master_address(flags.master)) as master:
+        master.ping()
     try:
         tasks = _tasks(flags)
         execution = _Execution(flags, tasks)

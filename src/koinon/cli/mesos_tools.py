@@ -43,7 +43,8 @@ def ps(argv: Sequence[str]) -> None:
     flags = _load(_PsFlags, argv, "mesos-ps")
     from koinon.cli.listings import show_running
 
-    show_running(Client(master_address(flags.master), timeout_s=flags.timeout), as_json=False)
+    with Client(master_address(flags.master), timeout_s=flags.timeout) as master:
+        show_running(master, as_json=False)
 
 
 def cat(argv: Sequence[str]) -> None:
@@ -51,7 +52,8 @@ def cat(argv: Sequence[str]) -> None:
     flags = _load(_FileFlags, argv, "mesos-cat")
     from koinon.cli.sandboxes import print_file
 
-    print_file(Client(master_address(flags.master)), flags.task, flags.file, flags.framework)
+    with Client(master_address(flags.master)) as master:
+        print_file(master, flags.task, flags.file, flags.framework)
 
 
 def tail(argv: Sequence[str]) -> None:
@@ -59,8 +61,8 @@ def tail(argv: Sequence[str]) -> None:
     flags = _load(_TailFlags, argv, "mesos-tail")
     from koinon.cli.sandboxes import print_logs
 
-    master = Client(master_address(flags.master))
-    print_logs(master, flags.task, flags.framework, files=(flags.file,), tail=10, follow=flags.follow)
+    with Client(master_address(flags.master)) as master:
+        print_logs(master, flags.task, flags.framework, files=(flags.file,), tail=10, follow=flags.follow)
 
 
 def resolve(argv: Sequence[str]) -> None:
@@ -69,8 +71,8 @@ def resolve(argv: Sequence[str]) -> None:
     if arguments and not arguments[0].startswith("--"):
         arguments[0] = f"--master={arguments[0]}"
     flags = _load(_ResolveFlags, arguments, "mesos-resolve")
-    master = Client(master_address(flags.master), timeout_s=flags.timeout)
-    location = master.redirect("/redirect")
+    with Client(master_address(flags.master), timeout_s=flags.timeout) as master:
+        location = master.redirect("/redirect")
     if location is None:
         raise Failure(f"the master at {master.address} knows no leader")
     print(urlsplit(location).netloc)

@@ -17,9 +17,15 @@ def master_option(command: CommandT) -> CommandT:
     return click.option(
         "--master",
         metavar="HOST:PORT",
-        callback=lambda _context, _parameter, given: Client(master_address(given)),
+        callback=_client,
         help="Address of the master [default: KOINON_MASTER, MESOS_MASTER or 127.0.0.1:5050].",
     )(command)
+
+
+def _client(context: click.Context, _parameter: click.Parameter, given: str | None) -> Client:
+    client = Client(master_address(given))
+    context.call_on_close(client.close)
+    return client
 
 
 def json_option(command: CommandT) -> CommandT:

@@ -274,9 +274,7 @@ class _Runner(Scheduler):
             pause_s = _WAIT_AGAIN_S
             if not self._batch.waiting or self._batch.alive:
                 continue
-            reason = await asyncio.to_thread(
-                waiting_reason, self._client.clone(), self._outputs.framework_id or ""
-            )
+            reason = await asyncio.to_thread(waiting_reason, self._client, self._outputs.framework_id or "")
             if reason != told:
                 told = reason
                 self._screen.note(f"waiting: {reason}")

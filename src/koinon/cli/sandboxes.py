@@ -42,24 +42,24 @@ def print_logs(
 ) -> None:
     """Print files of the task's sandbox: stdout and stderr if none is named; the last `tail` lines or all."""
     record = find_task(master, task, framework)
-    sandbox = sandbox_of(master, record)
-    out = sys.stdout.buffer
-    if files:
-        followers = [_Follower(sandbox, name, out) for name in files]
-    else:
-        followers = [_Follower(sandbox, "stdout", out), _Follower(sandbox, "stderr", sys.stderr.buffer)]
-    for follower in followers:
-        if tail is not None:
-            follower.skip_to_tail(tail)
-        follower.drain()
-    while follow:
-        # Asked before reading: what is there once the task has ended is all there will be.
-        ended = _has_ended(master, record)
+    with sandbox_of(master, record) as sandbox:
+        out = sys.stdout.buffer
+        if files:
+            followers = [_Follower(sandbox, name, out) for name in files]
+        else:
+            followers = [_Follower(sandbox, "stdout", out), _Follower(sandbox, "stderr", sys.stderr.buffer)]
         for follower in followers:
+            if tail is not None:
+                follower.skip_to_tail(tail)
             follower.drain()
-        if ended:
-            return
-        time.sleep(_POLL_S)
+        while follow:
+            # Asked before reading: what is there once the task has ended is all there will be.
+            ended = _has_ended(master, record)
+            for follower in followers:
+                follower.drain()
+            if ended:
+                return
+            time.sleep(_POLL_S)
 
 
 def _has_ended(master: Client, task: Record) -> bool:
@@ -116,8 +116,8 @@ def cat(master: Client, task: str, path: str, framework: str | None) -> None:
 
 def print_file(master: Client, task: str, path: str, framework: str | None) -> None:
     """Print one file of the task's sandbox."""
-    sandbox = sandbox_of(master, find_task(master, task, framework))
-    _Follower(sandbox, path, sys.stdout.buffer).drain()
+    with sandbox_of(master, find_task(master, task, framework)) as sandbox:
+        _Follower(sandbox, path, sys.stdout.buffer).drain()
 
 
 @click.command()
@@ -129,8 +129,8 @@ def print_file(master: Client, task: str, path: str, framework: str | None) -> N
 @json_option
 def ls(master: Client, task: str, path: str, long: bool, framework: str | None, as_json: bool) -> None:
     """List TASK's sandbox, or the folder PATH in it."""
-    sandbox = sandbox_of(master, find_task(master, task, framework))
-    entries: list[dict[str, Any]] = sandbox.agent.get("/files/browse", path=sandbox.file(path))
+    with sandbox_of(master, find_task(master, task, framework)) as sandbox:
+        entries: list[dict[str, Any]] = sandbox.agent.get("/files/browse", path=sandbox.file(path))
     for entry in entries:
         entry["name"] = entry["path"].rpartition("/")[2] + ("/" if entry["mode"].startswith("d") else "")
     if as_json:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from koinon.cli.client import Client, agent_address
@@ -103,23 +104,28 @@ class Sandbox(NamedTuple):
         return f"{self.path}/{name.strip('/')}" if name.strip("/") else self.path
 
 
-def sandbox_of(master: Client, task: Record) -> Sandbox:
-    """The sandbox of the task. Raises Failure when its agent or its files are not there (any more)."""
+@contextmanager
+def sandbox_of(master: Client, task: Record) -> Iterator[Sandbox]:
+    """The sandbox of the task, to read from. Raises Failure when its agent or its files are not there (any more)."""
     agent = agents_by_id(master).get(task["agent_id"])
     if agent is None:
         raise Failure(
             f"the agent {task['agent_id']} of task {task['id']} is not registered now, so its files cannot be read"
         )
-    client = Client(agent_address(agent["pid"]), what="agent")
+    with Client(agent_address(agent["pid"]), what="agent") as client:
+        yield Sandbox(client, _sandbox_path(client, task))
+
+
+def _sandbox_path(agent: Client, task: Record) -> str:
     # A command task is its own executor, of the same id.
     executor_id = task["executor_id"] or task["id"]
     path = f"/frameworks/{task['framework_id']}/executors/{executor_id}/runs/latest"
     own = f"{path}/tasks/{task['id']}"  # tasks of the default executor have a folder each
-    if task["executor_id"] and client.exists("/files/browse", path=own):
+    if task["executor_id"] and agent.exists("/files/browse", path=own):
         path = own
-    elif not client.exists("/files/browse", path=path):
-        raise Failure(f"the agent at {client.address} has no sandbox of task {task['id']} (any more)")
-    return Sandbox(client, path)
+    elif not agent.exists("/files/browse", path=path):
+        raise Failure(f"the agent at {agent.address} has no sandbox of task {task['id']} (any more)")
+    return path
 
 
 def statistics(agents: Sequence[Record]) -> dict[tuple[str, str], dict[str, Any]]:
@@ -131,7 +137,8 @@ def statistics(agents: Sequence[Record]) -> dict[tuple[str, str], dict[str, Any]
 
     def ask(address: str) -> None:
         try:
-            containers = Client(address, what="agent", timeout_s=2.0).get("/monitor/statistics")
+            with Client(address, what="agent", timeout_s=2.0) as agent:
+                containers = agent.get("/monitor/statistics")
         except Failure:
             return
         for one in containers:

@@ -223,7 +223,8 @@ class _Role:
     def answers(self) -> bool:
         """Whether it is ready for requests."""
         try:
-            Client(self.address, what=self.kind, timeout_s=2.0).ping()
+            with Client(self.address, what=self.kind, timeout_s=2.0) as client:
+                client.ping()
         except Failure:
             return False
         return True
@@ -308,7 +309,8 @@ class _Cluster:
 
     def _registered_agents(self) -> int:
         try:
-            agents = Client(self._master_address).get("/slaves")["slaves"]
+            with Client(self._master_address) as master:
+                agents = master.get("/slaves")["slaves"]
         except Failure:
             return 0
         return sum(agent["active"] for agent in agents)
