@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from koinon.mesos import v1
-from koinon.mesos.resources.quantities import merge_ranges, thousandths
+from koinon.mesos.resources.quantities import merge_ranges
 from koinon.mesos.resources.text import format_quantity, parse_value
 
 Type = v1.Value.Type
@@ -42,7 +42,7 @@ def attributes_object(attributes: Iterable[v1.Attribute]) -> dict[str, float | s
 
 def _compact(attribute: v1.Attribute) -> float | str:
     if attribute.scalar is not None:
-        return thousandths(attribute.scalar.value) / 1000
+        return round(attribute.scalar.value, 3)
     if attribute.ranges is not None:
         return format_quantity(merge_ranges((one.begin, one.end) for one in attribute.ranges.range))
     if attribute.set is not None:

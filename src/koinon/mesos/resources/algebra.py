@@ -280,12 +280,18 @@ class Resources:
     def _with_allocation(self, role: str | None) -> Resources:
         if self._allocated is not None and self._allocated[0] == role:
             return self._allocated[1]
-        if all(kind.allocation_role == role for kind in self._amounts):
+        mine = self._amounts
+        amounts: Amounts = {allocated_kind(kind, role): quantity for kind, quantity in mine.items()}
+        if amounts.keys() == mine.keys():
             return self
-        amounts: Amounts = {}
-        for kind, quantity in self._amounts.items():
-            _add(amounts, allocated_kind(kind, role), quantity)
-        made = _make(amounts)
+        if len(amounts) < len(mine):  # what several roles held falls together
+            amounts = {}
+            for kind, quantity in mine.items():
+                _add(amounts, allocated_kind(kind, role), quantity)
+            made = _make(amounts)
+        else:
+            made = _make(amounts)
+            made._scalars = self._scalars
         self._allocated = role, made
         return made
 

@@ -89,6 +89,8 @@ def _read_ranges(ranges: v1.Value.Ranges) -> Ranges:
     for begin, end in pairs:
         if begin > end:
             raise ResourceError(f"range [{begin}-{end}] begins after its end")
+        if end >= 2**63:
+            raise ResourceError(f"range [{begin}-{end}] ends beyond all bounds")
         if begin <= last:
             raise ResourceError(f"range [{begin}-{end}] overlaps another")
         last = end
