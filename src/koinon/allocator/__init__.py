@@ -9,10 +9,11 @@ allocator.py    `Allocator`: everything together
 decisions.py    why something was not offered; explain.py finds out
 """
 
-from koinon.allocator.allocator import Allocation, Allocator, AllocatorConfig
+from koinon.allocator.allocator import Allocator, AllocatorConfig
 from koinon.allocator.constraints import ConstraintError, RoleConstraints, compile_constraints
 from koinon.allocator.decisions import Decision, Reason
 from koinon.allocator.frameworks import Minimum, minimum_from_v1, parse_minimum
+from koinon.allocator.stages import Allocation
 
 __all__ = [
     "Allocation",

@@ -20,10 +20,10 @@ class Agent:
     """
 
     __slots__ = (
-        "_dressed",
-        "_dressed_role",
-        "_undressed",
+        "_given",
+        "_part",
         "active",
+        "barred",
         "excluded",
         "free",
         "gates",
@@ -51,15 +51,16 @@ class Agent:
         self.refusals = Refusals()
         self.judged = 0  #: clients whose offer constraints were asked about this agent
         self.excluded = 0  #: those of them that do not want it
+        self.barred = 0  #: clients that cannot or will not have any of it, in the present run
         # The last decision about this agent: when, about what, for whom, and who might have had it, too.
         self.seen_s = 0.0
         self.seen = NOTHING
         self.winner: Client | None = None  #: the first to be given something
         self.won = 0  #: all who were
         self.open = 0
-        # What was given last, without and with its role: while frameworks decline, it is the same each time.
-        self._undressed = self._dressed = NOTHING
-        self._dressed_role = ""
+        # What was given last, with and without its role. While frameworks decline, the very same object is free
+        # again and again, and so need not be compared.
+        self._given = self._part = NOTHING
 
     def describe(
         self,
@@ -100,11 +101,8 @@ class Agent:
 
     def give(self, client: Client, part: Resources) -> Resources:
         """Hand a part of what is free to the client; return it with the client's role on it."""
-        if part is self._undressed and client.role == self._dressed_role:
-            given = self._dressed
-        else:
-            given = part.allocated(client.role)
-            self._undressed, self._dressed, self._dressed_role = part, given, client.role
+        given = part.allocated(client.role)
+        self._given, self._part = given, part
         self.used[client] = self.used[client] + given if client in self.used else given
         if part is self.free:
             self.free = NOTHING
@@ -119,7 +117,7 @@ class Agent:
             del self.used[client]
         else:
             self.used[client] = rest
-        part = self._undressed if given is self._dressed else given.unallocated()
+        part = self._part if given is self._given else given.unallocated()
         if self.overcommitted:
             self.settle()
         elif not self.free and not self.shared:

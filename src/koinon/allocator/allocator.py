@@ -15,9 +15,7 @@ Gates, each a mask of clients that are kept away from an agent:
     for what is  the client's role may have none of it; it is less than the client's minimum; the client
     free now     has refused as much or more
 
-A run so far has one stage, the *fair stage*: everything free goes by fair share. A stage that serves quota
-guarantees comes before it, in `allocate`; the quota's ceiling and the headroom belong where `_offer` works out
-which part of an agent the client may have; maintenance windows are a matter of who is a candidate.
+What follows the gates is in stages.py; maintenance windows will be a matter of who is a candidate.
 
 Time and randomness come in from outside. Calls about unknown ids raise KeyError, except `recover`: resources
 may come back after their agent or framework is gone.
@@ -26,19 +24,19 @@ may come back after their agent or framework is gone.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from heapq import heappop, heappush
 from random import Random
 
 from msgspec import Struct
 
-from koinon.allocator.agents import NOTHING, Agent
+from koinon.allocator.agents import Agent
 from koinon.allocator.constraints import RoleConstraints
 from koinon.allocator.decisions import Decision
-from koinon.allocator.explain import explain
-from koinon.allocator.filters import REFUSE_S_MAX
+from koinon.allocator.explain import Explainer
+from koinon.allocator.filters import REFUSE_S_MAX, TICKS_PER_INTERVAL, Ends
 from koinon.allocator.frameworks import Framework, Minimum, parse_minimum
-from koinon.allocator.gates import Gates, Peers
+from koinon.allocator.gates import Gates
 from koinon.allocator.sorter import Client, RoleTree
+from koinon.allocator.stages import Allocation, fair_stage
 from koinon.mesos import v1
 from koinon.mesos.resources import ResourceError, Resources
 
@@ -51,15 +49,6 @@ class AllocatorConfig(Struct, frozen=True):
     filter_gpu_resources: bool = True  #: agents with GPUs only to frameworks that ask for them
     excluded_resource_names: tuple[str, ...] = ()  #: these do not count for shares
     region: str | None = None  #: the master's own
-
-
-class Allocation(Struct, frozen=True, gc=False):
-    """Resources of one agent, given to one framework in one role, which they carry."""
-
-    framework_id: str
-    role: str
-    agent_id: str
-    resources: Resources
 
 
 class Allocator:
@@ -78,8 +67,7 @@ class Allocator:
         self._candidates: dict[str, None] = {}  #: agents for the next run, in order of their arrival
         self._all_candidates = False
         self._batch_s = float("-inf")  #: when the next batch is due
-        self._expiries: list[tuple[float, int, str, Client, Resources]] = []  #: heap of refusals' ends
-        self._expiries_made = 0
+        self._ends = Ends(config.allocation_interval_s / TICKS_PER_INTERVAL)
         self._refusals: dict[str, int] = {}  #: how many stand, by role
 
     # ── frameworks ────────────────────────────────────────────────────────────────────────────────
@@ -143,7 +131,7 @@ class Allocator:
         framework = self._frameworks[framework_id]
         framework.active = False
         for client in framework.clients.values():
-            self._clear_refusals(client)
+            self._clear_everywhere(client)
         self._set_activity(framework)
 
     def remove_framework(self, framework_id: str) -> None:
@@ -170,7 +158,7 @@ class Allocator:
         for role in sorted(framework.roles) if roles is None else roles:
             framework.suppressed.discard(role)
             if role in framework.clients:
-                self._clear_refusals(framework.clients[role])
+                self._clear_everywhere(framework.clients[role])
         self._set_activity(framework)
         self._all_candidates = True
 
@@ -228,7 +216,7 @@ class Allocator:
         agent = self._agents[agent_id]
         self.tree.add_total(agent.total.scalars, -1)
         self.tree.add_total(total.scalars)
-        self._count_refusals(agent, -1)
+        self._clear_refusals(agent, -1)
         agent.describe(hostname, attributes, domain, total, self._gates.before(total, capabilities, domain))
         self._candidates[agent_id] = None
 
@@ -244,7 +232,7 @@ class Allocator:
     def remove_agent(self, agent_id: str) -> None:
         """Remove the agent with all that is used there."""
         agent = self._agents.pop(agent_id)
-        self._count_refusals(agent, -1)
+        self._clear_refusals(agent, -1)
         self.tree.add_total(agent.total.scalars, -1)
         for client, held in agent.used.items():
             self.tree.recovered(client, held.scalars)
@@ -262,7 +250,7 @@ class Allocator:
         """Return when `allocate` is to be called next: `now` if something changed since the last run."""
         if self._candidates or self._all_candidates:
             return now
-        return min(self._batch_s, self._expiries[0][0]) if self._expiries else self._batch_s
+        return min(self._batch_s, self._ends.next_s())
 
     def allocate(self, now: float) -> list[Allocation]:
         """Do a run and return what was allocated; it counts as used from now on."""
@@ -270,10 +258,7 @@ class Allocator:
         if now >= self._batch_s:
             self._batch_s = now + self.config.allocation_interval_s
             self._all_candidates = True
-        agents = self._take_candidates()
-        self.tree.refresh()
-        self._rng.shuffle(agents)
-        return self._fair_stage(agents, now)
+        return fair_stage(self._take_candidates(), self.tree, self._gates, self._rng, now)
 
     def _take_candidates(self) -> list[Agent]:
         known = self._agents
@@ -284,59 +269,6 @@ class Allocator:
         self._all_candidates = False
         hosts = self._whitelist
         return [agent for agent in agents if agent.active and (hosts is None or agent.hostname in hosts)]
-
-    def _fair_stage(self, agents: list[Agent], now: float) -> list[Allocation]:
-        made: list[Allocation] = []
-        for agent in agents:
-            agent.seen_s, agent.seen = now, agent.free
-            agent.winner, agent.won, agent.open = None, 0, 0
-            if agent.free or agent.shared:
-                self._offer(agent, made)
-        return made
-
-    def _offer(self, agent: Agent, made: list[Allocation]) -> None:
-        """Give away what is free on the agent, to one client after the other, until nobody may have the rest."""
-        tree, gates = self.tree, self._gates
-        barred = agent.excluded
-        for gate in agent.gates:
-            barred |= gates.closed[gate]
-        shared = agent.shared
-        asked: dict[Peers, Resources] = {}  #: what peers may have of what is free now
-        while wanted := tree.root.mask & ~barred:
-            client = tree.first(wanted)
-            peers: Peers = client.wants
-            part = asked.get(peers)
-            if part is None:
-                part = agent.free if agent.plain else peers.part_of(agent.free, shared)
-                if not peers.welcome(part):
-                    barred |= gates.minima[peers.wants.minimum] if agent.plain else peers.mask
-                    continue
-                asked[peers] = part
-                if refused := agent.refusals.covering(part):
-                    barred |= refused if agent.plain else refused & peers.mask
-                    continue
-            if self._is_excluded(client, agent):
-                barred |= client.bit
-                continue
-            if agent.winner is None:
-                agent.winner, agent.open = client, wanted
-            agent.won |= client.bit
-            given = agent.give(client, part)
-            tree.allocated(client, part.scalars)
-            made.append(Allocation(client.framework_id, client.role, agent.id, given))
-            shared = NOTHING if client.wants.wants.shared else shared
-            if not agent.free and not shared:
-                return
-            asked = {}
-
-    def _is_excluded(self, client: Client, agent: Agent) -> bool:
-        """Say whether the client's offer constraints exclude the agent; ask them once only."""
-        if not agent.judged & client.bit:
-            agent.judged |= client.bit
-            constraints = self._frameworks[client.framework_id].constraints.get(client.role)
-            if constraints is not None and not constraints.allow(agent.traits):
-                agent.excluded |= client.bit
-        return bool(agent.excluded & client.bit)
 
     def recover(
         self,
@@ -373,14 +305,8 @@ class Allocator:
 
     def why(self, framework_id: str, now: float) -> list[Decision]:
         """Return why the framework is not offered more, by role and reason, as decided in the latest runs."""
-        return explain(
-            self._frameworks[framework_id],
-            self._agents.values(),
-            self.tree,
-            self._gates,
-            self._whitelist,
-            now,
-        )
+        framework, agents = self._frameworks[framework_id], self._agents.values()
+        return Explainer(framework, agents, self._gates, self._ends, self._whitelist, now).explain()
 
     @property
     def totals(self) -> Mapping[str, int]:
@@ -445,7 +371,7 @@ class Allocator:
             self._gates.enter(framework.clients[role], framework)
         for role, client in list(framework.clients.items()):
             if role not in framework.roles or role in revived:
-                self._clear_refusals(client)
+                self._clear_everywhere(client)
         self._set_activity(framework)
         self._all_candidates = True
         for client in list(framework.clients.values()):
@@ -466,7 +392,7 @@ class Allocator:
             self._drop_client(framework, client)
 
     def _drop_client(self, framework: Framework, client: Client) -> None:
-        self._clear_refusals(client)
+        self._clear_everywhere(client)
         self._gates.leave(client)
         self.tree.remove_client(client)
         del framework.clients[client.role]
@@ -477,6 +403,7 @@ class Allocator:
             agent.won &= ~client.bit
             if agent.winner is client:
                 agent.winner = None
+                agent.open = 0
         if not framework.added and not framework.clients:
             del self._frameworks[framework.id]
 
@@ -504,27 +431,30 @@ class Allocator:
             until_s = now + min(max(refuse_s, self.config.allocation_interval_s), REFUSE_S_MAX)
         else:
             until_s = max(now, self._batch_s)
-        if agent.refusals.add(client, resources, until_s):
+        tick = self._ends.tick_at(until_s)
+        self._ends.add(tick, agent.id)
+        if agent.refusals.add(client.bit, resources, tick):
             self._refusals[client.role] = self._refusals.get(client.role, 0) + 1
-        self._expiries_made += 1  # orders what ends at the same time, and spares comparing the rest
-        heappush(self._expiries, (until_s, self._expiries_made, agent.id, client, resources))
 
     def _end_refusals(self, now: float) -> None:
-        while self._expiries and self._expiries[0][0] <= now:
-            _, _, agent_id, client, resources = heappop(self._expiries)
+        for tick, agent_id in self._ends.due(now):
             agent = self._agents.get(agent_id)
-            if agent is not None and agent.refusals.expire(client, resources, now):
-                self._refusals[client.role] -= 1
-                self._candidates[agent_id] = None
+            if agent is not None:
+                for ended in agent.refusals.end(tick):
+                    self._uncount(ended)
+                    self._candidates[agent_id] = None
 
-    def _clear_refusals(self, client: Client) -> None:
+    def _clear_refusals(self, agent: Agent, mask: int) -> None:
+        for cleared in agent.refusals.clear(mask):
+            self._uncount(cleared)
+
+    def _clear_everywhere(self, client: Client) -> None:
         for agent in self._agents.values():
-            if cleared := agent.refusals.clear(client):
-                self._refusals[client.role] -= cleared
+            self._clear_refusals(agent, client.bit)
 
-    def _count_refusals(self, agent: Agent, sign: int) -> None:
-        for client, count in agent.refusals.count().items():
-            self._refusals[client.role] += sign * count
+    def _uncount(self, refused: int) -> None:
+        for client in self.tree.clients(refused):
+            self._refusals[client.role] -= 1
 
 
 def _held_by(resources: Resources, role: str) -> Resources:

@@ -1,110 +1,136 @@
 """Refusals: what frameworks declined on an agent, and for how long they do not want to see it again.
 
 A refusal belongs to one client (framework × role) and covers every offer that is contained in what was
-refused; so as soon as more is free on the agent, it no longer holds back anything. Refusals of equal
-resources are kept together with one mask of clients: "who has refused this?" costs one look per distinct
-refusal, however many frameworks there are.
+refused; so as soon as more is free on the agent, it no longer holds back anything.
+
+Time is cut into *ticks*, a tenth of the allocation interval each, and a refusal ends with a tick. Refusals of
+equal resources that end together are then one mask of clients: to ask who refused something, or to end what is
+over, costs the same for a thousand frameworks as for one.
 """
 
 from __future__ import annotations
 
-from koinon.allocator.sorter import Client
+from collections.abc import Iterator
+from heapq import heappop, heappush
+from math import ceil
+
 from koinon.mesos.resources import Resources
 
 REFUSE_S_MAX = 365 * 24 * 3600.0
-
-
-class _Refused:
-    """Who refused one and the same resources, and until when."""
-
-    __slots__ = ("mask", "until_s")
-
-    def __init__(self) -> None:
-        self.mask = 0
-        self.until_s: dict[Client, float] = {}
+TICKS_PER_INTERVAL = 10
 
 
 class Refusals:
-    """The refusals standing on one agent."""
+    """The refusals standing on one agent. Clients are given as masks."""
 
-    __slots__ = ("_asked", "_asked_mask", "_refused", "mask")
+    __slots__ = ("_asked", "_asked_mask", "_refused")
 
     def __init__(self) -> None:
-        self.mask = 0  #: everybody who refused something here
-        self._refused: dict[Resources, _Refused] = {}
+        self._refused: dict[Resources, dict[int, int]] = {}  #: masks, by what was refused and when that ends
         self._asked: Resources | None = None  #: the last question to `covering`; its answer below
         self._asked_mask = 0
 
-    def add(self, client: Client, resources: Resources, until_s: float) -> bool:
-        """Note a refusal; the longer one counts if there is such a one. Say whether it is new."""
+    def add(self, mask: int, resources: Resources, tick: int) -> int:
+        """Note that these clients refuse the resources until `tick`, or longer if they already do.
+
+        Returns the mask of those who had not refused them yet.
+        """
         self._asked = None
-        refused = self._refused.get(resources)
-        if refused is None:
-            refused = self._refused[resources] = _Refused()
-        known_s = refused.until_s.get(client)
-        refused.until_s[client] = until_s if known_s is None else max(known_s, until_s)
-        refused.mask |= client.bit
-        self.mask |= client.bit
-        return known_s is None
+        ends = self._refused.setdefault(resources, {})
+        known = 0
+        for end, those in list(ends.items()):
+            known |= those
+            if end >= tick:
+                mask &= ~those
+            elif those & mask:
+                _put(ends, end, those & ~mask)
+        if mask:
+            ends[tick] = ends.get(tick, 0) | mask
+        return mask & ~known
 
-    def expire(self, client: Client, resources: Resources, now: float) -> bool:
-        """Drop this refusal if its time is over; say whether it was."""
-        refused = self._refused.get(resources)
-        if refused is None or refused.until_s.get(client, now + 1) > now:
-            return False
-        self._drop(client, resources, refused)
-        self._count_up()
-        return True
+    def end(self, tick: int) -> Iterator[int]:
+        """Drop what ends with this tick; yield the mask of clients that each was of."""
+        self._asked = None
+        for resources, ends in list(self._refused.items()):
+            if (those := ends.pop(tick, 0)) != 0:
+                yield those
+                if not ends:
+                    del self._refused[resources]
 
-    def clear(self, client: Client) -> int:
-        """Drop all refusals of the client; return how many there were."""
-        if not self.mask & client.bit:
-            return 0
-        mine = [
-            (resources, refused) for resources, refused in self._refused.items() if client in refused.until_s
-        ]
-        for resources, refused in mine:
-            self._drop(client, resources, refused)
-        self._count_up()
-        return len(mine)
+    def clear(self, mask: int) -> Iterator[int]:
+        """Drop the refusals of these clients; yield the mask of clients that each was of."""
+        for resources, ends in list(self._refused.items()):
+            for end, those in list(ends.items()):
+                if those & mask:
+                    self._asked = None
+                    yield those & mask
+                    _put(ends, end, those & ~mask)
+            if not ends:
+                del self._refused[resources]
 
     def covering(self, offered: Resources) -> int:
         """Return the mask of clients who refused these resources or more."""
         if offered is not self._asked:
             mask = 0
-            for resources, refused in self._refused.items():
+            for resources, ends in self._refused.items():
                 if resources.contains(offered):
-                    mask |= refused.mask
+                    for those in ends.values():
+                        mask |= those
             self._asked, self._asked_mask = offered, mask
         return self._asked_mask
 
-    def until_s(self, client: Client, offered: Resources) -> float:
-        """Return when the client may be offered these resources again; the past if it has not refused them."""
+    def last_tick(self, mask: int, offered: Resources) -> int:
+        """Return when the last refusal of these resources by these clients ends; 0 if there is none."""
         return max(
             (
-                refused.until_s[client]
-                for resources, refused in self._refused.items()
-                if client in refused.until_s and resources.contains(offered)
+                end
+                for resources, ends in self._refused.items()
+                if resources.contains(offered)
+                for end, those in ends.items()
+                if those & mask
             ),
-            default=float("-inf"),
+            default=0,
         )
 
-    def count(self) -> dict[Client, int]:
-        """Return how many refusals each client has here."""
-        counts: dict[Client, int] = {}
-        for refused in self._refused.values():
-            for client in refused.until_s:
-                counts[client] = counts.get(client, 0) + 1
-        return counts
 
-    def _drop(self, client: Client, resources: Resources, refused: _Refused) -> None:
-        del refused.until_s[client]
-        refused.mask &= ~client.bit
-        if not refused.mask:
-            del self._refused[resources]
+class Ends:
+    """When refusals end, and on which agents."""
 
-    def _count_up(self) -> None:
-        self._asked = None
-        self.mask = 0
-        for refused in self._refused.values():
-            self.mask |= refused.mask
+    def __init__(self, tick_s: float) -> None:
+        self._tick_s = tick_s
+        self._ticks: list[int] = []  #: heap
+        self._agents: dict[int, dict[str, None]] = {}  #: by tick
+
+    def tick_at(self, time_s: float) -> int:
+        """Return the first tick that is not before this time."""
+        return ceil(time_s / self._tick_s - 1e-6)  # 0.3 / 0.1 is a little less or more than 3
+
+    def time_of(self, tick: int) -> float:
+        """Return when the tick is."""
+        return tick * self._tick_s
+
+    def add(self, tick: int, agent_id: str) -> None:
+        """Note that a refusal on this agent ends with this tick."""
+        agents = self._agents.get(tick)
+        if agents is None:
+            agents = self._agents[tick] = {}
+            heappush(self._ticks, tick)
+        agents[agent_id] = None
+
+    def next_s(self) -> float:
+        """Return when the next tick is due with which something ends."""
+        return self.time_of(self._ticks[0]) if self._ticks else float("inf")
+
+    def due(self, now: float) -> Iterator[tuple[int, str]]:
+        """Yield, and forget, tick and agent of what has ended by now."""
+        while self._ticks and self.time_of(self._ticks[0]) <= now:
+            tick = heappop(self._ticks)
+            for agent_id in self._agents.pop(tick):
+                yield tick, agent_id
+
+
+def _put(ends: dict[int, int], end: int, mask: int) -> None:
+    if mask:
+        ends[end] = mask
+    else:
+        del ends[end]

@@ -14,6 +14,8 @@ from collections.abc import Collection, Iterator
 
 from msgspec import Struct
 
+from koinon.allocator.agents import Agent
+from koinon.allocator.constraints import RoleConstraints
 from koinon.allocator.frameworks import Framework, Minimum
 from koinon.allocator.sorter import Client
 from koinon.mesos import v1
@@ -76,6 +78,8 @@ class Gates:
         self.closed = dict.fromkeys((GPU_RESOURCES, REGION_AWARE, NO_MULTI_ROLE, NO_HIERARCHICAL_ROLE), 0)
         #: By minimum, the mask of clients that have it.
         self.minima: dict[Minimum, int] = {}
+        self.constrained = 0  #: mask of the clients with offer constraints
+        self._constraints: dict[Client, RoleConstraints] = {}
         self._peers: dict[Wants, Peers] = {}
         self._minimum = minimum
         self._filter_gpu_resources = filter_gpu_resources
@@ -117,6 +121,9 @@ class Gates:
         for gate, is_kept_out in kept_out.items():
             if is_kept_out:
                 self.closed[gate] |= client.bit
+        if (constraints := framework.constraints.get(client.role)) is not None:
+            self.constrained |= client.bit
+            self._constraints[client] = constraints
 
     def leave(self, client: Client) -> None:
         """Forget the client."""
@@ -126,6 +133,8 @@ class Gates:
         client.wants = None
         for gate in self.closed:
             self.closed[gate] &= ~client.bit
+        self.constrained &= ~client.bit
+        self._constraints.pop(client, None)
         minimum = peers.wants.minimum
         peers.mask &= ~client.bit
         if not peers.mask:
@@ -133,3 +142,11 @@ class Gates:
         self.minima[minimum] &= ~client.bit
         if not self.minima[minimum]:
             del self.minima[minimum]
+
+    def exclude(self, client: Client, agent: Agent) -> bool:
+        """Say whether the client's offer constraints exclude the agent; they are asked once, the agent remembers."""
+        if not agent.judged & client.bit:
+            agent.judged |= client.bit
+            if client in self._constraints and not self._constraints[client].allow(agent.traits):
+                agent.excluded |= client.bit
+        return bool(agent.excluded & client.bit)

@@ -174,14 +174,11 @@ class RoleTree:
             entry = (share / node.weight, count, node.path, node)
             if node.mask:
                 order = parent.order
-                if order[0] is node.entry:
-                    del order[0]
+                if len(order) == 1:
+                    order[0] = entry
                 else:
-                    del order[bisect_left(order, node.entry)]
-                if order:
+                    del order[0 if order[0] is node.entry else bisect_left(order, node.entry)]
                     insort(order, entry)
-                else:
-                    order.append(entry)
             node.entry = entry
             node = parent
             parent = node.parent
