@@ -18,7 +18,7 @@ class Config(Struct, frozen=True, kw_only=True):
     max_completed_tasks_per_framework: int = 1000
     max_unreachable_tasks_per_framework: int = 1000
     min_allocatable_resources: str = "cpus:0.01|mem:32"
-    fair_sharing_excluded_resource_names: frozenset[str] = frozenset()
+    fair_sharing_excluded_resource_names: tuple[str, ...] = ()
     filter_gpu_resources: bool = True
     require_agent_domain: bool = False
     root_submissions: bool = True

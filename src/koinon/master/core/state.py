@@ -10,12 +10,13 @@ since this master leads), `unreachable_agents` and `gone_agents`. A framework's 
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from enum import Enum
 
 from msgspec import Struct, field
 
-from koinon.mesos import v1
+from koinon.master.core.tables import AgentState, FrameworkState
+from koinon.mesos import internal, v1
 from koinon.mesos.resources import Resources
 from koinon.mesos.v1 import scheduler
 
@@ -34,9 +35,10 @@ class Task(Struct, gc=False, kw_only=True):
     info: bytes
     user: str
     statuses: list[v1.TaskStatus] = []  #: one per state, oldest first; without `data`
-    #: The update that waits for the scheduler's acknowledgement; None when none does.
-    unacknowledged_state: v1.TaskState | None = None
-    unacknowledged_uuid: bytes | None = None
+    #: The last update that asked for an acknowledgement, and whether it has come.
+    update_state: v1.TaskState | None = None
+    update_uuid: bytes | None = None
+    acknowledged: bool = True
     unreachable_s: float = 0.0  #: since when its agent is unreachable
     rendered: bytes | None = None  #: cache slot of the views; the core empties it on every change
 
@@ -80,10 +82,8 @@ class Framework(Struct, kw_only=True):
     suppressed: set[str]  #: roles that want no offers for now
     capabilities: frozenset[str]  #: names, such as PARTITION_AWARE
     offer_constraints: scheduler.OfferConstraints | None = None
+    state: FrameworkState
     stream_id: str | None = None  #: of the open subscription
-    connected: bool = False
-    active: bool = False  #: gets offers
-    recovered: bool = False  #: known from agents only, has not subscribed to this master
     registered_s: float = 0.0
     reregistered_s: float = 0.0
     unregistered_s: float = 0.0
@@ -94,8 +94,23 @@ class Framework(Struct, kw_only=True):
     executors: dict[str, dict[str, Executor]] = {}  #: by agent, by executor
     offers: dict[str, Offer] = {}
     used: dict[str, Resources] = {}  #: by tasks and executors, per agent; no empty entries
-    counters: dict[str, int] = {}  #: metric name below `frameworks/<name>/<id>/` → count
+    counters: Counter[str] = field(default_factory=Counter)  #: by metric name below `frameworks/<name>/<id>/`
     decisions: deque[Decision] = field(default_factory=lambda: deque(maxlen=32))
+
+    @property
+    def connected(self) -> bool:
+        """Has it an open subscription?"""
+        return self.state is FrameworkState.SUBSCRIBED
+
+    @property
+    def active(self) -> bool:
+        """Does it get offers? Over HTTP whoever is connected does."""
+        return self.state is FrameworkState.SUBSCRIBED
+
+    @property
+    def recovered(self) -> bool:
+        """Is it known from agents only, because it has not subscribed to this master yet?"""
+        return self.state is FrameworkState.RECOVERED
 
     def has(self, capability: str) -> bool:
         """Does the framework have this capability?"""
@@ -123,9 +138,9 @@ class Agent(Struct, kw_only=True):
     attributes: list[v1.Attribute]
     total: Resources
     url: v1.URL  #: as it stands in offers
-    channel_id: str | None  #: None while disconnected
-    active: bool  #: its resources are offered
-    leaving: bool = False  #: the registry is being told that it is lost or gone
+    state: AgentState
+    channel_id: str | None = None  #: None while disconnected
+    in_allocator: bool = False  #: what frameworks give back goes to the allocator
     registered_s: float = 0.0
     reregistered_s: float = 0.0
     disconnected_s: float = 0.0  #: since when; 0.0 while connected
@@ -135,13 +150,18 @@ class Agent(Struct, kw_only=True):
     used: dict[str, Resources] = {}  #: by tasks and executors, per framework; no empty entries
     #: Kills asked for while it was disconnected: (framework, task) → kill policy.
     kills: dict[tuple[str, str], v1.KillPolicy | None] = {}
-    ping_due_s: float = 0.0
+    pinged: bool = False  #: a ping is out and not answered
     pings_missed: int = 0
 
     @property
     def connected(self) -> bool:
         """Has it a channel to us?"""
-        return self.channel_id is not None
+        return self.state is AgentState.CONNECTED
+
+    @property
+    def active(self) -> bool:
+        """Are its resources offered?"""
+        return self.state is AgentState.CONNECTED
 
     def used_sum(self) -> Resources:
         """All that tasks and executors use of it."""
@@ -168,6 +188,22 @@ class AgentEntry(Struct, kw_only=True):
     since_s: float  #: when it came to stand so
 
 
+class Joining(Struct):
+    """A registration that waits for the registry."""
+
+    channel_id: str
+    message: internal.Register
+    ticket: int
+    new: bool  #: the id is of our making, and nobody has heard it yet
+
+
+class Leaving(Struct):
+    """A departure that waits for the registry."""
+
+    ticket: int
+    gone: bool  #: for good: a registration in the meantime is refused
+
+
 class State(Struct, kw_only=True):
     """All of the master's state."""
 
@@ -179,7 +215,11 @@ class State(Struct, kw_only=True):
     recovered_agents: dict[str, AgentEntry] = {}
     unreachable_agents: dict[str, AgentEntry] = {}
     gone_agents: dict[str, AgentEntry] = {}
+    joining: dict[str, Joining] = {}  #: by agent
+    leaving: dict[str, Leaving] = {}  #: by agent
     offers: dict[str, Offer] = {}
     weights: dict[str, float] = {}  #: by role; 1.0 when absent
-    #: Metric name below `master/` → count, for counters (gauges are computed by who asks).
-    counters: dict[str, int] = {}
+    #: Tasks of `unreachable_tasks` by agent, by (framework, task).
+    lost_tasks: dict[str, dict[tuple[str, str], Task]] = {}
+    #: By metric name below `master/`; counters only, gauges are computed by who asks.
+    counters: Counter[str] = field(default_factory=Counter)

@@ -1,0 +1,102 @@
+"""Reconciliation: the scheduler asks how its tasks are, the master answers with updates without uuid.
+
+*Implicit*: how are all of them? *Explicit*: how are these? An answer about a task that we do not know depends
+on its agent, as an agent that has not come back yet may still have the task (then: silence).
+"""
+
+from __future__ import annotations
+
+from koinon.master.core.context import Core
+from koinon.master.core.state import Framework, Task
+from koinon.master.core.tasks import send_status, status_by_master
+from koinon.mesos import v1
+from koinon.mesos.v1 import OperationState, TaskState
+from koinon.mesos.v1.scheduler import Call, Event
+
+_RECONCILED = v1.TaskStatus.Reason.REASON_RECONCILIATION
+
+
+def reconcile(core: Core, framework: Framework, call: Call.Reconcile) -> None:
+    """Answers RECONCILE: about the tasks named, or about all if none is."""
+    core.state.counters["messages_reconcile_tasks"] += 1
+    if not call.tasks:
+        for task in list(framework.tasks.values()):
+            _tell_state(core, framework, task)
+    for asked in call.tasks:
+        reconcile_task(
+            core, framework, asked.task_id.value, None if asked.agent_id is None else asked.agent_id.value
+        )
+
+
+def reconcile_task(core: Core, framework: Framework, task_id: str, agent_id: str | None) -> None:
+    """Answers for one task; `agent_id` is where the scheduler believes it to be."""
+    if (task := framework.tasks.get(task_id)) is not None:
+        _tell_state(core, framework, task)
+    elif (answer := _without_task(core, agent_id)) is not None:
+        state, message, unreachable_s = answer
+        if not framework.has("PARTITION_AWARE"):
+            state = TaskState.TASK_LOST
+        status = status_by_master(core, task_id, agent_id, state, _RECONCILED, f"Reconciliation: {message}")
+        if unreachable_s is not None:
+            status.unreachable_time = v1.TimeInfo(int(unreachable_s * 1e9))
+        send_status(core, framework, status)
+
+
+def _tell_state(core: Core, framework: Framework, task: Task) -> None:
+    status = status_by_master(
+        core, task.task_id, task.agent_id, task.state, _RECONCILED, "Reconciliation: latest state of the task"
+    )
+    if task.executor_id:
+        status.executor_id = v1.ExecutorID(task.executor_id)
+    if task.statuses:
+        last = task.statuses[-1]
+        status.healthy, status.check_status = last.healthy, last.check_status
+        status.container_status = last.container_status
+    send_status(core, framework, status)
+
+
+def _without_task(core: Core, agent_id: str | None) -> tuple[TaskState, str, float | None] | None:
+    """What to say of a task that we do not have: (state, reason, unreachable since); None: nothing yet."""
+    state = core.state
+    if agent_id is None:
+        if state.recovered_agents:
+            return None
+    elif agent_id in state.recovered_agents:
+        return None
+    elif agent_id in state.agents:
+        return TaskState.TASK_GONE, "the agent does not have the task", None
+    elif (entry := state.unreachable_agents.get(agent_id)) is not None:
+        return TaskState.TASK_UNREACHABLE, "the agent is unreachable", entry.since_s
+    elif agent_id in state.gone_agents:
+        return TaskState.TASK_GONE_BY_OPERATOR, "the agent was declared gone", None
+    return TaskState.TASK_UNKNOWN, "neither the task nor its agent is known", None
+
+
+def reconcile_operations(core: Core, framework: Framework, call: Call.ReconcileOperations) -> None:
+    """Answers RECONCILE_OPERATIONS. No operation is known here; what agents could know decides."""
+    core.state.counters["messages_reconcile_operations"] += 1
+    state = core.state
+    for asked in call.operations:
+        agent_id = None if asked.agent_id is None else asked.agent_id.value
+        if agent_id in state.recovered_agents:
+            answer, message = OperationState.OPERATION_RECOVERING, "the agent has not come back yet"
+        elif agent_id in state.unreachable_agents:
+            answer, message = OperationState.OPERATION_UNREACHABLE, "the agent is unreachable"
+        elif agent_id in state.gone_agents:
+            answer, message = OperationState.OPERATION_GONE_BY_OPERATOR, "the agent was declared gone"
+        else:
+            answer, message = OperationState.OPERATION_UNKNOWN, "the operation is not known"
+        status = v1.OperationStatus(
+            operation_id=asked.operation_id,
+            state=answer,
+            message=f"Reconciliation: {message}",
+            agent_id=asked.agent_id,
+            resource_provider_id=asked.resource_provider_id,
+        )
+        core.send(
+            framework,
+            Event(
+                type=Event.Type.UPDATE_OPERATION_STATUS,
+                update_operation_status=Event.UpdateOperationStatus(status),
+            ),
+        )

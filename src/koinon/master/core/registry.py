@@ -1,0 +1,52 @@
+"""What the registry holds, and how it is read and written.
+
+agents/<id>      AgentEntry as JSON
+weights/<role>   a number as JSON
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from koinon.master.core.state import AgentEntry, Standing, State
+from koinon.mesos import v1
+
+AGENTS = "agents/"
+WEIGHTS = "weights/"
+
+_decode_entry = msgspec.json.Decoder(AgentEntry).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def read(state: State, entries: Mapping[str, bytes]) -> None:
+    """Fills the state with what the registry holds; keys of other parts are passed over."""
+    tables = {
+        Standing.ADMITTED: state.recovered_agents,
+        Standing.UNREACHABLE: state.unreachable_agents,
+        Standing.GONE: state.gone_agents,
+    }
+    for key, value in sorted(entries.items()):
+        if key.startswith(AGENTS):
+            entry = _decode_entry(value)
+            tables[entry.standing][key.removeprefix(AGENTS)] = entry
+        elif key.startswith(WEIGHTS):
+            state.weights[key.removeprefix(WEIGHTS)] = float(msgspec.json.decode(value))
+
+
+def agent_change(
+    agent_id: str, info: v1.AgentInfo, standing: Standing, since_s: float
+) -> tuple[str, bytes | None]:
+    """The change that makes an agent stand so."""
+    return AGENTS + agent_id, _encode(AgentEntry(info=info, standing=standing, since_s=since_s))
+
+
+def agent_removal(agent_id: str) -> tuple[str, bytes | None]:
+    """The change that forgets an agent."""
+    return AGENTS + agent_id, None
+
+
+def weight_change(role: str, weight: float) -> tuple[str, bytes | None]:
+    """The change that sets a role's weight; 1.0 is what every role has without one."""
+    return WEIGHTS + role, None if weight == 1.0 else _encode(weight)

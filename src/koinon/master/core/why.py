@@ -1,0 +1,103 @@
+"""Why a framework or a task has what it has, or waits: decisions, gathered for the person who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from koinon.master.core.context import Core
+from koinon.master.core.state import Decision, Framework, Task
+from koinon.master.core.tables import TERMINAL
+from koinon.mesos.v1 import TaskState
+
+
+def why(core: Core, object_id: str) -> list[Decision]:
+    """The reasons of a framework or a task, oldest first; empty if no such object is known."""
+    state = core.state
+    framework = state.frameworks.get(object_id) or state.completed_frameworks.get(object_id)
+    if framework is not None:
+        return list(_of_framework(core, framework))
+    return [
+        decision
+        for framework in (*state.frameworks.values(), *state.completed_frameworks.values())
+        for task in _tasks_named(framework, object_id)
+        for decision in _of_task(core, framework, task)
+    ]
+
+
+def _of_framework(core: Core, framework: Framework) -> Iterator[Decision]:
+    yield from framework.decisions
+    now = core.now
+    if framework.unregistered_s:
+        yield Decision(framework.unregistered_s, "completed", "The framework was removed.")
+        return
+    if framework.recovered:
+        yield Decision(
+            framework.registered_s,
+            "recovered",
+            "Known from what agents run for it; it has not subscribed to this master yet.",
+        )
+    if framework.offers:
+        agents = len({offer.agent_id for offer in framework.offers.values()})
+        yield Decision(
+            min(offer.made_s for offer in framework.offers.values()),
+            "has_offers",
+            f"It has {len(framework.offers)} offers of {agents} agents and has not answered them yet.",
+        )
+    for decision in core.allocator.why(framework.id, now):
+        where = f"role '{decision.role}'"
+        if decision.agents:
+            where += f", {decision.agents} agents" if decision.agents > 1 else f", agent {decision.agent_id}"
+        yield Decision(decision.time_s, decision.reason.value, f"{where}: {decision.sentence}")
+
+
+def _tasks_named(framework: Framework, task_id: str) -> Iterator[Task]:
+    for table in (framework.tasks, framework.unreachable_tasks):
+        if (task := table.get(task_id)) is not None:
+            yield task
+    for task in framework.completed_tasks:
+        if task.task_id == task_id:
+            yield task
+
+
+def _of_task(core: Core, framework: Framework, task: Task) -> Iterator[Decision]:
+    for status in task.statuses:
+        said = [status.message or f"Reported by {_speaker(status.source.name if status.source else '')}."]
+        if status.reason is not None:
+            said.append(f"({status.reason.name})")
+        yield Decision(status.timestamp or 0.0, status.state.name.lower(), " ".join(said))
+    agent = core.state.agents.get(task.agent_id)
+    if task.state in TERMINAL:
+        if not task.acknowledged:
+            yield Decision(
+                core.now,
+                "not_acknowledged",
+                f"It has ended; its framework has not acknowledged {_name(task.update_state)} yet.",
+            )
+    elif agent is None:
+        yield Decision(task.unreachable_s, "agent_unreachable", f"Agent {task.agent_id} is unreachable.")
+    elif not agent.connected:
+        yield Decision(
+            agent.disconnected_s,
+            "agent_disconnected",
+            f"Agent {agent.id} ({agent.hostname}) is disconnected; it is awaited.",
+        )
+    elif task.state is TaskState.TASK_STAGING:
+        yield Decision(
+            core.now,
+            "staging",
+            f"Sent to agent {agent.id} ({agent.hostname}), which has not reported it yet.",
+        )
+    elif not task.acknowledged:
+        yield Decision(
+            core.now,
+            "not_acknowledged",
+            f"Further updates wait until its framework acknowledges {_name(task.update_state)}.",
+        )
+
+
+def _name(state: TaskState | None) -> str:
+    return "the last update" if state is None else state.name
+
+
+def _speaker(source: str) -> str:
+    return {"SOURCE_MASTER": "the master", "SOURCE_AGENT": "the agent"}.get(source, "the executor")
