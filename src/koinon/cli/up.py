@@ -19,10 +19,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import IO
 
 import click
 
@@ -78,10 +78,10 @@ def up(
     running tasks included. A second `up` on the same work directory goes on with the same master and agents.
     """
     root = (work_dir or default_work_dir()).absolute()
-    with _locked(root):
+    with locked(root):
         names = ["master", *(f"agent-{number}" for number in range(1, agents + 1))]
         wanted = [master_port, *(agent_port and agent_port + at for at in range(agents))]
-        ports = _choose_ports(root / "up.json", ip, dict(zip(names, wanted, strict=True)))
+        ports = choose_ports(root / "up.json", ip, dict(zip(names, wanted, strict=True)))
         master_address = f"{ip}:{ports['master']}"
         roles = []
         for name in names:
@@ -95,42 +95,31 @@ def up(
         return _Cluster(roles, master_address).run()
 
 
-class _Locked:
-    """Holds the lock of a work directory."""
-
-    def __init__(self, file: IO[str]) -> None:
-        self._file = file
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-
-def _locked(root: Path) -> _Locked:
+@contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """Hold the work directory, made if missing. Raises Failure when another `up` has it or it cannot be made."""
     try:
         root.mkdir(parents=True, exist_ok=True)
         (root / "logs").mkdir(exist_ok=True)
         file = (root / "up.lock").open("a+")
     except OSError as error:
         raise Failure(f"cannot use the work directory {root}: {error.strerror}") from None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        holder = file.read().strip()
-        raise Failure(
-            f"the work directory {root} is in use by another `koinon up` (pid {holder}): "
-            "stop that one, or choose another --work-dir"
-        ) from None
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
-    return _Locked(file)
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise Failure(
+                f"the work directory {root} is in use by another `koinon up` (pid {file.read().strip()}): "
+                "stop that one, or choose another --work-dir"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
 
 
-def _choose_ports(memory: Path, ip: str, wanted: dict[str, int]) -> dict[str, int]:
+def choose_ports(memory: Path, ip: str, wanted: dict[str, int]) -> dict[str, int]:
     """A port for each role: the one wanted; for 0 that of last time if it is free, else any free one."""
     try:
         before: dict[str, int] = json.loads(memory.read_text())

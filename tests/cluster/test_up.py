@@ -1,0 +1,170 @@
+"""`koinon up` as a person runs it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from koinon.cli.client import Client
+from tests.cluster.harness import IP, eventually
+
+
+class Up:
+    """A running `koinon up`."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.process = process
+        self.addresses: dict[str, str] = {}
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line == "ready\n":
+                return
+            name, url = line.split()
+            self.addresses[name] = url.removeprefix("http://")
+        raise AssertionError(process.stderr.read() if process.stderr else "")
+
+    def agent_ids(self) -> list[str]:
+        with Client(self.addresses["master"]) as master:
+            return sorted(agent["id"] for agent in master.get("/slaves")["slaves"] if agent["active"])
+
+    def role_pid(self, role: str) -> int:
+        for child in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
+            if f"koinon\0{role}\0" in Path(f"/proc/{child}/cmdline").read_text():
+                return int(child)
+        raise AssertionError(f"there is no {role}")
+
+    def koinon(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        environment = {**os.environ, "KOINON_MASTER": self.addresses["master"]}
+        argv = [sys.executable, "-m", "koinon", *arguments]
+        return subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def argv_of(work_dir: Path, *options: str) -> list[str]:
+    ports = ["--master-port", "0", "--agent-port", "0", "--resources", "cpus:2;mem:512;disk:512"]
+    return [sys.executable, "-m", "koinon", "up", "--work-dir", str(work_dir), *ports, *options]
+
+
+@contextmanager
+def running(work_dir: Path, *options: str) -> Iterator[Up]:
+    with subprocess.Popen(
+        argv_of(work_dir, *options),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield Up(process)
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                process.communicate(timeout=30)
+
+
+def processes_below(directory: Path) -> list[str]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                command = (entry / "cmdline").read_bytes()
+                inside = os.readlink(entry / "cwd").startswith(str(directory))
+            except OSError:  # gone since
+                continue
+            if inside or os.fsencode(directory) in command:
+                found.append(f"{entry.name} {command!r}")
+    return found
+
+
+def test_a_newcomer_gets_a_working_cluster_in_three_seconds(tmp_path: Path) -> None:
+    began_s = time.monotonic()
+    with running(tmp_path / "work") as up:
+        took_s = time.monotonic() - began_s
+        assert list(up.addresses) == ["master", "agent-1"]
+        assert took_s < 3
+        done = up.koinon("run", "echo it works")
+        assert (done.returncode, done.stdout) == (0, "it works\n")
+
+
+def test_ctrl_c_leaves_no_process_behind(tmp_path: Path) -> None:
+    with (
+        running(tmp_path / "work", "--agents", "2") as up,
+        subprocess.Popen(
+            [sys.executable, "-m", "koinon", "run", "sleep 1000", "--instances", "3", "--no-follow"],
+            env={**os.environ, "KOINON_MASTER": up.addresses["master"]},
+            stderr=subprocess.DEVNULL,
+        ) as run,
+    ):
+        with Client(up.addresses["master"]) as master:
+            eventually(
+                lambda: sum(task["state"] == "TASK_RUNNING" for task in master.get("/tasks")["tasks"]) == 3,
+                "three tasks run",
+            )
+        up.process.send_signal(signal.SIGINT)
+        assert up.process.wait(30) == 0
+        run.kill()
+    eventually(lambda: not processes_below(tmp_path), "nothing is left")
+
+
+def test_the_next_up_goes_on_with_the_same_agents_and_ports(tmp_path: Path) -> None:
+    with running(tmp_path / "work", "--agents", "2") as up:
+        before, addresses = up.agent_ids(), up.addresses
+    with running(tmp_path / "work", "--agents", "2") as up:
+        assert (up.agent_ids(), up.addresses) == (before, addresses)
+
+
+def test_a_role_that_dies_is_started_again(tmp_path: Path) -> None:
+    with running(tmp_path / "work") as up:
+        before = up.agent_ids()
+        for role in ("master", "agent"):
+            pid = up.role_pid(role)
+            os.kill(pid, signal.SIGKILL)
+            eventually(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"the {role} is gone")  # type: ignore[misc]
+            eventually(
+                lambda: up.koinon("run", "true", "--timeout", "10secs").returncode == 0,
+                f"the {role} is back",
+                20,
+            )
+        assert up.agent_ids() == before
+    assert up.process.returncode == 0
+
+
+def test_when_up_is_killed_its_roles_go_too(tmp_path: Path) -> None:
+    with running(tmp_path / "work") as up:
+        pids = [up.role_pid("master"), up.role_pid("agent")]
+        up.process.kill()
+        up.process.wait()
+        eventually(
+            lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "master and agent are gone"
+        )
+
+
+def test_a_work_directory_in_use_is_refused(tmp_path: Path) -> None:
+    with running(tmp_path / "work"):
+        second = subprocess.run(
+            argv_of(tmp_path / "work"), capture_output=True, text=True, timeout=30, check=False
+        )
+    assert second.returncode == 1
+    assert "is in use by another `koinon up`" in second.stderr
+
+
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    with socket.create_server((IP, 0)) as taken:
+        port = taken.getsockname()[1]
+        argv = argv_of(tmp_path / "work", "--master-port", str(port))
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"koinon: port {port} on {IP} is in use")
+
+
+def test_a_role_that_cannot_start_tells_why(tmp_path: Path) -> None:
+    argv = argv_of(tmp_path / "work", "--resources", "cpus:many")
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert "agent-1" in done.stderr
+    assert "many" in done.stderr
+    eventually(lambda: not processes_below(tmp_path), "nothing is left")
