@@ -190,7 +190,8 @@ async def live(master: str, frameworks: int, tasks: int, costs: Costs) -> dict[s
 async def _all(runs: list[asyncio.Task[None]], events: list[asyncio.Event]) -> None:
     """Returns when all `events` are set; raises when a run ends before."""
     waiting = asyncio.gather(*(event.wait() for event in events))
-    await asyncio.wait([waiting, *runs], return_when=asyncio.FIRST_COMPLETED, timeout=START_TIMEOUT_S)
+    anything: list[asyncio.Future[Any]] = [waiting, *runs]
+    await asyncio.wait(anything, return_when=asyncio.FIRST_COMPLETED, timeout=START_TIMEOUT_S)
     for run in runs:
         if run.done():
             run.result()
