@@ -115,8 +115,8 @@ class Server:
         except web.HTTPRequestEntityTooLarge:
             limit = self._body_bytes_max
             answer = answer_error(HttpError(413, f"The body of a request may have {limit} bytes at most."))
-        except RequestPayloadError as error:
-            answer = answer_error(HttpError(400, f"The body cannot be read: {error}"))
+        except RequestPayloadError:
+            answer = answer_error(HttpError(400, "The body cannot be read as its headers say."))
         except ConnectionError:
             raise
         except Exception:
