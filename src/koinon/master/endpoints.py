@@ -104,11 +104,11 @@ class Endpoints:
         return self._feed(events.TeardownRequested(framework_id))
 
     async def _why(self, request: BaseRequest) -> Answer:
-        """Why a framework, or a task of it, has what it has, or waits."""
-        framework_id = request.query.get("framework_id")
-        if framework_id is None:
-            raise HttpError(400, "The parameter framework_id must name a framework.")
-        decisions = self._runtime.core.why(framework_id, request.query.get("task_id"))
+        """Why a framework or a task has what it has, or waits."""
+        object_id = request.query.get("task_id") or request.query.get("framework_id")
+        if object_id is None:
+            raise HttpError(400, "The parameter task_id or framework_id must name what is asked about.")
+        decisions = self._runtime.core.why(object_id)
         return answer_json(
             {
                 "decisions": [
