@@ -7,6 +7,7 @@ off: the server never holds more for it than `BACKLOG_BYTES_MAX` and what one tu
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 
 from aiohttp import HttpVersion11, hdrs, web
@@ -106,7 +107,8 @@ class EventStream:
             self._close_because("the subscriber closed the connection")
             raise
         response.force_close()
-        await response.write_eof()
+        with contextlib.suppress(ConnectionError):  # the subscriber may have gone meanwhile
+            await response.write_eof()
         return response
 
     def _flush(self) -> None:
