@@ -1,0 +1,216 @@
+"""What goes into the agent's core and what comes out.
+
+*Events* are facts; *effects* are commands for the shell, carried out in order. The order carries the promise
+*durable before visible*: `Checkpoint` is a gate. What comes after it, in the same list or in a later one, waits until
+its changes are on disk. So an update is on disk before the master or the executor hears of it, and a task before its
+container starts. `Forget` is no gate: its changes join the next commit, and nothing is wrong if a crash loses them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from koinon.mesos import internal
+from koinon.mesos.v1 import executor
+
+#: Changes of the checkpoint by key; None deletes.
+Changes: TypeAlias = Mapping[str, bytes | None]
+
+
+class Refused(Exception):
+    """The call is answered with an HTTP status and one line of text; nothing has changed."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+class Incompatible(Exception):
+    """What is checkpointed does not fit how the agent is configured now; the text says what to do."""
+
+
+# ── events ────────────────────────────────────────────────────────────────────────────────────────
+class Event(Struct, frozen=True, gc=False):
+    """A fact."""
+
+
+class FoundContainer(Struct, frozen=True, gc=False):
+    """A container that the launcher knows of: running, or ended with a wait status, which may be unknown."""
+
+    pid: int
+    running: bool = True
+    status: int | None = None
+    message: str = ""
+
+
+class StateLoaded(Event, frozen=True):
+    """The checkpoint has been read and the launcher asked. First event of all; raises Incompatible."""
+
+    entries: Mapping[str, bytes]
+    containers: Mapping[str, FoundContainer]
+    boot_id: str
+
+
+class MasterConnected(Event, frozen=True):
+    """A connection to the leading master stands; `session` numbers it."""
+
+    session: int
+
+
+class MasterLost(Event, frozen=True):
+    """The connection ended."""
+
+    session: int
+
+
+class MasterSaid(Event, frozen=True):
+    """A message of the master."""
+
+    message: internal.MasterMessage
+
+
+class ContainerStarted(Event, frozen=True):
+    """The program of a container runs."""
+
+    container_id: str
+    pid: int
+
+
+class ContainerNotStarted(Event, frozen=True):
+    """A container will not run. `prepared` tells whether its sandbox was made."""
+
+    container_id: str
+    message: str
+    prepared: bool = True
+
+
+class ContainerExited(Event, frozen=True):
+    """All processes of a container are gone; `status` is the wait status of the main one."""
+
+    container_id: str
+    status: int
+
+
+class ContainerLost(Event, frozen=True):
+    """A container is gone and nobody knows how it ended."""
+
+    container_id: str
+    message: str
+
+
+class ExecutorSubscribed(Event, frozen=True):
+    """A custom executor sent SUBSCRIBE; `stream_id` is new and names its answer. May raise Refused."""
+
+    stream_id: str
+    call: executor.Call
+
+
+class ExecutorCalled(Event, frozen=True):
+    """Any other call of a custom executor. May raise Refused."""
+
+    call: executor.Call
+
+
+class ExecutorStreamClosed(Event, frozen=True):
+    """The connection of a subscription ended."""
+
+    stream_id: str
+
+
+class ShutdownRequested(Event, frozen=True):
+    """A person wants the agent to leave for good: kill everything, unregister, end."""
+
+    message: str
+
+
+class ClockTicked(Event, frozen=True):
+    """Time has passed; due at `Agent.next_wakeup`."""
+
+
+# ── effects ───────────────────────────────────────────────────────────────────────────────────────
+class Effect(Struct, frozen=True, gc=False):
+    """A command."""
+
+
+class Checkpoint(Effect, frozen=True):
+    """Write, and hold everything that follows until it is durable."""
+
+    changes: Changes
+
+
+class Forget(Effect, frozen=True):
+    """Write some time soon; nothing waits for it."""
+
+    changes: Changes
+
+
+class SendToMaster(Effect, frozen=True):
+    """Void when `session` is over: what is still to be said is said again in the next one."""
+
+    session: int
+    message: internal.AgentMessage
+
+
+class SendToExecutor(Effect, frozen=True):
+    """An event for the subscriber `stream_id`."""
+
+    stream_id: str
+    event: executor.Event
+
+
+class CloseExecutorStream(Effect, frozen=True):
+    """End a subscription."""
+
+    stream_id: str
+
+
+class LaunchContainer(Effect, frozen=True):
+    """Make the sandbox and start the program; answered by ContainerStarted or ContainerNotStarted.
+
+    The sandbox belongs to `user` (None: the agent's own). `link` is made to point to the sandbox. `rlimits` are
+    (name as in the v1 API, soft, hard), None = unlimited.
+    """
+
+    container_id: str
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    sandbox: str
+    link: str
+    user: str | None
+    rlimits: tuple[tuple[str, int | None, int | None], ...] = ()
+
+
+class TerminateContainer(Effect, frozen=True):
+    """SIGTERM to every process of a container."""
+
+    container_id: str
+
+
+class DestroyContainer(Effect, frozen=True):
+    """SIGKILL to every process of a container, again until none is left."""
+
+    container_id: str
+
+
+class ForgetContainer(Effect, frozen=True):
+    """How a container ended is safe with us: the launcher may drop its record."""
+
+    container_id: str
+
+
+class Exit(Effect, frozen=True):
+    """End the agent's process."""
+
+    status: int
+    message: str
+
+
+class Note(Effect, frozen=True):
+    """A line for the log: something was decided that a person may wonder about."""
+
+    message: str
+    subject: str

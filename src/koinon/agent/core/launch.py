@@ -1,0 +1,206 @@
+"""From the description of a task or executor to the program that runs: arguments, environment, sandbox, limits.
+
+What this agent cannot do yet is refused here with a sentence, never ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from koinon.agent.core.events import LaunchContainer
+from koinon.agent.core.state import Config, Executor, Framework, Kind, Task
+from koinon.mesos import v1
+from koinon.mesos.v1 import CommandInfo, ContainerInfo, Environment, ExecutorInfo, Secret, TaskInfo
+
+#: What programs are looked up in; nothing of the agent's own environment is passed on.
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+#: Grace period of a kill when neither the kill nor the task says.
+KILL_GRACE_S = 3.0
+
+
+# ── what cannot be done ───────────────────────────────────────────────────────────────────────────
+def refusal(command: CommandInfo | None, container: ContainerInfo | None) -> str | None:
+    """Why a program described so cannot be launched here; None if it can."""
+    return next(_obstacles(command, container), None)
+
+
+def _obstacles(command: CommandInfo | None, container: ContainerInfo | None) -> Iterator[str]:
+    if container is not None:
+        if container.type is ContainerInfo.Type.DOCKER:
+            yield (
+                "This agent runs no Docker containers yet: leave out 'container' or give it the type MESOS without an image"
+            )
+        if container.mesos is not None and container.mesos.image is not None:
+            yield "This agent cannot run images yet: leave out 'container.mesos.image'"
+        if container.volumes:
+            yield "This agent cannot mount volumes yet: leave out 'container.volumes'"
+        if any(network.name for network in container.network_infos):
+            yield "This agent knows no networks but the host's: leave out the name in 'container.network_infos'"
+        for field in ("hostname", "linux_info", "tty_info"):
+            if getattr(container, field) is not None:
+                yield f"This agent's containers are plain processes: leave out 'container.{field}'"
+    if command is None or (not command.value and not (command.arguments and not command.shell)):
+        yield "There is no command to run: set 'command.value'"
+        return
+    if command.uris:
+        yield f"This agent cannot fetch yet: leave out 'command.uris' ({command.uris[0].value})"
+    for variable in command.environment.variables if command.environment is not None else ():
+        if variable.type is Environment.Variable.Type.SECRET and _secret_text(variable) is None:
+            yield f"The variable {variable.name} names a secret, which this agent cannot look up: give its value"
+        if "\0" in f"{variable.name}{variable.value}" or "=" in variable.name:
+            yield f"The variable {variable.name!r} cannot be passed to a program"
+
+
+def _secret_text(variable: Environment.Variable) -> str | None:
+    secret = variable.secret
+    if secret is None or secret.type is not Secret.Type.VALUE or secret.value is None:
+        return None
+    return secret.value.data.decode(errors="surrogateescape")
+
+
+# ── what is run ───────────────────────────────────────────────────────────────────────────────────
+def argv(command: CommandInfo) -> tuple[str, ...]:
+    """The program and its arguments, the first being the path or name of the program."""
+    if command.shell:
+        return ("/bin/sh", "-c", command.value or "")
+    # `arguments` include argv[0] by convention, which the program finds in place of its own name.
+    return (command.value or command.arguments[0], *command.arguments[1:])
+
+
+def user(config: Config, framework: Framework, command: CommandInfo | None) -> str | None:
+    """Whom to run as; None is the agent's own user."""
+    wanted = (command.user if command is not None else None) or framework.info.user
+    return wanted if config.switch_user and wanted and wanted != config.user else None
+
+
+def rlimits(container: ContainerInfo | None) -> tuple[tuple[str, int | None, int | None], ...]:
+    """Limits asked for, as LaunchContainer wants them."""
+    if container is None or container.rlimit_info is None:
+        return ()
+    return tuple(
+        (limit.type.value, limit.soft, limit.hard)
+        for limit in container.rlimit_info.rlimits
+        if limit.type is not None
+    )
+
+
+def directory(config: Config, agent_id: str, framework_id: str, executor_id: str, container_id: str) -> str:
+    """Sandbox of an executor."""
+    executor = f"{config.work_dir}/slaves/{agent_id}/frameworks/{framework_id}/executors/{executor_id}"
+    return f"{executor}/runs/{container_id}"
+
+
+def command_executor(framework_id: str, task: TaskInfo) -> ExecutorInfo:
+    """The executor that a command task is said to have."""
+    command = task.command.value if task.command is not None and task.command.value else ""
+    shown = command if len(command) <= 15 else command[:12] + "..."
+    task_id = task.task_id.value
+    return ExecutorInfo(
+        executor_id=v1.ExecutorID(task_id),
+        framework_id=v1.FrameworkID(framework_id),
+        name=f"Command Executor (Task: {task_id}) (Command: sh -c '{shown}')",
+        source=task_id,
+        command=task.command,
+    )
+
+
+def task_container(
+    config: Config, agent_id: str, framework: Framework, executor: Executor, task: Task
+) -> LaunchContainer:
+    """How the container of a command task or of a task in a group is launched."""
+    command = task.info.command
+    assert command is not None
+    sandbox, link = executor.directory, f"{executor.directory.rpartition('/')[0]}/latest"
+    if executor.kind is Kind.DEFAULT:
+        sandbox = f"{executor.directory}/containers/{task.container_id}"
+        link = f"{executor.directory}/tasks/{task.task_id}"
+        environment = {"MESOS_SANDBOX": sandbox, "MESOS_CONTAINER_IP": config.ip}
+    else:
+        environment = _executor_environment(config, agent_id, framework, executor)
+    _add_command(environment, command, sandbox)
+    if (role := _role(task.info)) is not None:
+        environment["MESOS_ALLOCATION_ROLE"] = role
+    limits = rlimits(task.info.container)
+    return LaunchContainer(task.container_id, argv(command), environment, sandbox, link, task.user, limits)
+
+
+def executor_container(
+    config: Config, agent_id: str, framework: Framework, executor: Executor
+) -> LaunchContainer:
+    """How a custom executor is launched."""
+    command, sandbox = executor.info.command, executor.directory
+    assert command is not None
+    environment = _executor_environment(config, agent_id, framework, executor)
+    _add_command(environment, command, sandbox)
+    link = f"{sandbox.rpartition('/')[0]}/latest"
+    limits = rlimits(executor.info.container)
+    return LaunchContainer(
+        executor.container_id, argv(command), environment, sandbox, link, executor.user, limits
+    )
+
+
+def _executor_environment(
+    config: Config, agent_id: str, framework: Framework, executor: Executor
+) -> dict[str, str]:
+    checkpoint = framework.info.checkpoint
+    grace_s = config.executor_shutdown_grace_period_s
+    if executor.info.shutdown_grace_period is not None:
+        grace_s = executor.info.shutdown_grace_period.nanoseconds / 1e9
+    environment = {
+        "PATH": PATH,
+        "MESOS_FRAMEWORK_ID": executor.framework_id,
+        "MESOS_EXECUTOR_ID": executor.executor_id,
+        "MESOS_SLAVE_ID": agent_id,
+        "MESOS_SLAVE_PID": config.pid,
+        "MESOS_AGENT_ENDPOINT": config.endpoint,
+        "MESOS_DIRECTORY": executor.directory,
+        "MESOS_SANDBOX": executor.directory,
+        "MESOS_CHECKPOINT": "1" if checkpoint else "0",
+        "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD": duration_text(grace_s),
+        "MESOS_HTTP_COMMAND_EXECUTOR": "0",
+        "LIBPROCESS_PORT": "0",
+        "LIBPROCESS_IP": config.ip,
+    }
+    if checkpoint:
+        environment["MESOS_RECOVERY_TIMEOUT"] = duration_text(config.recovery_timeout_s)
+        environment["MESOS_SUBSCRIPTION_BACKOFF_MAX"] = "2secs"
+    environment.update(config.executor_environment)
+    return environment
+
+
+def _add_command(environment: dict[str, str], command: CommandInfo, sandbox: str) -> None:
+    environment.setdefault("PATH", PATH)
+    environment["PWD"] = sandbox
+    if command.environment is not None:
+        for variable in command.environment.variables:
+            text = variable.value if variable.secret is None else _secret_text(variable)
+            environment[variable.name] = text or ""
+
+
+def _role(task: TaskInfo) -> str | None:
+    for resource in task.resources:
+        if resource.allocation_info is not None:
+            return resource.allocation_info.role
+    return None
+
+
+#: Units that a duration is written in, from the largest; lengths in nanoseconds.
+_UNITS = (("weeks", 604_800), ("days", 86_400), ("hrs", 3_600), ("mins", 60), ("secs", 1), ("ms", 1e-3))
+
+
+def duration_text(duration_s: float) -> str:
+    """A duration as programs of the field write it: `5secs`, `15mins`, `1500ms`."""
+    for unit, length_s in _UNITS:
+        count = duration_s / length_s
+        if count >= 1 and abs(count - round(count)) < 1e-9:
+            return f"{round(count)}{unit}"
+    return f"{round(duration_s * 1e9)}ns"
+
+
+def kill_grace_s(task: TaskInfo, policy: v1.KillPolicy | None) -> float:
+    """How long a task may take to end after SIGTERM."""
+    for one in (policy, task.kill_policy):
+        if one is not None and one.grace_period is not None:
+            return one.grace_period.nanoseconds / 1e9
+    return KILL_GRACE_S

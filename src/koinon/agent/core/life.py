@@ -1,0 +1,205 @@
+"""The life of tasks and executors, whoever runs them: reporting, completion, and what is remembered of it."""
+
+from __future__ import annotations
+
+from koinon.agent.core import records
+from koinon.agent.core.context import Context
+from koinon.agent.core.events import Checkpoint, ForgetContainer
+from koinon.agent.core.state import Executor, Framework, Kind, Place, Task
+from koinon.agent.core.streams import Streams
+from koinon.agent.core.tables import TERMINAL, ExecutorState
+from koinon.mesos import internal, v1
+from koinon.mesos.v1 import ContainerID, ContainerStatus, NetworkInfo, TaskState, TaskStatus
+
+AGENT = TaskStatus.Source.SOURCE_AGENT
+EXECUTOR = TaskStatus.Source.SOURCE_EXECUTOR
+
+
+class Life:
+    """What the built-in and the custom executors have in common."""
+
+    def __init__(self, context: Context, streams: Streams) -> None:
+        self._context = context
+        self._streams = streams
+        address = NetworkInfo.IPAddress(ip_address=context.config.ip)
+        self._networks = [NetworkInfo(ip_addresses=[address])]
+
+    # ── beginning ─────────────────────────────────────────────────────────────────────────────────
+    def add_task(self, framework: Framework, executor: Executor, task: Task) -> None:
+        """A task has come to its executor."""
+        executor.tasks[task.task_id] = task
+        framework.tasks[task.task_id] = task
+
+    def framework(self, info: v1.FrameworkInfo) -> Framework:
+        """The record of a framework as the master describes it now."""
+        assert info.id is not None
+        framework_id = info.id.value
+        state = self._context.state
+        if (framework := state.frameworks.get(framework_id)) is None:
+            framework = state.frameworks[framework_id] = Framework(framework_id=framework_id, info=info)
+        elif framework.info == info:
+            return framework
+        framework.update(info)
+        if info.checkpoint:
+            stored = records.encode(records.StoredFramework(info, framework.terminating))
+            self._context.out.append(Checkpoint({records.framework_key(framework_id): stored}))
+        return framework
+
+    def checkpoint_task(self, framework: Framework, executor: Executor, task: Task) -> None:
+        """A task has come; nothing is done about it before this is on disk."""
+        if framework.info.checkpoint:
+            stored = records.StoredTask(
+                task.info,
+                executor_id="" if executor.kind is Kind.COMMAND else executor.executor_id,
+                container_id=task.container_id,
+                group=task.group,
+                user=task.user,
+            )
+            key = records.task_key(framework.framework_id, task.task_id)
+            self._context.out.append(Checkpoint({key: records.encode(stored)}))
+
+    def checkpoint_executor(self, framework: Framework, executor: Executor) -> None:
+        """An executor has come or been told to go."""
+        if framework.info.checkpoint and executor.kind is not Kind.COMMAND:
+            stored = records.StoredExecutor(
+                executor.info,
+                kind=executor.kind.value,
+                container_id=executor.container_id,
+                user=executor.user,
+                ending=executor.state is ExecutorState.TERMINATING,
+            )
+            key = records.executor_key(framework.framework_id, executor.executor_id)
+            self._context.out.append(Checkpoint({key: records.encode(stored)}))
+
+    def find(self, container_id: str) -> tuple[Framework, Executor, Task | None] | None:
+        """Whose a container is; None if nobody's any more."""
+        if (place := self._context.state.containers.get(container_id)) is None:
+            return None
+        framework = self._context.state.frameworks[place.framework_id]
+        executor = framework.executors[place.executor_id]
+        return framework, executor, executor.tasks[place.task_id] if place.task_id else None
+
+    def place(self, container_id: str, executor: Executor, task: Task | None) -> None:
+        """A container is about to be launched."""
+        task_id = task.task_id if task is not None else ""
+        place = Place(executor.framework_id, executor.executor_id, task_id)
+        self._context.state.containers[container_id] = place
+
+    # ── news ──────────────────────────────────────────────────────────────────────────────────────
+    def report(
+        self,
+        framework: Framework,
+        executor: Executor,
+        task: Task,
+        state: TaskState,
+        source: TaskStatus.Source,
+        *,
+        reason: TaskStatus.Reason | None = None,
+        message: str | None = None,
+        healthy: bool | None = None,
+    ) -> None:
+        """A task enters `state`, as we or a built-in executor see it."""
+        status = TaskStatus(
+            task_id=task.info.task_id,
+            state=state,
+            message=message,
+            source=source,
+            reason=reason,
+            agent_id=self._context.state.agent_info.id,
+            executor_id=executor.info.executor_id,
+            timestamp=self._context.now,
+            uuid=self._context.new_uuid(),
+            healthy=healthy,
+            container_status=self.container_status(executor, task),
+        )
+        self.accept(framework, executor, task, status)
+
+    def accept(self, framework: Framework, executor: Executor, task: Task, status: TaskStatus) -> None:
+        """A status that is complete: remember it and see that the scheduler gets it."""
+        task.move(status)
+        if not framework.terminating:
+            self._streams.put(framework.framework_id, task.task_id, status, durable=framework.info.checkpoint)
+        if task.terminal:
+            task.queued = False
+            counts = self._context.state.counters.terminal
+            counts[task.state] = counts.get(task.state, 0) + 1
+            if framework.terminating:
+                self._complete(framework, executor, task)
+
+    def container_status(self, executor: Executor, task: Task) -> ContainerStatus | None:
+        """What is added to a task's status about where it runs; None before anything does."""
+        pid = task.pid or executor.pid
+        if not pid:
+            return None
+        container_id = ContainerID(value=executor.container_id)
+        if executor.kind is Kind.DEFAULT:
+            container_id = ContainerID(value=task.container_id, parent=container_id)
+        return ContainerStatus(container_id=container_id, network_infos=self._networks, executor_pid=pid)
+
+    def acknowledge(self, framework_id: str, task_id: str, uuid: bytes) -> None:
+        """The scheduler has an update."""
+        status = self._streams.acknowledge(framework_id, task_id, uuid)
+        framework = self._context.state.frameworks.get(framework_id)
+        if status is None or status.state not in TERMINAL or framework is None:
+            return
+        if (task := framework.tasks.get(task_id)) is not None:
+            self._complete(framework, framework.executors[task.executor_id], task)
+
+    # ── end ───────────────────────────────────────────────────────────────────────────────────────
+    def container_ended(self, container_id: str) -> None:
+        """How a container ended has been noted."""
+        self._context.state.containers.pop(container_id, None)
+        self._context.out.append(ForgetContainer(container_id))
+
+    def executor_ended(self, framework: Framework, executor: Executor, wait_status: int) -> None:
+        """Nothing of an executor runs any more."""
+        executor.move(ExecutorState.TERMINATED)
+        executor.stream_id = None
+        self._context.state.counters.executors_terminated += 1
+        if executor.kind is not Kind.COMMAND and not framework.terminating:
+            self._context.say(
+                internal.ExecutorExited(
+                    framework_id=framework.framework_id, executor_id=executor.executor_id, status=wait_status
+                )
+            )
+        self._settle(framework, executor)
+
+    def drop_terminated(self, framework: Framework, executor: Executor) -> None:
+        """Nobody will acknowledge the ends of an executor's tasks."""
+        for task in list(executor.tasks.values()):
+            if task.terminal:
+                self._complete(framework, executor, task)
+
+    def _complete(self, framework: Framework, executor: Executor, task: Task) -> None:
+        del executor.tasks[task.task_id]
+        del framework.tasks[task.task_id]
+        executor.completed.append(task)
+        del executor.completed[: -self._context.config.completed_tasks_max]
+        if framework.info.checkpoint:
+            keys = [records.task_key(framework.framework_id, task.task_id)]
+            if task.kill is not None:
+                keys.append(records.kill_key(framework.framework_id, task.task_id))
+            self._context.forget(*keys)
+        self._settle(framework, executor)
+
+    def _settle(self, framework: Framework, executor: Executor) -> None:
+        if executor.state is not ExecutorState.TERMINATED or executor.tasks:
+            return
+        del framework.executors[executor.executor_id]
+        framework.completed.append(executor)
+        del framework.completed[: -self._context.config.completed_executors_max]
+        if framework.info.checkpoint and executor.kind is not Kind.COMMAND:
+            self._context.forget(records.executor_key(framework.framework_id, executor.executor_id))
+        if not framework.executors:
+            self.retire(framework)
+
+    def retire(self, framework: Framework) -> None:
+        """A framework has nothing here any more; the last few of those are remembered."""
+        frameworks = self._context.state.frameworks
+        frameworks[framework.framework_id] = frameworks.pop(framework.framework_id)  # the newest is last
+        if framework.terminating:
+            self._context.forget(records.framework_key(framework.framework_id))
+        idle = [one for one in frameworks.values() if not one.executors]
+        for one in idle[: -self._context.config.idle_frameworks_max]:
+            del frameworks[one.framework_id]
+            self._context.forget(records.framework_key(one.framework_id))

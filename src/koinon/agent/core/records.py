@@ -1,0 +1,141 @@
+"""The checkpoint: keys and values, so that an agent that was killed knows again what it was doing.
+
+    agent                          who we are: AgentInfo with id, boot id of the machine
+    frameworks/FID                 FrameworkInfo; only frameworks with `checkpoint` are kept, so are their
+    executors/FID/EID              executors (not those of command tasks, which their task tells all about)
+    tasks/FID/TID                  tasks, until the terminal update is acknowledged
+    kills/FID/TID                  that a task is being killed, and until when
+    updates/FID/TID/N              status updates: those not acknowledged, and the newest
+    acks/FID/TID                   number of the newest acknowledged update
+
+Ids hold no `/`. Values are JSON. What is written on the way of every task is small and written once.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from koinon.agent.core.state import Kill
+from koinon.mesos import v1
+
+AGENT = "agent"
+
+S = TypeVar("S", bound=Struct)
+
+
+class StoredAgent(Struct, gc=False):
+    """Value of `agent`."""
+
+    info: v1.AgentInfo
+    boot_id: str
+
+
+class StoredFramework(Struct, gc=False, omit_defaults=True):
+    """Value of `frameworks/FID`."""
+
+    info: v1.FrameworkInfo
+    terminating: bool = False
+
+
+class StoredExecutor(Struct, gc=False, omit_defaults=True):
+    """Value of `executors/FID/EID`. `ending`: it was told to shut down."""
+
+    info: v1.ExecutorInfo
+    kind: str
+    container_id: str
+    user: str | None = None
+    ending: bool = False
+
+
+class StoredTask(Struct, gc=False, omit_defaults=True):
+    """Value of `tasks/FID/TID`. `executor_id` is empty for a command task."""
+
+    info: v1.TaskInfo
+    executor_id: str = ""
+    container_id: str = ""
+    group: int = 0
+    user: str | None = None
+
+
+def framework_key(framework_id: str) -> str:
+    """Key of a framework."""
+    return f"frameworks/{framework_id}"
+
+
+def executor_key(framework_id: str, executor_id: str) -> str:
+    """Key of an executor."""
+    return f"executors/{framework_id}/{executor_id}"
+
+
+def task_key(framework_id: str, task_id: str) -> str:
+    """Key of a task."""
+    return f"tasks/{framework_id}/{task_id}"
+
+
+def kill_key(framework_id: str, task_id: str) -> str:
+    """Key of a task's kill."""
+    return f"kills/{framework_id}/{task_id}"
+
+
+def update_key(framework_id: str, task_id: str, number: int) -> str:
+    """Key of an update."""
+    return f"updates/{framework_id}/{task_id}/{number}"
+
+
+def ack_key(framework_id: str, task_id: str) -> str:
+    """Key of the newest acknowledged update's number."""
+    return f"acks/{framework_id}/{task_id}"
+
+
+encode = msgspec.json.Encoder().encode
+
+
+class Checkpointed(Struct):
+    """A whole checkpoint, read."""
+
+    agent: StoredAgent | None = None
+    frameworks: dict[str, StoredFramework] = {}
+    executors: dict[tuple[str, str], StoredExecutor] = {}
+    tasks: dict[tuple[str, str], StoredTask] = {}
+    kills: dict[tuple[str, str], Kill] = {}
+    updates: dict[tuple[str, str], dict[int, v1.TaskStatus]] = {}
+    acks: dict[tuple[str, str], int] = {}
+
+
+class CorruptCheckpoint(Exception):
+    """An entry of the checkpoint cannot be read."""
+
+
+def read(entries: dict[str, bytes]) -> Checkpointed:
+    """What is in `entries`. Raises CorruptCheckpoint."""
+    found = Checkpointed()
+    for key, value in entries.items():
+        try:
+            _read_entry(found, key, value)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise CorruptCheckpoint(f"the entry '{key}' of the checkpoint cannot be read: {error}") from error
+    return found
+
+
+def _read_entry(found: Checkpointed, key: str, value: bytes) -> None:
+    match key.split("/"):
+        case ["agent"]:
+            found.agent = msgspec.json.decode(value, type=StoredAgent)
+        case ["frameworks", framework_id]:
+            found.frameworks[framework_id] = msgspec.json.decode(value, type=StoredFramework)
+        case ["executors", framework_id, executor_id]:
+            found.executors[framework_id, executor_id] = msgspec.json.decode(value, type=StoredExecutor)
+        case ["tasks", framework_id, task_id]:
+            found.tasks[framework_id, task_id] = msgspec.json.decode(value, type=StoredTask)
+        case ["kills", framework_id, task_id]:
+            found.kills[framework_id, task_id] = msgspec.json.decode(value, type=Kill)
+        case ["updates", framework_id, task_id, number]:
+            status = msgspec.json.decode(value, type=v1.TaskStatus)
+            found.updates.setdefault((framework_id, task_id), {})[int(number)] = status
+        case ["acks", framework_id, task_id]:
+            found.acks[framework_id, task_id] = int(value)
+        case _:
+            raise ValueError("it is not one of ours")

@@ -1,0 +1,229 @@
+"""Recovery: the records of before a restart, set against what the launcher says still runs.
+
+The launcher outlives the agent, so tasks of frameworks that checkpoint go on:
+
+- a container that runs is taken up again; one that ended meanwhile is reported with its true exit status;
+- a task whose container was never started is dropped (REASON_AGENT_RESTARTED);
+- a custom executor must subscribe again in time;
+- after a reboot, or when the launcher has no memory of a started container, what ran is lost;
+- a container that we do not know belonged to a framework without checkpoint, and is destroyed.
+"""
+
+from __future__ import annotations
+
+from koinon.agent.core import launch, records
+from koinon.agent.core.builtin import Builtin
+from koinon.agent.core.context import Context
+from koinon.agent.core.custom import Custom
+from koinon.agent.core.events import (
+    Checkpoint,
+    DestroyContainer,
+    ForgetContainer,
+    FoundContainer,
+    Incompatible,
+    Note,
+    StateLoaded,
+)
+from koinon.agent.core.life import AGENT, Life
+from koinon.agent.core.records import StoredAgent, StoredExecutor, StoredTask
+from koinon.agent.core.state import Executor, Framework, Kind, Task
+from koinon.agent.core.streams import Streams
+from koinon.agent.core.tables import ExecutorState
+from koinon.mesos import v1
+from koinon.mesos.resources import Resources
+from koinon.mesos.v1 import TaskState, TaskStatus
+
+Reason = TaskStatus.Reason
+
+
+class Recovery:
+    """Rebuilds the state once, at the start."""
+
+    def __init__(
+        self, context: Context, life: Life, streams: Streams, builtin: Builtin, custom: Custom
+    ) -> None:
+        self._context = context
+        self._life = life
+        self._streams = streams
+        self._builtin = builtin
+        self._custom = custom
+
+    def recover(self, event: StateLoaded) -> None:
+        """Take up the past. Raises Incompatible, CorruptCheckpoint."""
+        found = records.read(dict(event.entries))
+        config, state = self._context.config, self._context.state
+        state.boot_id = event.boot_id
+        containers = dict(event.containers)
+        if found.agent is not None:
+            check_compatible(found.agent.info, config.agent_info, config.reconfiguration_policy)
+            assert found.agent.info.id is not None
+            state.agent_id = found.agent.info.id.value
+            state.agent_info.id = found.agent.info.id
+            if found.agent.boot_id != event.boot_id:
+                containers = {}  # whatever has those process ids now is not ours
+                self._context.out.append(Note("The machine was rebooted: what ran is lost", state.agent_id))
+            stored = records.encode(StoredAgent(state.agent_info, event.boot_id))
+            self._context.out.append(Checkpoint({records.AGENT: stored}))
+        for framework_id, stored_framework in found.frameworks.items():
+            framework = Framework(framework_id=framework_id, info=stored_framework.info)
+            framework.update(stored_framework.info)
+            framework.terminating = stored_framework.terminating
+            state.frameworks[framework_id] = framework
+        for key, stored_executor in found.executors.items():
+            self._executor(state.frameworks[key[0]], stored_executor)
+        for key, stored_task in found.tasks.items():
+            self._task(state.frameworks[key[0]], stored_task)
+        for key, updates in found.updates.items():
+            self._updates(key, updates, found.acks.get(key, -1))
+        for (framework_id, task_id), kill in found.kills.items():
+            if (known := state.frameworks.get(framework_id)) is not None and task_id in known.tasks:
+                known.tasks[task_id].kill = kill
+        self._settle(containers)
+
+    # ── records ───────────────────────────────────────────────────────────────────────────────────
+    def _executor(self, framework: Framework, stored: StoredExecutor) -> None:
+        kind, executor_id = Kind(stored.kind), stored.info.executor_id.value
+        executor = Executor(
+            framework_id=framework.framework_id,
+            executor_id=executor_id,
+            kind=kind,
+            info=stored.info,
+            container_id=stored.container_id,
+            directory=launch.directory(
+                self._context.config,
+                self._context.state.agent_id,
+                framework.framework_id,
+                executor_id,
+                stored.container_id,
+            ),
+            user=stored.user,
+            state=ExecutorState.REGISTERING if kind is Kind.CUSTOM else ExecutorState.RUNNING,
+            recovered=kind is Kind.CUSTOM,
+        )
+        if stored.ending:
+            executor.move(ExecutorState.TERMINATING)
+        framework.executors[executor_id] = executor
+
+    def _task(self, framework: Framework, stored: StoredTask) -> None:
+        if stored.executor_id:
+            executor = framework.executors[stored.executor_id]
+        else:
+            info = launch.command_executor(framework.framework_id, stored.info)
+            executor = self._builtin.executor(framework, info, Kind.COMMAND, stored.container_id)
+        task = self._builtin.task(framework, executor, stored.info, stored.container_id, stored.group)
+        task.user = stored.user
+        executor.groups = max(executor.groups, task.group)
+
+    def _updates(self, key: tuple[str, str], updates: dict[int, TaskStatus], acknowledged: int) -> None:
+        self._streams.restore(*key, updates, acknowledged)
+        framework = self._context.state.frameworks.get(key[0])
+        task = framework.tasks.get(key[1]) if framework is not None else None
+        if task is not None:
+            for number in sorted(updates):
+                task.move(updates[number])
+            last = task.statuses[-1].container_status
+            if last is not None and last.executor_pid is not None and task.container_id:
+                task.pid = last.executor_pid
+
+    # ── what became of it ─────────────────────────────────────────────────────────────────────────
+    def _settle(self, containers: dict[str, FoundContainer]) -> None:
+        for framework in list(self._context.state.frameworks.values()):
+            for executor in list(framework.executors.values()):
+                if executor.kind is Kind.CUSTOM:
+                    self._settle_custom(framework, executor, containers.pop(executor.container_id, None))
+                else:
+                    self._settle_builtin(framework, executor, containers)
+            if not framework.executors:
+                self._life.retire(framework)
+        for container_id, container in containers.items():
+            if container.running:
+                text = "Destroyed: no task is known that it belongs to"
+                self._context.out.append(Note(text, f"container {container_id}"))
+                self._context.out.append(DestroyContainer(container_id))
+            else:
+                self._context.out.append(ForgetContainer(container_id))
+
+    def _settle_builtin(
+        self, framework: Framework, executor: Executor, containers: dict[str, FoundContainer]
+    ) -> None:
+        for task in list(executor.tasks.values()):
+            container = containers.pop(task.container_id, None)
+            if task.terminal:
+                if container is not None:
+                    self._context.out.append(ForgetContainer(task.container_id))
+            elif container is not None:
+                self._adopt(framework, executor, task, container)
+            elif task.state is TaskState.TASK_STAGING:
+                message = "The agent restarted before the task was started"
+                self._end(framework, executor, task, framework.dropped, message)
+            else:
+                message = "The task was gone when the agent had restarted; how it ended is not known"
+                self._end(framework, executor, task, framework.lost, message)
+        if executor.state is not ExecutorState.TERMINATED and not executor.live_tasks:
+            self._life.executor_ended(framework, executor, 0)
+
+    def _adopt(self, framework: Framework, executor: Executor, task: Task, container: FoundContainer) -> None:
+        self._life.place(task.container_id, executor, task)
+        if task.state is TaskState.TASK_STAGING:
+            self._builtin.started(framework, executor, task, container.pid)
+        else:
+            task.pid = container.pid
+            self._builtin.watch_completion(task)
+        if container.status is not None:
+            self._builtin.exited(framework, executor, task, container.status)
+        elif not container.running:
+            self._builtin.lost(framework, executor, task, container.message)
+        elif task.kill is not None:
+            self._builtin.carry_out_kill(task, first=True)
+
+    def _settle_custom(
+        self, framework: Framework, executor: Executor, container: FoundContainer | None
+    ) -> None:
+        self._life.place(executor.container_id, executor, None)
+        if container is None:
+            started = any(task.statuses for task in executor.tasks.values())
+            state = framework.lost if started else framework.dropped
+            for task in executor.live_tasks:
+                self._end(
+                    framework, executor, task, state, "The executor was gone when the agent had restarted"
+                )
+            self._custom.exited(framework, executor, -1, "")
+        elif not container.running:
+            message = container.message or "The executor ended while the agent was away"
+            status = -1 if container.status is None else container.status
+            self._custom.exited(framework, executor, status, message)
+        else:
+            executor.pid = container.pid
+            if executor.state is ExecutorState.TERMINATING:
+                self._context.out.append(DestroyContainer(executor.container_id))
+            else:
+                self._custom.await_subscription(executor, recovered=True)
+
+    def _end(
+        self, framework: Framework, executor: Executor, task: Task, state: TaskState, message: str
+    ) -> None:
+        self._life.report(
+            framework, executor, task, state, AGENT, reason=Reason.REASON_AGENT_RESTARTED, message=message
+        )
+
+
+def check_compatible(old: v1.AgentInfo, new: v1.AgentInfo, policy: str) -> None:
+    """Raises Incompatible when the agent may not go on under its old id as it is configured now."""
+    differences = []
+    if old.hostname != new.hostname:
+        differences.append(f"its hostname was {old.hostname} and is {new.hostname}")
+    if old.port != new.port:
+        differences.append(f"its port was {old.port} and is {new.port}")
+    before, now = Resources.from_v1(old.resources), Resources.from_v1(new.resources)
+    if before != now and not (policy == "additive" and now.contains(before)):
+        differences.append(f"its resources were {before.format()} and are {now.format()}")
+    old_attributes = {attribute.name: attribute for attribute in old.attributes}
+    new_attributes = {attribute.name: attribute for attribute in new.attributes}
+    kept = all(new_attributes.get(name) == attribute for name, attribute in old_attributes.items())
+    if old_attributes != new_attributes and not (policy == "additive" and kept):
+        differences.append("its attributes have changed")
+    if differences:
+        advice = "start it as it was, or in an empty work_dir as a new agent"
+        if policy == "equal":
+            advice += ", or with --reconfiguration_policy=additive if there is only more than before"
+        raise Incompatible(f"this agent cannot continue in its work_dir: {'; '.join(differences)}: {advice}")

@@ -1,0 +1,222 @@
+"""What the agent's core remembers. Views and metrics read these records; only the core writes them.
+
+*framework* → *executors* → *tasks*. An executor of kind COMMAND runs one task, whose id is also its own; DEFAULT runs
+task groups; both are built in, and each of their tasks has a *container*. CUSTOM is a program of the user: the
+container is the executor's, and what its tasks are made of is its own business.
+A task is *queued* until it has been handed to its executor, *terminated* when its terminal update waits for the
+scheduler's acknowledgement, then *completed*.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from msgspec import Struct
+
+from koinon.agent.core.tables import (
+    EXECUTOR_MOVES,
+    TASK_MOVES,
+    TERMINAL,
+    AgentState,
+    ExecutorState,
+    check_move,
+)
+from koinon.mesos import v1
+from koinon.mesos.v1 import FrameworkInfo, TaskState, TaskStatus
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """What the core is told at its start."""
+
+    agent_info: v1.AgentInfo  #: without id
+    pid: str  #: slave(1)@ip:port
+    endpoint: str  #: ip:port, where executors call
+    ip: str
+    version: str
+    work_dir: str  #: absolute
+    user: str  #: whom the agent's process runs as
+    switch_user: bool = True
+    executor_registration_timeout_s: float = 60.0
+    executor_reregistration_timeout_s: float = 2.0
+    executor_shutdown_grace_period_s: float = 5.0
+    executor_environment: dict[str, str] = {}
+    recovery_timeout_s: float = 900.0
+    #: `equal`: resources and attributes must be what they were; `additive`: there may be more.
+    reconfiguration_policy: str = "equal"
+    #: Kill what was found at recovery, and end.
+    cleanup: bool = False
+    completed_executors_max: int = 150
+    completed_tasks_max: int = 200
+    idle_frameworks_max: int = 50
+
+
+class Kind(Enum):
+    """Which executor runs a task."""
+
+    COMMAND = "COMMAND"
+    DEFAULT = "DEFAULT"
+    CUSTOM = "CUSTOM"
+
+
+class Kill(Struct, gc=False):
+    """Why a task must end, and what is reported when it has."""
+
+    due_s: float  #: SIGKILL then
+    state: TaskState = TaskState.TASK_KILLED
+    reason: TaskStatus.Reason | None = None
+    message: str | None = None
+    healthy: bool | None = None
+
+
+class Task(Struct, kw_only=True, gc=False):
+    """One task, from its arrival on."""
+
+    framework_id: str
+    task_id: str
+    executor_id: str
+    info: v1.TaskInfo
+    #: Its own container; empty under a custom executor.
+    container_id: str = ""
+    #: Numbers the tasks of one group within their executor; 0 = launched alone.
+    group: int = 0
+    state: TaskState = TaskState.TASK_STAGING
+    #: One per state, the newest of each.
+    statuses: list[TaskStatus] = []
+    #: Not handed to its executor yet.
+    queued: bool = False
+    #: Process id of its container; 0 = not started.
+    pid: int = 0
+    kill: Kill | None = None
+    user: str | None = None
+    #: Slot for the views: the task's rendering, None after every change.
+    rendered: bytes | None = None
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the task is over."""
+        return self.state in TERMINAL
+
+    def move(self, status: TaskStatus) -> None:
+        """Enter the state of `status`. Raises IllegalMove."""
+        state = status.state
+        if state is not self.state:
+            check_move(TASK_MOVES, self.state, state, self)
+        elif self.statuses:  # news about the same state (health) replaces what was known
+            self.statuses.pop()
+        self.state = state
+        self.statuses.append(status)
+        self.rendered = None
+
+
+class Ending(Struct, gc=False):
+    """What is reported of the tasks that an executor leaves behind."""
+
+    state: TaskState
+    reason: TaskStatus.Reason
+    message: str
+
+
+class Executor(Struct, kw_only=True):
+    """What runs tasks of one framework."""
+
+    framework_id: str
+    executor_id: str
+    kind: Kind
+    info: v1.ExecutorInfo
+    container_id: str
+    directory: str
+    user: str | None
+    state: ExecutorState = ExecutorState.RUNNING
+    #: The connection that a custom executor listens on.
+    stream_id: str | None = None
+    pid: int = 0
+    #: Tasks that are not completed, by id.
+    tasks: dict[str, Task] = {}
+    #: Ids of queued tasks in order of arrival; what came as a group stays together.
+    queue: list[list[str]] = []
+    completed: list[Task] = []
+    groups: int = 0
+    ending: Ending | None = None
+    #: Found again after a restart, and not heard of since.
+    recovered: bool = False
+
+    def move(self, state: ExecutorState) -> None:
+        """Enter `state`. Raises IllegalMove."""
+        check_move(EXECUTOR_MOVES, self.state, state, self)
+        self.state = state
+
+    @property
+    def live_tasks(self) -> list[Task]:
+        """Those that are not over."""
+        return [task for task in self.tasks.values() if not task.terminal]
+
+
+class Framework(Struct, kw_only=True):
+    """A framework that has, or had, executors here."""
+
+    framework_id: str
+    info: FrameworkInfo
+    partition_aware: bool = False
+    killing_state: bool = False
+    executors: dict[str, Executor] = {}
+    #: Tasks of all executors that are not completed, by id.
+    tasks: dict[str, Task] = {}
+    completed: list[Executor] = []
+    #: Shut down by the master: its executors are ending and nothing is reported any more.
+    terminating: bool = False
+
+    def update(self, info: FrameworkInfo) -> None:
+        """Take over what the master says now."""
+        Capability = FrameworkInfo.Capability.Type
+        capabilities = {capability.type for capability in info.capabilities}
+        self.info = info
+        self.partition_aware = Capability.PARTITION_AWARE in capabilities
+        self.killing_state = Capability.TASK_KILLING_STATE in capabilities
+
+    @property
+    def lost(self) -> TaskState:
+        """How a running task that is no more is called."""
+        return TaskState.TASK_GONE if self.partition_aware else TaskState.TASK_LOST
+
+    @property
+    def dropped(self) -> TaskState:
+        """How a task that never started is called."""
+        return TaskState.TASK_DROPPED if self.partition_aware else TaskState.TASK_LOST
+
+
+class Counters(Struct, gc=False):
+    """What only grows, for the metrics."""
+
+    terminal: dict[TaskState, int] = {}
+    executors_terminated: int = 0
+    launch_errors: int = 0
+    recovery_errors: int = 0
+    valid_updates: int = 0
+    invalid_updates: int = 0
+    valid_messages: int = 0
+    invalid_messages: int = 0
+
+
+class Place(Struct, frozen=True, gc=False):
+    """Whose a container is. `task_id` is empty for the container of a custom executor."""
+
+    framework_id: str
+    executor_id: str
+    task_id: str
+
+
+class State(Struct, kw_only=True):
+    """Everything."""
+
+    agent_info: v1.AgentInfo  #: with id once the master has given one
+    state: AgentState = AgentState.RECOVERING
+    agent_id: str = ""
+    master_id: str = ""
+    #: The connection to the master that stands, by number.
+    session: int | None = None
+    boot_id: str = ""
+    #: Those that have executors, and some that had.
+    frameworks: dict[str, Framework] = {}
+    #: Containers whose end has not been told to us.
+    containers: dict[str, Place] = {}
+    counters: Counters = Counters()

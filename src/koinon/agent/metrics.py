@@ -1,0 +1,112 @@
+"""The agent's numbers, read from the core's records when they are asked for."""
+
+from __future__ import annotations
+
+import time
+
+from koinon.agent.core.state import Kind, State
+from koinon.agent.core.tables import AgentState, ExecutorState
+from koinon.agent.views.records import executors, used_resources
+from koinon.edge import Counter, Metrics
+from koinon.mesos.resources import Resources
+from koinon.mesos.v1 import TaskState
+
+_KINDS = ("cpus", "gpus", "mem", "disk")
+_LIVING = ("staging", "starting", "running", "killing")
+_TERMINAL = ("finished", "failed", "killed", "lost", "gone")
+
+#: Parts that this agent does not have; tools look for their numbers.
+_ABSENT = (
+    "containerizer/fetcher/cache_size_total_bytes",
+    "containerizer/fetcher/cache_size_used_bytes",
+    "containerizer/fetcher/task_fetches_failed",
+    "containerizer/fetcher/task_fetches_succeeded",
+    "containerizer/mesos/container_destroy_errors",
+    "containerizer/mesos/provisioner/bind/remove_rootfs_errors",
+    "containerizer/mesos/provisioner/remove_container_errors",
+    "resource_provider_manager/events/disconnect",
+    "resource_provider_manager/events/subscribe",
+    "resource_provider_manager/subscribed",
+    "slave/executors_preempted",
+)
+
+
+class Collected:
+    """What the sandboxes' garbage collection counts."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.failed: Counter = metrics.counter("gc/path_removals_failed")
+        self.succeeded: Counter = metrics.counter("gc/path_removals_succeeded")
+
+
+def declare(
+    metrics: Metrics, state: State, *, started_s: float, recovery_s: float, gc_delay_s: float
+) -> None:
+    """Show the numbers of an agent."""
+
+    def read() -> dict[str, float]:
+        values = {
+            **dict.fromkeys(_ABSENT, 0.0),
+            **_resources(state),
+            **_tasks(state),
+            **_executors(state),
+            **_counted(state),
+        }
+        values["gc/path_removals_pending"] = 0
+        values["slave/executor_directory_max_allowed_age_secs"] = gc_delay_s
+        values["slave/recovery_time_secs"] = recovery_s
+        values["slave/registered"] = float(state.state is AgentState.REGISTERED)
+        values["slave/uptime_secs"] = time.time() - started_s
+        return values
+
+    metrics.gauges(read)
+
+
+def _resources(state: State) -> dict[str, float]:
+    total, used = Resources.from_v1(state.agent_info.resources), used_resources(state)
+    values: dict[str, float] = {}
+    for suffix, all_, taken in (
+        ("", total.nonrevocable(), used.nonrevocable()),
+        ("_revocable", total.revocable(), used.revocable()),
+    ):
+        for kind in _KINDS:
+            have, gone = getattr(all_, kind), getattr(taken, kind)
+            values[f"slave/{kind}{suffix}_total"] = have
+            values[f"slave/{kind}{suffix}_used"] = gone
+            values[f"slave/{kind}{suffix}_percent"] = gone / have if have else 0.0
+    return values
+
+
+def _tasks(state: State) -> dict[str, float]:
+    values = {f"slave/tasks_{name}": 0.0 for name in _LIVING}
+    for framework in state.frameworks.values():
+        for task in framework.tasks.values():
+            if not task.terminal:
+                values["slave/" + task.state.value.lower().replace("task_", "tasks_")] += 1
+    for name in _TERMINAL:
+        terminal = TaskState[f"TASK_{name.upper()}"]
+        values[f"slave/tasks_{name}"] = state.counters.terminal.get(terminal, 0)
+    return values
+
+
+def _executors(state: State) -> dict[str, float]:
+    values = {f"slave/executors_{name}": 0.0 for name in ("registering", "running", "terminating")}
+    for _, executor in executors(state):
+        if executor.state is not ExecutorState.TERMINATED:
+            waits = executor.kind is Kind.COMMAND and not any(task.pid for task in executor.tasks.values())
+            values[f"slave/executors_{'registering' if waits else executor.state.value}"] += 1
+    values["slave/executors_terminated"] = state.counters.executors_terminated
+    values["slave/frameworks_active"] = sum(1 for one in state.frameworks.values() if one.executors)
+    return values
+
+
+def _counted(state: State) -> dict[str, float]:
+    counters = state.counters
+    return {
+        "slave/container_launch_errors": counters.launch_errors,
+        "slave/recovery_errors": counters.recovery_errors,
+        "slave/valid_status_updates": counters.valid_updates,
+        "slave/invalid_status_updates": counters.invalid_updates,
+        "slave/valid_framework_messages": counters.valid_messages,
+        "slave/invalid_framework_messages": counters.invalid_messages,
+    }

@@ -1,0 +1,166 @@
+"""`POST /api/v1`: people and tools look at the agent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp.web_request import BaseRequest
+
+from koinon.agent.runtime import Runtime
+from koinon.agent.views import containers, messages
+from koinon.agent.views.about import About
+from koinon.edge import Answer, Files, HttpError, LogLevel, Metrics, answer_message, preferred_type, read_call
+from koinon.edge.answers import EMPTY, answer_json
+from koinon.edge.system import version_info
+from koinon.mesos import codec, v1
+from koinon.mesos.v1.agent import Call, Response
+
+Type = Response.Type
+
+#: Calls whose message of the same name, in lower case, must be there.
+_WITH_BODY = frozenset(("SET_LOGGING_LEVEL", "LIST_FILES", "READ_FILE"))
+
+
+class OperatorApi:
+    """The handler, bound to one runtime."""
+
+    def __init__(
+        self, runtime: Runtime, about: About, files: Files, metrics: Metrics, log_level: LogLevel
+    ) -> None:
+        self._runtime = runtime
+        self._state = runtime.core.state
+        self._about = about
+        self._files = files
+        self._metrics = metrics
+        self._log_level = log_level
+        self._answers: dict[Call.Type, Callable[[Call], Awaitable[Response | None]]] = {
+            Call.Type.GET_HEALTH: self._get_health,
+            Call.Type.GET_FLAGS: self._get_flags,
+            Call.Type.GET_VERSION: self._get_version,
+            Call.Type.GET_METRICS: self._get_metrics,
+            Call.Type.GET_LOGGING_LEVEL: self._get_logging_level,
+            Call.Type.SET_LOGGING_LEVEL: self._set_logging_level,
+            Call.Type.LIST_FILES: self._list_files,
+            Call.Type.READ_FILE: self._read_file,
+            Call.Type.GET_STATE: self._get_state,
+            Call.Type.GET_CONTAINERS: self._get_containers,
+            Call.Type.GET_FRAMEWORKS: self._get_frameworks,
+            Call.Type.GET_EXECUTORS: self._get_executors,
+            Call.Type.GET_OPERATIONS: self._get_operations,
+            Call.Type.GET_TASKS: self._get_tasks,
+            Call.Type.GET_AGENT: self._get_agent,
+            Call.Type.GET_RESOURCE_PROVIDERS: self._get_resource_providers,
+        }
+
+    async def __call__(self, request: BaseRequest) -> Answer:
+        """Answer one call."""
+        call = await read_call(request, Call)
+        if call.type is None:
+            raise HttpError(400, "The call has no type, or one that nobody knows.")
+        name = call.type.value
+        if name in _WITH_BODY and getattr(call, name.lower()) is None:
+            raise HttpError(400, f"A call of type {name} must have the field {name.lower()}.")
+        content_type = preferred_type(request.headers)
+        if (answer := self._answers.get(call.type)) is None:
+            raise HttpError(501, f"Calls of type {name} are not supported yet.")
+        response = await answer(call)
+        if response is None:
+            return EMPTY
+        if content_type == codec.JSON:
+            return answer_json(_with_empty_lists(response))
+        return answer_message(response, content_type)
+
+    # ── the agent itself ──────────────────────────────────────────────────────────────────────────
+    async def _get_health(self, call: Call) -> Response:
+        return Response(type=Type.GET_HEALTH, get_health=Response.GetHealth(healthy=True))
+
+    async def _get_flags(self, call: Call) -> Response:
+        flags = [v1.Flag(name=name, value=value) for name, value in self._about.flags.items()]
+        return Response(type=Type.GET_FLAGS, get_flags=Response.GetFlags(flags=flags))
+
+    async def _get_version(self, call: Call) -> Response:
+        return Response(type=Type.GET_VERSION, get_version=Response.GetVersion(version_info()))
+
+    async def _get_metrics(self, call: Call) -> Response:
+        metrics = [v1.Metric(name=name, value=value) for name, value in self._metrics.snapshot().items()]
+        return Response(type=Type.GET_METRICS, get_metrics=Response.GetMetrics(metrics=metrics))
+
+    async def _get_logging_level(self, call: Call) -> Response:
+        found = Response.GetLoggingLevel(level=self._log_level.level)
+        return Response(type=Type.GET_LOGGING_LEVEL, get_logging_level=found)
+
+    async def _set_logging_level(self, call: Call) -> None:
+        wanted = call.set_logging_level
+        assert wanted is not None
+        self._log_level.set(wanted.level, wanted.duration.nanoseconds / 1e9)
+
+    async def _get_agent(self, call: Call) -> Response:
+        found = Response.GetAgent(agent_info=self._state.agent_info)
+        return Response(type=Type.GET_AGENT, get_agent=found)
+
+    # ── files ─────────────────────────────────────────────────────────────────────────────────────
+    async def _list_files(self, call: Call) -> Response:
+        assert call.list_files is not None
+        infos = await self._files.browse(call.list_files.path)
+        return Response(type=Type.LIST_FILES, list_files=Response.ListFiles(file_infos=infos))
+
+    async def _read_file(self, call: Call) -> Response:
+        wanted = call.read_file
+        assert wanted is not None
+        size, data = await self._files.read(wanted.path, wanted.offset, wanted.length)
+        return Response(type=Type.READ_FILE, read_file=Response.ReadFile(size=size, data=data))
+
+    # ── what runs ─────────────────────────────────────────────────────────────────────────────────
+    async def _get_state(self, call: Call) -> Response:
+        found = Response.GetState(
+            get_tasks=messages.tasks(self._state, self._runtime.core.streams),
+            get_executors=messages.listed_executors(self._state),
+            get_frameworks=messages.listed_frameworks(self._state),
+        )
+        return Response(type=Type.GET_STATE, get_state=found)
+
+    async def _get_tasks(self, call: Call) -> Response:
+        found = messages.tasks(self._state, self._runtime.core.streams)
+        return Response(type=Type.GET_TASKS, get_tasks=found)
+
+    async def _get_executors(self, call: Call) -> Response:
+        return Response(type=Type.GET_EXECUTORS, get_executors=messages.listed_executors(self._state))
+
+    async def _get_frameworks(self, call: Call) -> Response:
+        return Response(type=Type.GET_FRAMEWORKS, get_frameworks=messages.listed_frameworks(self._state))
+
+    async def _get_containers(self, call: Call) -> Response:
+        usage = await self._runtime.containers.containerizer.usage()
+        nested = call.get_containers is not None and bool(call.get_containers.show_nested)
+        found = containers.containers(self._state, usage, time.time(), nested=nested)
+        return Response(type=Type.GET_CONTAINERS, get_containers=Response.GetContainers(containers=found))
+
+    async def _get_operations(self, call: Call) -> Response:
+        return Response(type=Type.GET_OPERATIONS, get_operations=Response.GetOperations())
+
+    async def _get_resource_providers(self, call: Call) -> Response:
+        found = Response.GetResourceProviders()
+        return Response(type=Type.GET_RESOURCE_PROVIDERS, get_resource_providers=found)
+
+
+#: Messages that show their empty lists in JSON, unlike all others.
+_LISTINGS = (Response.GetTasks, Response.GetExecutors, Response.GetFrameworks)
+
+
+def _with_empty_lists(response: Response) -> Any:
+    """The response, its listings made objects that have every list."""
+    shown: dict[str, Any] = {}
+    for name in response.__struct_fields__:
+        if (value := getattr(response, name)) is not None:
+            shown[name] = _listing(value)
+    return shown
+
+
+def _listing(value: Any) -> Any:
+    if isinstance(value, _LISTINGS):
+        return {name: getattr(value, name) for name in value.__struct_fields__}
+    if isinstance(value, Response.GetState):
+        return {name: _listing(getattr(value, name)) for name in value.__struct_fields__}
+    return value

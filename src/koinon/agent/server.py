@@ -1,0 +1,297 @@
+"""The agent's process: everything put together, from the flags to the end.
+
+    lock work_dir ─▶ read checkpoint ─▶ reach launcher ─▶ listen ─▶ recover ─▶ find the master ─▶ work
+
+SIGTERM and SIGINT end the agent and leave the tasks running, for the next agent on the same `work_dir`; SIGUSR1 kills
+them and takes leave of the master.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from secrets import randbits
+
+import msgspec
+import uvloop
+from aiohttp.web_request import BaseRequest
+
+from koinon import MESOS_VERSION, __version__, logs
+from koinon.agent import detection, sandbox
+from koinon.agent import metrics as numbers
+from koinon.agent.channel import Channel
+from koinon.agent.containerizer.process import ProcessContainerizer
+from koinon.agent.containers import Containers
+from koinon.agent.core import Agent, Config, records
+from koinon.agent.core.events import Event, Incompatible, ShutdownRequested, StateLoaded
+from koinon.agent.core.records import CorruptCheckpoint
+from koinon.agent.executors import ExecutorApi
+from koinon.agent.flags import DIRECTORIES, PREFIXES, AgentFlags
+from koinon.agent.launching import LauncherError
+from koinon.agent.operator_api import OperatorApi
+from koinon.agent.runtime import Runtime
+from koinon.agent.views import classic, containers
+from koinon.agent.views.about import About
+from koinon.coordination import StoreError
+from koinon.coordination.embedded import EmbeddedStore, Lock, LockHeld
+from koinon.edge import Answer, Files, HttpError, LogLevel, Metrics, Server, answer_json, serve_common
+from koinon.edge.slices import slices
+from koinon.flags import describe, load_or_exit
+from koinon.mesos import v1
+from koinon.mesos.attributes import parse_attributes
+from koinon.mesos.resources import ResourceError
+
+PROCESS = "slave(1)"
+
+#: How often sandboxes are looked through for those to remove.
+_COLLECT_S = 3600.0
+
+
+class CannotStart(Exception):
+    """The agent cannot run here and so; the text says what to change."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run an agent; returns the exit status."""
+    flags = load_or_exit(
+        AgentFlags,
+        sys.argv[1:] if argv is None else argv,
+        program="koinon agent",
+        version=__version__,
+        environ=os.environ,
+        prefixes=PREFIXES,
+        directories=DIRECTORIES,
+    )
+    logs.configure(flags.logging_level)
+    try:
+        return uvloop.run(_run(flags))
+    except (CannotStart, Incompatible, CorruptCheckpoint, LauncherError, StoreError, LockHeld) as error:
+        print(f"koinon agent: {error}", file=sys.stderr)
+        return 1
+
+
+async def _run(flags: AgentFlags) -> int:
+    work_dir = flags.work_dir.absolute()
+    runtime_dir = (flags.runtime_dir or work_dir / "run").absolute()
+    with contextlib.ExitStack() as locks:
+        try:
+            for directory in {work_dir, runtime_dir}:
+                directory.mkdir(parents=True, exist_ok=True)
+                locks.enter_context(Lock(directory / "agent.lock", owner=f"the agent of {work_dir}"))
+        except OSError as error:
+            raise CannotStart(f"cannot use {error.filename}: {error.strerror}") from error
+        store = EmbeddedStore(work_dir / "meta" / "agent.db")
+        try:
+            return await _Role(flags, work_dir, runtime_dir, store).run()
+        finally:
+            await store.close()
+
+
+class _Role:
+    """One agent, from its start to its end."""
+
+    def __init__(self, flags: AgentFlags, work_dir: Path, runtime_dir: Path, store: EmbeddedStore) -> None:
+        self._flags = flags
+        self._work_dir = work_dir
+        self._store = store
+        self._started_s = time.time()
+        self._log = logs.get(role="agent")
+        self._loop = asyncio.get_running_loop()
+        self._server = Server(PROCESS)
+        self._containers = Containers(self._feed_container)
+        self._containers.containerizer = ProcessContainerizer(
+            runtime_dir, on_exit=self._containers.ended, on_trouble=self._trouble
+        )
+        self._runtime: Runtime
+
+    async def run(self) -> int:
+        """Returns the exit status."""
+        entries = self._store.load()
+        found = await self._containers.recover()
+        await self._listen(entries)
+        config = self._config()
+        core = Agent(config, seed=randbits(64))
+        runtime = self._runtime = Runtime(core, self._store)
+        runtime.containers = self._containers
+        runtime.channel = Channel(
+            self._flags.master,
+            runtime.tell,
+            backoff_s=self._flags.registration_backoff_factor,
+        )
+        # No await between here and the routes: no request finds an agent that is not recovered.
+        runtime.feed(StateLoaded(entries, found, _boot_id()))
+        self._containers.recovered()
+        metrics = Metrics()
+        self._route(config, metrics)
+        self._log.info("agent listens", pid=config.pid, agent_id=core.state.agent_id or None)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._stop)
+        shutdown = ShutdownRequested("SIGUSR1 was received")
+        self._loop.add_signal_handler(signal.SIGUSR1, lambda: runtime.tell(shutdown))
+        background = [
+            self._loop.create_task(runtime.channel.run()),
+            self._loop.create_task(self._collect_sandboxes(numbers.Collected(metrics))),
+        ]
+        try:
+            return await runtime.exit
+        finally:
+            await self._end(background)
+
+    def _stop(self) -> None:
+        if not self._runtime.exit.done():
+            self._runtime.exit.set_result(0)
+
+    async def _end(self, background: list[asyncio.Task[None]]) -> None:
+        await self._runtime.gate.drain()
+        await self._runtime.channel.flush()
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        self._runtime.stop()
+        await self._server.stop()
+        await self._containers.close()
+        if self._runtime.core.state.containers:
+            await self._containers.containerizer.close()
+        else:
+            await self._containers.containerizer.stop()  # nothing is left to look after
+
+    # ── identity ──────────────────────────────────────────────────────────────────────────────────
+    async def _listen(self, entries: dict[str, bytes]) -> None:
+        ip, port = self._flags.ip, self._flags.port
+        if port == 0 and records.AGENT in entries:
+            # Executors that still run know only the port of before.
+            port = msgspec.json.decode(entries[records.AGENT], type=records.StoredAgent).info.port
+        try:
+            await self._server.start(ip, port)
+        except OSError as error:
+            raise CannotStart(
+                f"cannot listen on {ip}:{port} ({error.strerror or error}): stop what uses it, or choose another"
+                " --ip or --port"
+            ) from error
+
+    def _config(self) -> Config:
+        flags = self._flags
+        ip, port = flags.advertise_ip or flags.ip, flags.advertise_port or self._server.port
+        try:
+            resources = detection.find_resources(flags.resources, self._work_dir, flags.default_role)
+            attributes = parse_attributes(flags.attributes or "")
+        except (ResourceError, ValueError) as error:
+            raise CannotStart(str(error)) from error
+        return Config(
+            agent_info=v1.AgentInfo(
+                hostname=flags.hostname or ("localhost" if ip.startswith("127.") else os.uname().nodename),
+                port=port,
+                resources=resources,
+                attributes=attributes,
+            ),
+            pid=f"{PROCESS}@{ip}:{port}",
+            endpoint=f"{ip}:{port}",
+            ip=ip,
+            version=MESOS_VERSION,
+            work_dir=str(self._work_dir),
+            user=getpass.getuser(),
+            switch_user=flags.switch_user,
+            executor_registration_timeout_s=flags.executor_registration_timeout,
+            executor_reregistration_timeout_s=flags.executor_reregistration_timeout,
+            executor_shutdown_grace_period_s=flags.executor_shutdown_grace_period,
+            executor_environment=flags.executor_environment_variables or {},
+            recovery_timeout_s=flags.recovery_timeout,
+            reconfiguration_policy=flags.reconfiguration_policy,
+            cleanup=flags.recover == "cleanup",
+            completed_executors_max=flags.max_completed_executors_per_framework,
+        )
+
+    # ── what is answered ──────────────────────────────────────────────────────────────────────────
+    def _route(self, config: Config, metrics: Metrics) -> None:
+        runtime, state = self._runtime, self._runtime.core.state
+        log_level, files, shown = LogLevel(), Files(), describe(self._flags)
+        about = About(
+            pid=config.pid,
+            flags=shown,
+            started_s=self._started_s,
+            master=lambda: runtime.channel.connected_to,
+        )
+        numbers.declare(
+            metrics,
+            state,
+            started_s=self._started_s,
+            recovery_s=time.time() - self._started_s,
+            gc_delay_s=self._flags.gc_delay,
+        )
+        # Every sandbox, old and new, lies below this one; nothing has to be attached per task.
+        slaves = self._work_dir / "slaves"
+        slaves.mkdir(exist_ok=True)
+        files.attach(str(slaves), slaves)
+        files.attach("/frameworks", slaves / "latest" / "frameworks")
+
+        async def show_state(request: BaseRequest) -> Answer:
+            return Answer(slices(classic.state(state, about)))
+
+        async def show_containers(request: BaseRequest) -> Answer:
+            found = _chosen(await self._measured(), request)
+            return answer_json(containers.classic(found, containers.sources(state)))
+
+        async def show_statistics(request: BaseRequest) -> Answer:
+            return answer_json(containers.statistics(await self._measured(), containers.sources(state)))
+
+        self._server.route("/state", show_state)
+        self._server.route("/containers", show_containers)
+        self._server.route("/monitor/statistics", show_statistics)
+        self._server.route(
+            "/api/v1", OperatorApi(runtime, about, files, metrics, log_level), methods=("POST",)
+        )
+        self._server.route("/api/v1/executor", ExecutorApi(runtime), methods=("POST",))
+        files.serve(self._server)
+        serve_common(self._server, metrics, shown, log_level)
+
+    async def _measured(self) -> list[containers.Container]:
+        usage = await self._containers.containerizer.usage()
+        return containers.containers(self._runtime.core.state, usage, time.time())
+
+    # ── helpers ───────────────────────────────────────────────────────────────────────────────────
+    def _feed_container(self, event: Event) -> None:
+        self._runtime.tell(event)
+
+    def _trouble(self, sentence: str) -> None:
+        self._log.warning(sentence)
+
+    async def _collect_sandboxes(self, counted: numbers.Collected) -> None:
+        """Remove sandboxes of runs that ended long ago."""
+        while True:
+            before_s = time.time() - self._flags.gc_delay
+            live = frozenset(
+                executor.container_id
+                for framework in self._runtime.core.state.frameworks.values()
+                for executor in framework.executors.values()
+            )
+            for run in await asyncio.to_thread(sandbox.expired, self._work_dir, live, before_s):
+                try:
+                    await asyncio.to_thread(sandbox.remove, run)
+                    counted.succeeded.value += 1
+                except OSError as error:
+                    counted.failed.value += 1
+                    self._log.warning("sandbox not removed", path=str(run), error=str(error))
+            await asyncio.sleep(_COLLECT_S)
+
+
+def _boot_id() -> str:
+    """Changes whenever the machine is booted."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _chosen(found: list[containers.Container], request: BaseRequest) -> list[containers.Container]:
+    """The containers that `/containers?container_id=…` or `?framework_id=…&executor_id=…` asks for."""
+    wanted = {name: request.query.get(name) for name in ("container_id", "framework_id", "executor_id")}
+    if wanted["executor_id"] is not None and wanted["framework_id"] is None:
+        raise HttpError(400, "The parameter executor_id needs framework_id beside it.")
+    for name, value in wanted.items():
+        if value is not None:
+            found = [one for one in found if getattr(one, name).value == value]
+    return found

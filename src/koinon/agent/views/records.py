@@ -1,0 +1,47 @@
+"""What several views ask of the records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from koinon.agent.core.state import Executor, Framework, Kind, State, Task
+from koinon.mesos import v1
+from koinon.mesos.resources import Resources
+
+
+def task_resources(task: Task) -> Resources:
+    """What a task holds."""
+    return Resources.from_v1(task.info.resources)
+
+
+def executor_resources(executor: Executor) -> Resources:
+    """What an executor and its tasks hold."""
+    own = Resources.from_v1(executor.info.resources)
+    return Resources.sum(
+        [own, *(task_resources(task) for task in executor.tasks.values() if not task.terminal)]
+    )
+
+
+def used_resources(state: State) -> Resources:
+    """What all executors hold."""
+    return Resources.sum(executor_resources(executor) for _, executor in executors(state))
+
+
+def executors(state: State) -> Iterator[tuple[Framework, Executor]]:
+    """All executors that are not completed."""
+    for framework in state.frameworks.values():
+        for executor in framework.executors.values():
+            yield framework, executor
+
+
+def role(resources: Iterable[v1.Resource]) -> str:
+    """The role that resources are allocated to."""
+    for resource in resources:
+        if resource.allocation_info is not None and resource.allocation_info.role is not None:
+            return resource.allocation_info.role
+    return "*"
+
+
+def shown_executor_id(executor: Executor) -> str:
+    """Tasks do not tell of an executor that was made up for them."""
+    return "" if executor.kind is Kind.COMMAND else executor.executor_id
