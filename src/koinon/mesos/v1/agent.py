@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
 from koinon.mesos import v1
-from koinon.mesos.v1.base import Int32, UInt32, UInt64, V1Message
+from koinon.mesos.v1.base import Int32, UInt32, UInt64, V1Enum, V1Message
 
 
 class Call(V1Message, kw_only=True):
-    class Type(Enum):
+    class Type(V1Enum):
         UNKNOWN = "UNKNOWN"
         GET_HEALTH = "GET_HEALTH"
         GET_FLAGS = "GET_FLAGS"
@@ -84,7 +82,7 @@ class Call(V1Message, kw_only=True):
         container: v1.ContainerInfo | None = None
 
     class AttachContainerInput(V1Message, kw_only=True):
-        class Type(Enum):
+        class Type(V1Enum):
             UNKNOWN = "UNKNOWN"
             CONTAINER_ID = "CONTAINER_ID"
             PROCESS_IO = "PROCESS_IO"
@@ -154,7 +152,7 @@ class Call(V1Message, kw_only=True):
 
 
 class Response(V1Message, kw_only=True):
-    class Type(Enum):
+    class Type(V1Enum):
         UNKNOWN = "UNKNOWN"
         GET_HEALTH = "GET_HEALTH"
         GET_FLAGS = "GET_FLAGS"
@@ -283,13 +281,13 @@ class Response(V1Message, kw_only=True):
 
 
 class ProcessIO(V1Message, kw_only=True):
-    class Type(Enum):
+    class Type(V1Enum):
         UNKNOWN = "UNKNOWN"
         DATA = "DATA"
         CONTROL = "CONTROL"
 
     class Data(V1Message, kw_only=True):
-        class Type(Enum):
+        class Type(V1Enum):
             UNKNOWN = "UNKNOWN"
             STDIN = "STDIN"
             STDOUT = "STDOUT"
@@ -299,7 +297,7 @@ class ProcessIO(V1Message, kw_only=True):
         data: bytes | None = None
 
     class Control(V1Message, kw_only=True):
-        class Type(Enum):
+        class Type(V1Enum):
             UNKNOWN = "UNKNOWN"
             TTY_INFO = "TTY_INFO"
             HEARTBEAT = "HEARTBEAT"

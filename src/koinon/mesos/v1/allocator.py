@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
 from koinon.mesos import v1
-from koinon.mesos.v1.base import V1Message
+from koinon.mesos.v1.base import V1Enum, V1Message
 
 
 class InverseOfferStatus(V1Message, kw_only=True):
-    class Status(Enum):
+    class Status(V1Enum):
         UNKNOWN = "UNKNOWN"
         ACCEPT = "ACCEPT"
         DECLINE = "DECLINE"

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
 from msgspec import field
 
-from koinon.mesos.v1.base import Double, DoubleOrInfinite, Int32, Int64, UInt32, UInt64, V1Message, spelled
+from koinon.mesos.v1.base import (
+    Double,
+    DoubleOrInfinite,
+    Int32,
+    Int64,
+    UInt32,
+    UInt64,
+    V1Enum,
+    V1Message,
+    spelled,
+)
 
 
 class FrameworkID(V1Message):
@@ -82,7 +90,7 @@ class MachineID(V1Message, kw_only=True):
 
 
 class MachineInfo(V1Message, kw_only=True):
-    class Mode(Enum):
+    class Mode(V1Enum):
         UP = "UP"
         DRAINING = "DRAINING"
         DOWN = "DOWN"
@@ -113,7 +121,7 @@ class DomainInfo(V1Message, kw_only=True):
 
 class MasterInfo(V1Message, kw_only=True):
     class Capability(V1Message, kw_only=True):
-        class Type(Enum):
+        class Type(V1Enum):
             UNKNOWN = "UNKNOWN"
             AGENT_UPDATE = "AGENT_UPDATE"
             AGENT_DRAINING = "AGENT_DRAINING"
@@ -132,7 +140,7 @@ class MasterInfo(V1Message, kw_only=True):
     capabilities: list[MasterInfo.Capability] = []
 
 
-class Status(Enum):
+class Status(V1Enum):
     DRIVER_NOT_STARTED = "DRIVER_NOT_STARTED"
     DRIVER_RUNNING = "DRIVER_RUNNING"
     DRIVER_ABORTED = "DRIVER_ABORTED"
@@ -179,7 +187,7 @@ class Ports(V1Message, kw_only=True):
 
 
 class DiscoveryInfo(V1Message, kw_only=True):
-    class Visibility(Enum):
+    class Visibility(V1Enum):
         FRAMEWORK = "FRAMEWORK"
         CLUSTER = "CLUSTER"
         EXTERNAL = "EXTERNAL"

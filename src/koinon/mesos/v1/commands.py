@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
 from msgspec import field
 
-from koinon.mesos.v1.base import V1Message
+from koinon.mesos.v1.base import V1Enum, V1Message
 
 
 class CommandInfo(V1Message, kw_only=True):
@@ -27,7 +25,7 @@ class CommandInfo(V1Message, kw_only=True):
 
 class Environment(V1Message, kw_only=True):
     class Variable(V1Message, kw_only=True):
-        class Type(Enum):
+        class Type(V1Enum):
             UNKNOWN = "UNKNOWN"
             VALUE = "VALUE"
             SECRET = "SECRET"
@@ -41,7 +39,7 @@ class Environment(V1Message, kw_only=True):
 
 
 class Secret(V1Message, kw_only=True):
-    class Type(Enum):
+    class Type(V1Enum):
         UNKNOWN = "UNKNOWN"
         REFERENCE = "REFERENCE"
         VALUE = "VALUE"

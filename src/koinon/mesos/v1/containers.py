@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
 from msgspec import field
 
-from koinon.mesos.v1.base import UInt32, UInt64, V1Message
+from koinon.mesos.v1.base import UInt32, UInt64, V1Enum, V1Message
 from koinon.mesos.v1.basics import ContainerID, Credential, Labels, Parameter, Parameters
 from koinon.mesos.v1.commands import Secret
 
 
 class ContainerInfo(V1Message, kw_only=True):
-    class Type(Enum):
+    class Type(V1Enum):
         DOCKER = "DOCKER"
         MESOS = "MESOS"
 
     class DockerInfo(V1Message, kw_only=True):
-        class Network(Enum):
+        class Network(V1Enum):
             HOST = "HOST"
             BRIDGE = "BRIDGE"
             NONE = "NONE"
@@ -60,7 +58,7 @@ class ContainerStatus(V1Message, kw_only=True):
 
 
 class Image(V1Message, kw_only=True):
-    class Type(Enum):
+    class Type(V1Enum):
         APPC = "APPC"
         DOCKER = "DOCKER"
 
@@ -81,7 +79,7 @@ class Image(V1Message, kw_only=True):
 
 
 class MountPropagation(V1Message, kw_only=True):
-    class Mode(Enum):
+    class Mode(V1Enum):
         UNKNOWN = "UNKNOWN"
         HOST_TO_CONTAINER = "HOST_TO_CONTAINER"
         BIDIRECTIONAL = "BIDIRECTIONAL"
@@ -90,12 +88,12 @@ class MountPropagation(V1Message, kw_only=True):
 
 
 class Volume(V1Message, kw_only=True):
-    class Mode(Enum):
+    class Mode(V1Enum):
         RW = "RW"
         RO = "RO"
 
     class Source(V1Message, kw_only=True):
-        class Type(Enum):
+        class Type(V1Enum):
             UNKNOWN = "UNKNOWN"
             DOCKER_VOLUME = "DOCKER_VOLUME"
             HOST_PATH = "HOST_PATH"
@@ -113,7 +111,7 @@ class Volume(V1Message, kw_only=True):
             mount_propagation: MountPropagation | None = None
 
         class SandboxPath(V1Message, kw_only=True):
-            class Type(Enum):
+            class Type(V1Enum):
                 UNKNOWN = "UNKNOWN"
                 SELF = "SELF"
                 PARENT = "PARENT"
@@ -131,7 +129,7 @@ class Volume(V1Message, kw_only=True):
                     mount_flags: list[str] = []
 
                 class AccessMode(V1Message):
-                    class Mode(Enum):
+                    class Mode(V1Enum):
                         UNKNOWN = "UNKNOWN"
                         SINGLE_NODE_WRITER = "SINGLE_NODE_WRITER"
                         SINGLE_NODE_READER_ONLY = "SINGLE_NODE_READER_ONLY"
@@ -170,7 +168,7 @@ class Volume(V1Message, kw_only=True):
 
 
 class NetworkInfo(V1Message, kw_only=True):
-    class Protocol(Enum):
+    class Protocol(V1Enum):
         IPv4 = "IPv4"
         IPv6 = "IPv6"
 
@@ -191,7 +189,7 @@ class NetworkInfo(V1Message, kw_only=True):
 
 
 class LinuxInfo(V1Message, kw_only=True):
-    class IpcMode(Enum):
+    class IpcMode(V1Enum):
         UNKNOWN = "UNKNOWN"
         PRIVATE = "PRIVATE"
         SHARE_PARENT = "SHARE_PARENT"
@@ -207,7 +205,7 @@ class LinuxInfo(V1Message, kw_only=True):
 
 
 class CapabilityInfo(V1Message, kw_only=True):
-    class Capability(Enum):
+    class Capability(V1Enum):
         UNKNOWN = "UNKNOWN"
         CHOWN = "CHOWN"
         DAC_OVERRIDE = "DAC_OVERRIDE"
@@ -261,7 +259,7 @@ class SeccompInfo(V1Message, kw_only=True):
 
 class RLimitInfo(V1Message, kw_only=True):
     class RLimit(V1Message, kw_only=True):
-        class Type(Enum):
+        class Type(V1Enum):
             UNKNOWN = "UNKNOWN"
             RLMT_AS = "RLMT_AS"
             RLMT_CORE = "RLMT_CORE"
@@ -297,7 +295,7 @@ class TTYInfo(V1Message, kw_only=True):
 
 class CgroupInfo(V1Message, kw_only=True):
     class Blkio(V1Message):
-        class Operation(Enum):
+        class Operation(V1Enum):
             UNKNOWN = "UNKNOWN"
             TOTAL = "TOTAL"
             READ = "READ"

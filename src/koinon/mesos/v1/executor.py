@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
 from koinon.mesos import v1
-from koinon.mesos.v1.base import V1Message
+from koinon.mesos.v1.base import V1Enum, V1Message
 
 
 class Event(V1Message, kw_only=True):
-    class Type(Enum):
+    class Type(V1Enum):
         UNKNOWN = "UNKNOWN"
         SUBSCRIBED = "SUBSCRIBED"
         LAUNCH = "LAUNCH"
@@ -58,7 +56,7 @@ class Event(V1Message, kw_only=True):
 
 
 class Call(V1Message, kw_only=True):
-    class Type(Enum):
+    class Type(V1Enum):
         UNKNOWN = "UNKNOWN"
         SUBSCRIBE = "SUBSCRIBE"
         UPDATE = "UPDATE"

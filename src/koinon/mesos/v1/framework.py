@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
 from msgspec import field
 
-from koinon.mesos.v1.base import Double, Int32, V1Message
+from koinon.mesos.v1.base import Double, Int32, V1Enum, V1Message
 from koinon.mesos.v1.basics import AgentID, DomainInfo, DurationInfo, FrameworkID, Labels
 from koinon.mesos.v1.resources import Attribute, Resource, Value
 
@@ -35,7 +33,7 @@ class OfferFilters(V1Message, kw_only=True):
 
 class FrameworkInfo(V1Message, kw_only=True):
     class Capability(V1Message, kw_only=True):
-        class Type(Enum):
+        class Type(V1Enum):
             UNKNOWN = "UNKNOWN"
             REVOCABLE_RESOURCES = "REVOCABLE_RESOURCES"
             TASK_KILLING_STATE = "TASK_KILLING_STATE"
@@ -65,7 +63,7 @@ class FrameworkInfo(V1Message, kw_only=True):
 
 class AgentInfo(V1Message, kw_only=True):
     class Capability(V1Message, kw_only=True):
-        class Type(Enum):
+        class Type(V1Enum):
             UNKNOWN = "UNKNOWN"
             MULTI_ROLE = "MULTI_ROLE"
             HIERARCHICAL_ROLE = "HIERARCHICAL_ROLE"
@@ -86,7 +84,7 @@ class AgentInfo(V1Message, kw_only=True):
     domain: DomainInfo | None = None
 
 
-class DrainState(Enum):
+class DrainState(V1Enum):
     UNKNOWN = "UNKNOWN"
     DRAINING = "DRAINING"
     DRAINED = "DRAINED"

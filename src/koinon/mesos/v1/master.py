@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
 from msgspec import field
 
 from koinon.mesos import v1
 from koinon.mesos.v1 import maintenance, quota, scheduler
-from koinon.mesos.v1.base import Double, Duration, UInt32, UInt64, V1Message
+from koinon.mesos.v1.base import Double, Duration, UInt32, UInt64, V1Enum, V1Message
 
 
 class Call(V1Message, kw_only=True):
-    class Type(Enum):
+    class Type(V1Enum):
         UNKNOWN = "UNKNOWN"
         GET_HEALTH = "GET_HEALTH"
         GET_FLAGS = "GET_FLAGS"
@@ -161,7 +159,7 @@ class Call(V1Message, kw_only=True):
 
 
 class Response(V1Message, kw_only=True):
-    class Type(Enum):
+    class Type(V1Enum):
         UNKNOWN = "UNKNOWN"
         GET_HEALTH = "GET_HEALTH"
         GET_FLAGS = "GET_FLAGS"
@@ -315,7 +313,7 @@ class Response(V1Message, kw_only=True):
 
 
 class Event(V1Message, kw_only=True):
-    class Type(Enum):
+    class Type(V1Enum):
         UNKNOWN = "UNKNOWN"
         SUBSCRIBED = "SUBSCRIBED"
         TASK_ADDED = "TASK_ADDED"

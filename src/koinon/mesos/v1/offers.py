@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
-from koinon.mesos.v1.base import V1Message
+from koinon.mesos.v1.base import V1Enum, V1Message
 from koinon.mesos.v1.basics import (
     URL,
     UUID,
@@ -23,7 +21,7 @@ from koinon.mesos.v1.tasks import ExecutorInfo, TaskGroupInfo, TaskInfo
 
 class Offer(V1Message, kw_only=True):
     class Operation(V1Message, kw_only=True):
-        class Type(Enum):
+        class Type(V1Enum):
             UNKNOWN = "UNKNOWN"
             LAUNCH = "LAUNCH"
             LAUNCH_GROUP = "LAUNCH_GROUP"
@@ -107,7 +105,7 @@ class InverseOffer(V1Message, kw_only=True):
     resources: list[Resource] = []
 
 
-class OperationState(Enum):
+class OperationState(V1Enum):
     OPERATION_UNSUPPORTED = "OPERATION_UNSUPPORTED"
     OPERATION_PENDING = "OPERATION_PENDING"
     OPERATION_FINISHED = "OPERATION_FINISHED"

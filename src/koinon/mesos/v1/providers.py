@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
 from msgspec import field
 
-from koinon.mesos.v1.base import Double, V1Message
+from koinon.mesos.v1.base import Double, V1Enum, V1Message
 from koinon.mesos.v1.basics import ResourceProviderID
 from koinon.mesos.v1.commands import CommandInfo
 from koinon.mesos.v1.containers import ContainerInfo
@@ -14,7 +12,7 @@ from koinon.mesos.v1.resources import Attribute, Resource
 
 
 class CSIPluginContainerInfo(V1Message, kw_only=True):
-    class Service(Enum):
+    class Service(V1Enum):
         UNKNOWN = "UNKNOWN"
         CONTROLLER_SERVICE = "CONTROLLER_SERVICE"
         NODE_SERVICE = "NODE_SERVICE"

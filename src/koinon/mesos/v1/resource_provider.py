@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
 from koinon.mesos import v1
-from koinon.mesos.v1.base import V1Message
+from koinon.mesos.v1.base import V1Enum, V1Message
 
 
 class Event(V1Message, kw_only=True):
-    class Type(Enum):
+    class Type(V1Enum):
         UNKNOWN = "UNKNOWN"
         SUBSCRIBED = "SUBSCRIBED"
         APPLY_OPERATION = "APPLY_OPERATION"
@@ -47,7 +45,7 @@ class Event(V1Message, kw_only=True):
 
 
 class Call(V1Message, kw_only=True):
-    class Type(Enum):
+    class Type(V1Enum):
         UNKNOWN = "UNKNOWN"
         SUBSCRIBE = "SUBSCRIBE"
         UPDATE_OPERATION_STATUS = "UPDATE_OPERATION_STATUS"
@@ -69,7 +67,7 @@ class Call(V1Message, kw_only=True):
         resource_version_uuid: v1.UUID
 
     class UpdatePublishResourcesStatus(V1Message, kw_only=True):
-        class Status(Enum):
+        class Status(V1Enum):
             UNKNOWN = "UNKNOWN"
             OK = "OK"
             FAILED = "FAILED"

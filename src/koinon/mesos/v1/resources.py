@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
-from koinon.mesos.v1.base import DoubleOrInfinite, UInt64, V1Message, spelled
+from koinon.mesos.v1.base import DoubleOrInfinite, UInt64, V1Enum, V1Message, spelled
 from koinon.mesos.v1.basics import Labels, ResourceProviderID
 from koinon.mesos.v1.containers import Volume
 
 
 class Value(V1Message, kw_only=True):
-    class Type(Enum):
+    class Type(V1Enum):
         SCALAR = "SCALAR"
         RANGES = "RANGES"
         SET = "SET"
@@ -56,7 +54,7 @@ class Resource(V1Message, kw_only=True):
         role: str | None = None
 
     class ReservationInfo(V1Message, kw_only=True):
-        class Type(Enum):
+        class Type(V1Enum):
             UNKNOWN = "UNKNOWN"
             STATIC = "STATIC"
             DYNAMIC = "DYNAMIC"
@@ -72,7 +70,7 @@ class Resource(V1Message, kw_only=True):
             principal: str | None = None
 
         class Source(V1Message, kw_only=True):
-            class Type(Enum):
+            class Type(V1Enum):
                 UNKNOWN = "UNKNOWN"
                 PATH = "PATH"
                 MOUNT = "MOUNT"

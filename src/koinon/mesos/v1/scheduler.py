@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
 from koinon.mesos import v1
-from koinon.mesos.v1.base import Double, Int32, UInt32, V1Message
+from koinon.mesos.v1.base import Double, Int32, UInt32, V1Enum, V1Message
 
 
 class Event(V1Message, kw_only=True):
-    class Type(Enum):
+    class Type(V1Enum):
         UNKNOWN = "UNKNOWN"
         SUBSCRIBED = "SUBSCRIBED"
         OFFERS = "OFFERS"
@@ -73,7 +71,7 @@ class Event(V1Message, kw_only=True):
 
 
 class Response(V1Message, kw_only=True):
-    class Type(Enum):
+    class Type(V1Enum):
         UNKNOWN = "UNKNOWN"
         RECONCILE_OPERATIONS = "RECONCILE_OPERATIONS"
 
@@ -86,7 +84,7 @@ class Response(V1Message, kw_only=True):
 
 class AttributeConstraint(V1Message, kw_only=True):
     class Selector(V1Message, kw_only=True):
-        class PseudoattributeType(Enum):
+        class PseudoattributeType(V1Enum):
             UNKNOWN = "UNKNOWN"
             HOSTNAME = "HOSTNAME"
             REGION = "REGION"
@@ -136,7 +134,7 @@ class OfferConstraints(V1Message, kw_only=True):
 
 
 class Call(V1Message, kw_only=True):
-    class Type(Enum):
+    class Type(V1Enum):
         UNKNOWN = "UNKNOWN"
         SUBSCRIBE = "SUBSCRIBE"
         TEARDOWN = "TEARDOWN"

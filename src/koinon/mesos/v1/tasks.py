@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
 from msgspec import field
 
-from koinon.mesos.v1.base import Double, Int32, UInt32, V1Message
+from koinon.mesos.v1.base import Double, Int32, UInt32, V1Enum, V1Message
 from koinon.mesos.v1.basics import (
     AgentID,
     DiscoveryInfo,
@@ -64,7 +62,7 @@ class Task(V1Message, kw_only=True):
     limits: dict[str, Value.Scalar] = {}
 
 
-class TaskState(Enum):
+class TaskState(V1Enum):
     TASK_STAGING = "TASK_STAGING"
     TASK_STARTING = "TASK_STARTING"
     TASK_RUNNING = "TASK_RUNNING"
@@ -82,12 +80,12 @@ class TaskState(Enum):
 
 
 class TaskStatus(V1Message, kw_only=True):
-    class Source(Enum):
+    class Source(V1Enum):
         SOURCE_MASTER = "SOURCE_MASTER"
         SOURCE_AGENT = "SOURCE_AGENT"
         SOURCE_EXECUTOR = "SOURCE_EXECUTOR"
 
-    class Reason(Enum):
+    class Reason(V1Enum):
         REASON_COMMAND_EXECUTOR_FAILED = "REASON_COMMAND_EXECUTOR_FAILED"
         REASON_CONTAINER_LAUNCH_FAILED = "REASON_CONTAINER_LAUNCH_FAILED"
         REASON_CONTAINER_LIMITATION = "REASON_CONTAINER_LIMITATION"
@@ -147,7 +145,7 @@ class TaskResourceLimitation(V1Message, kw_only=True):
 
 
 class CheckInfo(V1Message, kw_only=True):
-    class Type(Enum):
+    class Type(V1Enum):
         UNKNOWN = "UNKNOWN"
         COMMAND = "COMMAND"
         HTTP = "HTTP"
@@ -189,7 +187,7 @@ class CheckStatusInfo(V1Message, kw_only=True):
 
 
 class HealthCheck(V1Message, kw_only=True):
-    class Type(Enum):
+    class Type(V1Enum):
         UNKNOWN = "UNKNOWN"
         COMMAND = "COMMAND"
         HTTP = "HTTP"
@@ -222,7 +220,7 @@ class KillPolicy(V1Message, kw_only=True):
 
 
 class ExecutorInfo(V1Message, kw_only=True):
-    class Type(Enum):
+    class Type(V1Enum):
         UNKNOWN = "UNKNOWN"
         DEFAULT = "DEFAULT"
         CUSTOM = "CUSTOM"
