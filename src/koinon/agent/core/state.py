@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from koinon.agent.core.tables import (
     EXECUTOR_MOVES,
@@ -219,4 +219,4 @@ class State(Struct, kw_only=True):
     frameworks: dict[str, Framework] = {}
     #: Containers whose end has not been told to us.
     containers: dict[str, Place] = {}
-    counters: Counters = Counters()
+    counters: Counters = field(default_factory=Counters)
