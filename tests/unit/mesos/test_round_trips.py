@@ -12,7 +12,7 @@ from koinon.mesos import codec, v1
 from tests.unit.mesos.messages import KINDS, descriptor_of, messages
 
 few = settings(
-    max_examples=8,
+    max_examples=5,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )

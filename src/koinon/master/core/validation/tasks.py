@@ -41,11 +41,15 @@ def resources_problem(resources: Resources, role: str) -> str | None:
 
 def _persistence_problem(messages: list[v1.Resource]) -> str | None:
     ids = [
-        (resource.role, resource.disk.persistence.id)
+        (_reserved_for(resource), resource.disk.persistence.id)
         for resource in messages
         if resource.disk is not None and resource.disk.persistence is not None and resource.shared is None
     ]
     return "a persistent volume is named twice" if len(set(ids)) < len(ids) else None
+
+
+def _reserved_for(resource: v1.Resource) -> str | None:
+    return resource.reservations[-1].role if resource.reservations else resource.role
 
 
 # ── tasks ─────────────────────────────────────────────────────────────────────────────────────────

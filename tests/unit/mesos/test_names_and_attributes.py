@@ -1,13 +1,10 @@
-"""Rules for names and for lists of resources; attributes."""
+"""Rules for names; attributes."""
 
-import msgspec
 import pytest
 
 from koinon.mesos import v1
 from koinon.mesos.attributes import attributes_object, parse_attributes
 from koinon.mesos.names import id_problem, is_ancestor, role_problem
-from koinon.mesos.resources import Resources, parse_resources
-from koinon.mesos.validation import resources_problem
 
 
 @pytest.mark.parametrize("good", ["a", "task.1", "a b", "...", "-", "ä" * 127, "x" * 255, "task:1@host#2"])
@@ -70,47 +67,6 @@ def test_a_role_lies_below_another_by_whole_parts():
     assert not is_ancestor("ads", "ads")
     assert not is_ancestor("ads", "adsweb")
     assert not is_ancestor("ads/web", "ads")
-
-
-# ── lists of resources ────────────────────────────────────────────────────────────────────────────
-def changed(text, **traits):
-    return [msgspec.structs.replace(resource, **traits) for resource in parse_resources(text)]
-
-
-def volume(role, name):
-    disk = v1.Resource.DiskInfo(persistence=v1.Resource.DiskInfo.Persistence(id=name))
-    return changed(f"disk({role}):1", disk=disk)
-
-
-REVOCABLE = v1.Resource.RevocableInfo()
-
-
-def test_good_lists():
-    assert resources_problem([]) is None
-    assert resources_problem(parse_resources("cpus:0.5;gpus:2;mem:1")) is None
-    assert resources_problem([*parse_resources("mem:1"), *changed("cpus:1", revocable=REVOCABLE)]) is None
-    assert resources_problem([*volume("ads", "v1"), *volume("ads", "v2"), *volume("web", "v1")]) is None
-    assert resources_problem(Resources.parse("cpus:1;mem:1").allocated("ads").to_v1()) is None
-
-
-@pytest.mark.parametrize(
-    ("resources", "problem"),
-    [
-        (parse_resources("gpus:0.5"), "the number of gpus must be whole, not 0.5"),
-        (
-            [*parse_resources("cpus:1"), *changed("cpus:1", revocable=REVOCABLE)],
-            "revocable and non-revocable 'cpus' must not be mixed",
-        ),
-        ([*volume("ads", "v1"), *volume("ads", "v1")], "persistence id 'v1' is used twice for role 'ads'"),
-        (
-            Resources.parse("cpus:1").allocated("web").to_v1()
-            + Resources.parse("mem:1").allocated("ads").to_v1(),
-            "resources must be allocated to one role, not to ads, web",
-        ),
-    ],
-)
-def test_bad_lists(resources, problem):
-    assert resources_problem(resources) == problem
 
 
 # ── attributes ────────────────────────────────────────────────────────────────────────────────────
