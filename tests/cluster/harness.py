@@ -165,9 +165,7 @@ class Cluster:
     def add_agent(self, **flags: str) -> Role:
         """One more agent; `start` it."""
         name = f"agent-{len(self.agents) + 1}"
-        run_dir = str(self.directory / name / "run")
-        own = {"master": self.master_address, "runtime_dir": run_dir}
-        agent = Role("agent", name, self.directory, {**own, **AGENT_FLAGS, **flags})
+        agent = Role("agent", name, self.directory, {"master": self.master_address, **AGENT_FLAGS, **flags})
         self.agents.append(agent)
         return agent
 
@@ -260,7 +258,7 @@ def _launchers_below(directory: Path) -> list[int]:
             except OSError:  # gone since
                 continue
             ours = any(argument.startswith(os.fsencode(directory)) for argument in argv)
-            if ours and any(argument.endswith(b"/launcher.py") for argument in argv):
+            if ours and any(argument.endswith(b"/launcher/__main__.py") for argument in argv):
                 found.append(int(entry.name))
     return found
 

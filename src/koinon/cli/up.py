@@ -1,7 +1,7 @@
 """`koinon up`: a whole cluster on this machine, in the foreground.
 
 Each role is a process of its own, as in a real cluster; `up` starts them, waits until they answer, starts again
-what dies, and at the end stops them: agents first, as they have work to end. What they keep is below the work
+what dies, and at the end stops them and the tasks. What they keep is below the work
 directory, so that the next `up` goes on with the same master and the same agents:
 
     up.json           the ports in use             up.lock      held while an `up` runs here
@@ -87,11 +87,11 @@ def up(
         for name in names:
             argv = [f"--ip={ip}", f"--hostname={ip}", f"--port={ports[name]}", f"--work_dir={root / name}"]
             if name != "master":
-                argv += [f"--master={master_address}", f"--runtime_dir={root / name / 'run'}"]
+                argv += [f"--master={master_address}"]
                 argv += [f"--resources={resources}"] if resources else []
                 argv += [f"--attributes={attributes}"] if attributes else []
             address = f"{ip}:{ports[name]}"
-            roles.append(_Role(name, argv, address, root / "logs" / f"{name}.log"))
+            roles.append(_Role(name, argv, address, root / name, root / "logs" / f"{name}.log"))
         return _Cluster(roles, master_address).run()
 
 
@@ -165,10 +165,11 @@ def _bound(ip: str, port: int) -> socket.socket | None:
 class _Role:
     """One process of the cluster, started again as often as it dies."""
 
-    def __init__(self, name: str, argv: Sequence[str], address: str, log: Path) -> None:
+    def __init__(self, name: str, argv: Sequence[str], address: str, work_dir: Path, log: Path) -> None:
         self.name = name
         self.kind = "master" if name == "master" else "agent"
         self.address = address
+        self.work_dir = work_dir
         self.log = log
         self.started_s = 0.0
         self.start_due_s: float | None = None
@@ -318,18 +319,41 @@ class _Cluster:
 
     def _stop(self) -> None:
         agents = [role for role in self._roles if role.kind == "agent"]
-        for role in agents:
-            role.signal(signal.SIGUSR1)  # end the tasks, then itself
-        for role in agents:
-            role.wait(_STOP_TIMEOUT_S)
         for role in self._roles:
             role.signal(signal.SIGTERM)
+        for role in self._roles:
             role.wait(_STOP_TIMEOUT_S)
+        for role in agents:  # an agent leaves its tasks running for the next one; here they are to end, too
+            end_launcher(role.work_dir / "run")
 
     def _sleep(self, duration_s: float | None) -> None:
         """Sleep until a signal comes, at most so long."""
         if select.select([self._alarm], [], [], duration_s)[0]:
             self._alarm.recv(4096)
+
+
+def end_launcher(directory: Path) -> None:
+    """End the process that runs the tasks of an agent that is gone, and the tasks; returns when they are gone.
+
+    How they ended is kept in its journal: the next agent reports it.
+    """
+    if not directory.is_dir():
+        return
+    folder = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+    try:
+        with socket.socket(socket.AF_UNIX) as launcher:
+            launcher.settimeout(_STOP_TIMEOUT_S)
+            # The path of a Unix socket is short by law; through the open directory any path is.
+            launcher.connect(f"/proc/self/fd/{folder}/socket")
+            launcher.sendall(b'{"id": 1, "do": "stop"}\n')
+            while launcher.recv(1 << 16):
+                pass
+    except (FileNotFoundError, ConnectionError):
+        return  # there is none: it ends by itself when it has no tasks
+    except TimeoutError:
+        _say(f"the tasks below {directory.parent} did not end within {_STOP_TIMEOUT_S:g} s")
+    finally:
+        os.close(folder)
 
 
 def _say(sentence: str) -> None:
