@@ -50,6 +50,19 @@ def eventually(ask: Callable[[], T], what: str, timeout_s: float = 10.0) -> T:
     return answer
 
 
+def has_ended(pid: int) -> bool:
+    """Whether the process is gone; one that only waits to be reaped by its parent is."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def wait_ended(pid: int, what: str) -> None:
+    """Returns when the process is gone."""
+    eventually(lambda: has_ended(pid), f"{what} has ended")
+
+
 def free_port() -> int:
     """A TCP port that nobody uses now."""
     with socket.create_server((IP, 0)) as probe:
@@ -241,7 +254,7 @@ class Cluster:
         for pid in launchers:
             _signal(pid, signal.SIGTERM)  # it ends its tasks first
         for pid in launchers:
-            eventually(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"launcher {pid} ended")  # type: ignore[misc]
+            wait_ended(pid, f"launcher {pid}")
 
     def logs(self) -> str:
         """The end of every log."""
@@ -257,7 +270,7 @@ def _launchers_below(directory: Path) -> list[int]:
                 argv = (entry / "cmdline").read_bytes().split(b"\0")
             except OSError:  # gone since
                 continue
-            ours = any(argument.startswith(os.fsencode(directory)) for argument in argv)
+            ours = any(argument.startswith(os.fsencode(f"{directory}/")) for argument in argv)
             if ours and any(argument.endswith(b"/launcher/__main__.py") for argument in argv):
                 found.append(int(entry.name))
     return found

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from koinon.cli.client import Client
-from tests.cluster.harness import IP, eventually
+from tests.cluster.harness import IP, eventually, wait_ended
 
 
 class Up:
@@ -123,7 +123,7 @@ def test_a_role_that_dies_is_started_again(tmp_path: Path) -> None:
         for role in ("master", "agent"):
             pid = up.role_pid(role)
             os.kill(pid, signal.SIGKILL)
-            eventually(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"the {role} is gone")  # type: ignore[misc]
+            wait_ended(pid, f"the {role}")
             eventually(
                 lambda: up.koinon("run", "true", "--timeout", "10secs").returncode == 0,
                 f"the {role} is back",
@@ -138,9 +138,8 @@ def test_when_up_is_killed_its_roles_go_too(tmp_path: Path) -> None:
         pids = [up.role_pid("master"), up.role_pid("agent")]
         up.process.kill()
         up.process.wait()
-        eventually(
-            lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "master and agent are gone"
-        )
+        for pid in pids:
+            wait_ended(pid, "a role")
 
 
 def test_a_work_directory_in_use_is_refused(tmp_path: Path) -> None:
