@@ -34,6 +34,7 @@ class Runtime:
         self._loop = asyncio.get_running_loop()
         self._log = logs.get(role="agent")
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_due_s = 0.0  #: on the clock of the loop
         self._stopped = False
         self._performers: dict[type, Callable[[Any], None]] = {
             ev.SendToMaster: self._send_to_master,
@@ -91,10 +92,10 @@ class Runtime:
         # A timer that is early enough stays; when it rings too early it is set again.
         when = self._loop.time() + max(due_s - time.time(), 0.0)
         if self._timer is not None:
-            if self._timer.when() <= when + 0.001:
+            if self._timer_due_s <= when + 0.001:
                 return
             self._timer.cancel()
-        self._timer = self._loop.call_at(when, self._tick)
+        self._timer, self._timer_due_s = self._loop.call_at(when, self._tick), when
 
     def _tick(self) -> None:
         self._timer = None

@@ -9,8 +9,8 @@ import click
 
 from koinon.cli.client import Client, agent_address
 from koinon.cli.options import json_option, master_option
-from koinon.cli.output import Column, Record, age, number, share, show, text
-from koinon.cli.tasks import TERMINAL, agents_by_id, all_tasks, statistics
+from koinon.cli.output import Column, Cut, Record, age, number, share, show, text
+from koinon.cli.tasks import TERMINAL, agents_by_id, all_tasks, is_meant, statistics
 
 
 @click.command()
@@ -36,10 +36,10 @@ def show_running(master: Client, *, as_json: bool) -> None:
         task["mem_used"] = round(one["mem_rss_bytes"] / 2**20, 1) if "mem_rss_bytes" in one else None
         task["processes"] = one.get("processes")
     columns = [
-        text("TASK", "id"),
-        text("FRAMEWORK", "framework", flexible=True),
+        text("TASK", "id", cut=Cut.BEGIN),
+        text("FRAMEWORK", "framework", cut=Cut.END),
         text("STATE", "state"),
-        text("HOST", "hostname", flexible=True),
+        text("HOST", "hostname", cut=Cut.END),
         share("CPUS", "cpus_used", "cpus"),
         share("MEM", "mem_used", "mem"),
         number("PROCS", "processes"),
@@ -59,7 +59,9 @@ def _mean_cpus(used: dict[str, Any], started: float | None) -> float | None:
 
 @click.command()
 @click.option("--all", "-a", "all_", is_flag=True, help="Also tasks that have ended.")
-@click.option("--framework", metavar="ID", help="Only those of this framework (first characters do).")
+@click.option(
+    "--framework", metavar="ID", help="Only those of this framework (the begin or end of its id will do)."
+)
 @click.option("--state", metavar="STATE", help="Only those in this state, such as RUNNING or FAILED.")
 @master_option
 @json_option
@@ -71,14 +73,14 @@ def tasks(master: Client, all_: bool, framework: str | None, state: str | None, 
         for task in all_tasks(master)
         if (wanted is None or task["state"] == wanted)
         and (all_ or wanted or task["state"] not in TERMINAL)
-        and (framework is None or task["framework_id"].startswith(framework))
+        and (framework is None or is_meant(task["framework_id"], framework))
     ]
     columns = [
-        text("TASK", "id"),
-        text("NAME", "name", flexible=True),
+        text("TASK", "id", cut=Cut.BEGIN),
+        text("NAME", "name", cut=Cut.END),
         text("STATE", "state"),
-        text("FRAMEWORK", "framework_id"),
-        text("HOST", "hostname", flexible=True),
+        text("FRAMEWORK", "framework_id", cut=Cut.BEGIN),
+        text("HOST", "hostname", cut=Cut.END),
         text("ROLE", "role"),
         number("CPUS", "cpus"),
         number("MEM", "mem"),
@@ -94,8 +96,8 @@ def tasks(master: Client, all_: bool, framework: str | None, state: str | None, 
 def frameworks(master: Client, all_: bool, as_json: bool) -> None:
     """Frameworks and what they hold."""
     columns = [
-        text("FRAMEWORK", "id"),
-        text("NAME", "name", flexible=True),
+        text("FRAMEWORK", "id", cut=Cut.BEGIN),
+        text("NAME", "name", cut=Cut.END),
         text("STATE", "state"),
         text("ROLES", "roles"),
         number("TASKS", "tasks"),
@@ -181,12 +183,12 @@ def agents(master: Client, as_json: bool) -> None:
         for agent in answer["recovered_slaves"]
     ]
     columns = [
-        text("AGENT", "id"),
-        text("HOST", "hostname", flexible=True),
+        text("AGENT", "id", cut=Cut.BEGIN),
+        text("HOST", "hostname", cut=Cut.END),
         text("ADDRESS", "address"),
         text("STATE", "state"),
         *(share(name.upper(), f"{name}_used", name) for name in ("cpus", "mem", "disk", "gpus")),
-        Column("ATTRIBUTES", _attributes, flexible=True),
+        Column("ATTRIBUTES", _attributes, cut=Cut.END),
         age("SINCE", "registered"),
     ]
     show(found, columns, as_json=as_json)

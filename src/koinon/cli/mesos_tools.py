@@ -24,8 +24,8 @@ class _PsFlags(Struct, frozen=True, kw_only=True):
 
 class _FileFlags(Struct, frozen=True, kw_only=True):
     master: Master = None
-    framework: Annotated[str | None, Flag("Id of the framework, or its first characters.")] = None
-    task: Annotated[str, Flag("Id of the task, its first characters, or its name.")]
+    framework: Annotated[str | None, Flag("Id of the framework, or its begin or end.")] = None
+    task: Annotated[str, Flag("Id of the task, its begin or end, or its name.")]
     file: Annotated[str, Flag("The file, in the task's sandbox.")] = "stdout"
 
 

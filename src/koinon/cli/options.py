@@ -35,6 +35,6 @@ def json_option(command: CommandT) -> CommandT:
 
 def framework_option(command: CommandT) -> CommandT:
     """`--framework ID`, to tell apart tasks of the same id."""
-    return click.option(
-        "--framework", metavar="ID", help="Id of the task's framework, or its first characters."
-    )(command)
+    return click.option("--framework", metavar="ID", help="Id of the task's framework, or its begin or end.")(
+        command
+    )

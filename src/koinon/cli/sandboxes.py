@@ -32,7 +32,7 @@ def logs(
 ) -> None:
     """Print what TASK wrote: its stdout to stdout, its stderr to stderr.
 
-    TASK is an id, the first characters of one, or a name.
+    TASK is an id, the begin or end of one, or a name.
     """
     print_logs(master, task, framework, files=files, tail=tail, follow=follow)
 

@@ -58,21 +58,27 @@ def all_tasks(master: Client, *, framework_id: str | None = None) -> list[Record
 
 
 def find_task(master: Client, given: str, framework: str | None = None) -> Record:
-    """The task whose id is `given`, else the one whose id begins so, else the one of that name.
+    """The task whose id is `given`, else the one whose id begins or ends so, else the one of that name.
 
     Of several, those that still run come before those that ended. Raises Failure when none or more than one is left.
     """
     tasks = [
-        task for task in all_tasks(master) if framework is None or task["framework_id"].startswith(framework)
+        task for task in all_tasks(master) if framework is None or is_meant(task["framework_id"], framework)
     ]
     return choose(tasks, given)
+
+
+def is_meant(full_id: str, given: str) -> bool:
+    """Whether `given` is the id, or its begin or end; ids of one master differ at their ends."""
+    given = given.lstrip("…")
+    return full_id.startswith(given) or full_id.endswith(given)
 
 
 def choose(records: Sequence[Record], given: str, what: str = "task") -> Record:
     """The record that `given` means, as `find_task` says; of tasks or of frameworks."""
     ways: list[Callable[[Record], bool]] = [
         lambda record: record["id"] == given,
-        lambda record: record["id"].startswith(given),
+        lambda record: is_meant(record["id"], given),
         lambda record: record["name"] == given,
     ]
     for way in ways:

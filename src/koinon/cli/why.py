@@ -11,7 +11,7 @@ from koinon.cli.client import Client
 from koinon.cli.errors import Failure
 from koinon.cli.options import framework_option, json_option, master_option
 from koinon.cli.output import Record, short_duration, show_json
-from koinon.cli.tasks import choose, find_task
+from koinon.cli.tasks import choose, find_task, is_meant
 
 
 @click.command()
@@ -22,7 +22,7 @@ from koinon.cli.tasks import choose, find_task
 def why(master: Client, task_or_framework: str, framework: str | None, as_json: bool) -> None:
     """Why a task or a framework has what it has, or waits.
 
-    Its id, the first characters of one, or its name will do.
+    Its id, the begin or end of one, or its name will do.
     """
     found = _find_framework(master, task_or_framework)
     if found is not None:
@@ -66,7 +66,7 @@ def _find_framework(master: Client, given: str) -> Record | None:
     from koinon.cli.listings import frameworks_of
 
     frameworks = frameworks_of(master, all_=True)
-    if not any(given in (one["id"], one["name"]) or one["id"].startswith(given) for one in frameworks):
+    if not any(given in (one["id"], one["name"]) or is_meant(one["id"], given) for one in frameworks):
         return None
     return choose(frameworks, given)
 
