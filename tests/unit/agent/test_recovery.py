@@ -1,0 +1,205 @@
+"""What an agent that was killed knows when it is started again."""
+
+from __future__ import annotations
+
+import pytest
+
+from koinon.agent.core import events as ev
+from koinon.agent.core.records import CorruptCheckpoint
+from koinon.agent.core.tables import AgentState
+from koinon.mesos import internal, v1
+from koinon.mesos.attributes import parse_attributes
+from koinon.mesos.resources import Resources
+from koinon.mesos.v1 import TaskState, TaskStatus
+from tests.unit.agent.bench import (
+    AGENT_ID,
+    TOTAL,
+    Bench,
+    config,
+    framework,
+    grace,
+    of_type,
+    only,
+    said,
+    states_in,
+    task,
+    updates_in,
+)
+
+RUNS = ev.FoundContainer(42)
+RESTARTED = TaskStatus.Reason.REASON_AGENT_RESTARTED
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def registration(bench: Bench) -> internal.Register:
+    return [one for one in said(bench.effects) if isinstance(one, internal.Register)][-1]
+
+
+def test_the_agent_keeps_its_id(bench):
+    bench.start()
+    assert registration(bench).agent_info.id == v1.AgentID(AGENT_ID)
+
+
+def test_a_running_task_goes_on_and_is_told_to_the_master(bench):
+    container_id = bench.running()
+    bench.start({container_id: RUNS})
+    (reported,) = registration(bench).tasks
+    assert (reported.info.task_id.value, reported.state) == ("t", TaskState.TASK_RUNNING)
+    assert reported.unacknowledged_state is TaskState.TASK_STARTING
+    bench.exited(container_id, 0)
+    assert [one.state.value for one in bench.acknowledge_all()] == [
+        "TASK_STARTING",
+        "TASK_RUNNING",
+        "TASK_FINISHED",
+    ]
+
+
+def test_a_task_that_ended_meanwhile_tells_how(bench):
+    container_id = bench.running()
+    bench.acknowledge_all()
+    bench.start({container_id: ev.FoundContainer(42, running=False, status=3 << 8)}, connected=False)
+    bench.effects.clear()
+    bench.connect()
+    (update,) = updates_in(bench.effects)
+    assert (update.state, update.message) == (TaskState.TASK_FAILED, "Command exited with status 3")
+
+
+def test_an_acknowledged_update_is_not_sent_again(bench):
+    container_id = bench.running()
+    bench.acknowledge(updates_in(bench.effects)[0])
+    bench.effects.clear()
+    bench.start({container_id: RUNS})
+    assert states_in(bench.effects) == ["TASK_RUNNING"]
+
+
+def test_a_task_whose_container_was_never_started_is_dropped(bench):
+    bench.run(of=framework(capabilities=["PARTITION_AWARE"]))
+    bench.start()
+    (update,) = updates_in(bench.effects)
+    assert (update.state, update.reason) == (TaskState.TASK_DROPPED, RESTARTED)
+
+
+def test_a_task_started_just_before_the_crash_is_announced(bench):
+    container_id = only(bench.run(), ev.LaunchContainer).container_id
+    bench.start({container_id: RUNS})
+    assert [one.state.value for one in bench.acknowledge_all()] == ["TASK_STARTING", "TASK_RUNNING"]
+
+
+def test_after_a_reboot_what_ran_is_lost(bench):
+    container_id = bench.running()
+    bench.acknowledge_all()
+    bench.start({container_id: RUNS}, boot_id="another")
+    update = updates_in(bench.effects)[-1]
+    assert (update.state, update.reason) == (TaskState.TASK_LOST, RESTARTED)
+
+
+def test_a_task_that_ended_unseen_is_lost(bench):
+    container_id = bench.running()
+    bench.acknowledge_all()
+    bench.start({container_id: ev.FoundContainer(42, running=False, message="nobody saw it")})
+    update = updates_in(bench.effects)[-1]
+    assert (update.state, update.message) == (TaskState.TASK_LOST, "nobody saw it")
+
+
+def test_tasks_of_frameworks_without_checkpoint_are_killed(bench):
+    container_id = bench.running(of=framework(checkpoint=False))
+    bench.start({container_id: RUNS})
+    assert bench.agent.state.frameworks == {}
+    assert ev.DestroyContainer(container_id) in bench.effects
+    assert registration(bench).tasks == []
+    assert bench.exited(container_id, 9) == [ev.ForgetContainer(container_id)]
+
+
+def test_a_kill_goes_on(bench):
+    container_id = bench.running()
+    bench.acknowledge_all()
+    bench.kill(policy=grace(30))
+    bench.start({container_id: RUNS})
+    assert ev.TerminateContainer(container_id) in bench.effects
+    assert ev.DestroyContainer(container_id) in bench.pass_time(30.0)
+    bench.exited(container_id, 0)
+    assert states_in(bench.effects)[-1] == "TASK_KILLED"
+
+
+def test_a_framework_being_shut_down_is_shut_down(bench):
+    container_id = bench.running()
+    bench.hear(internal.ShutdownFramework(framework_id="F"))
+    bench.start({container_id: RUNS})
+    bench.effects.clear()
+    bench.exited(container_id, 15)
+    assert updates_in(bench.effects) == []
+    assert set(bench.disk) == {"agent"}
+
+
+def test_cleanup_kills_what_is_found_and_ends(bench):
+    container_id = bench.running()
+    bench.config = config(cleanup=True)
+    bench.start({container_id: RUNS}, connected=False)
+    assert of_type(bench.exited(container_id, 15), ev.Exit)
+    assert bench.disk == {}
+
+
+def test_before_recovery_executors_are_told_to_wait():
+    bench = Bench()
+    bench.agent.state.state = AgentState.RECOVERING
+    with pytest.raises(ev.Refused) as refused:
+        bench.subscribe()
+    assert refused.value.status == 503
+
+
+def test_a_checkpoint_that_cannot_be_read_stops_the_agent(bench):
+    bench.disk["tasks/F/t"] = b"{"
+    with pytest.raises(CorruptCheckpoint, match="tasks/F/t"):
+        bench.start()
+
+
+# ── configured otherwise ──────────────────────────────────────────────────────────────────────────
+def changed(policy: str, **info: object) -> Bench:
+    bench = Bench()
+    given = {"hostname": "host", "port": 5051, "resources": TOTAL.to_v1(), **info}
+    bench.config = config(agent_info=v1.AgentInfo(**given), reconfiguration_policy=policy)
+    bench.start()
+    return bench
+
+
+MORE = (TOTAL + Resources.parse("cpus:4")).to_v1()
+LESS = (TOTAL - Resources.parse("cpus:1")).to_v1()
+
+
+@pytest.mark.parametrize(
+    ("policy", "info", "word"),
+    [
+        ("equal", {"resources": MORE}, "resources"),
+        ("equal", {"attributes": parse_attributes("rack:a")}, "attributes"),
+        ("additive", {"resources": LESS}, "resources"),
+        ("additive", {"hostname": "other"}, "hostname"),
+        ("additive", {"port": 1}, "port"),
+    ],
+)
+def test_a_change_that_is_not_allowed_is_refused_with_advice(policy, info, word):
+    with pytest.raises(ev.Incompatible, match=rf"{word}.*start it as it was"):
+        changed(policy, **info)
+
+
+@pytest.mark.parametrize(
+    "info", [{"resources": MORE}, {"attributes": parse_attributes("rack:a")}, {"resources": TOTAL.to_v1()}]
+)
+def test_more_than_before_is_allowed_when_it_is_said(info):
+    bench = changed("additive", **info)
+    assert registration(bench).agent_info.id == v1.AgentID(AGENT_ID)
+
+
+def test_the_new_resources_are_those_to_compare_with_next_time():
+    bench = changed("additive", resources=MORE)
+    bench.config = config()
+    with pytest.raises(ev.Incompatible):
+        bench.start()
+
+
+def test_a_new_task_after_a_restart_runs(bench):
+    bench.start()
+    assert of_type(bench.run(task("new")), ev.LaunchContainer)

@@ -1,0 +1,108 @@
+"""Task groups under the default executor, which is built in."""
+
+from __future__ import annotations
+
+import pytest
+
+from koinon.agent.core import events as ev
+from koinon.mesos import internal, v1
+from tests.unit.agent.bench import AGENT_ID, Bench, executor, of_type, said, task
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+BY = executor(type=v1.ExecutorInfo.Type.DEFAULT, command=None)
+
+
+def run_group(bench: Bench, *task_ids: str) -> dict[str, str]:
+    """Containers by task, all started."""
+    tasks = [task(task_id) for task_id in task_ids]
+    launches = of_type(bench.run_group(*tasks, by=BY), ev.LaunchContainer)
+    for launched in launches:
+        bench.started(launched.container_id)
+    return dict(zip(task_ids, (launched.container_id for launched in launches), strict=True))
+
+
+def final_states(bench: Bench) -> dict[str, str]:
+    return {one.task_id.value: one.state.value for one in bench.acknowledge_all()}
+
+
+def test_each_task_has_a_container_within_that_of_the_executor(bench):
+    launches = of_type(bench.run_group(task("t1"), task("t2"), by=BY), ev.LaunchContainer)
+    found = bench.agent.state.frameworks["F"].executors["e"]
+    directory = f"/work/slaves/{AGENT_ID}/frameworks/F/executors/e/runs/{found.container_id}"
+    assert [(one.sandbox, one.link) for one in launches] == [
+        (f"{directory}/containers/{launches[0].container_id}", f"{directory}/tasks/t1"),
+        (f"{directory}/containers/{launches[1].container_id}", f"{directory}/tasks/t2"),
+    ]
+    assert launches[0].environment == {
+        "MESOS_ALLOCATION_ROLE": "ops",
+        "MESOS_CONTAINER_IP": "10.0.0.1",
+        "MESOS_SANDBOX": launches[0].sandbox,
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "PWD": launches[0].sandbox,
+    }
+
+
+def test_a_status_names_both_containers(bench):
+    containers = run_group(bench, "t1")
+    (first, *_) = bench.acknowledge_all()
+    found = bench.agent.state.frameworks["F"].executors["e"]
+    assert first.container_status.container_id == v1.ContainerID(
+        value=containers["t1"], parent=v1.ContainerID(value=found.container_id)
+    )
+
+
+def test_a_task_that_finishes_leaves_its_group_alone(bench):
+    containers = run_group(bench, "t1", "t2")
+    effects = bench.exited(containers["t1"], 0)
+    assert not of_type(effects, ev.TerminateContainer)
+    bench.exited(containers["t2"], 0)
+    assert final_states(bench) == {"t1": "TASK_FINISHED", "t2": "TASK_FINISHED"}
+
+
+def test_a_task_that_fails_takes_its_group_with_it_and_no_other(bench):
+    first, second = run_group(bench, "t1", "t2"), run_group(bench, "t3")
+    effects = bench.exited(first["t1"], 1 << 8)
+    assert of_type(effects, ev.TerminateContainer) == [ev.TerminateContainer(first["t2"])]
+    bench.exited(first["t2"], 15)
+    assert final_states(bench) == {"t1": "TASK_FAILED", "t2": "TASK_KILLED", "t3": "TASK_RUNNING"}
+    assert list(bench.agent.state.containers) == [second["t3"]]
+
+
+def test_killing_one_task_kills_its_group(bench):
+    containers = run_group(bench, "t1", "t2")
+    effects = bench.kill("t2")
+    assert {one.container_id for one in of_type(effects, ev.TerminateContainer)} == set(containers.values())
+
+
+def test_the_executor_ends_with_its_last_task(bench):
+    containers = run_group(bench, "t1", "t2")
+    assert not [
+        one for one in said(bench.exited(containers["t1"])) if isinstance(one, internal.ExecutorExited)
+    ]
+    effects = bench.exited(containers["t2"])
+    assert internal.ExecutorExited(framework_id="F", executor_id="e", status=0) in said(effects)
+    bench.acknowledge_all()
+    assert set(bench.disk) == {"agent", "frameworks/F"}
+
+
+def test_a_group_with_a_task_that_cannot_run_does_not_run(bench):
+    tasks = [task("t1"), task("t2", command=v1.CommandInfo()), task("t3")]
+    launches = of_type(bench.run_group(*tasks, by=BY), ev.LaunchContainer)
+    for launched in launches:
+        for effect in of_type(bench.started(launched.container_id), ev.DestroyContainer):
+            bench.exited(effect.container_id, 9)
+    assert final_states(bench) == {"t1": "TASK_KILLED", "t2": "TASK_FAILED", "t3": "TASK_KILLED"}
+    assert not bench.agent.state.containers
+
+
+def test_groups_go_on_after_a_restart_of_the_agent(bench):
+    containers = run_group(bench, "t1", "t2")
+    bench.start({container_id: ev.FoundContainer(42) for container_id in containers.values()})
+    bench.exited(containers["t1"], 1 << 8)
+    bench.exited(containers["t2"], 15)
+    assert final_states(bench) == {"t1": "TASK_FAILED", "t2": "TASK_KILLED"}
