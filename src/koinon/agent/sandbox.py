@@ -31,6 +31,9 @@ def prepare(sandbox: str, link: str, user: str | None) -> None:
     try:
         _make(sandbox, owner)
         _link(sandbox, link, owner)
+        run, nested, _ = sandbox.partition("/containers/")
+        if nested:  # the run itself has no program of its own that would have made the link to it
+            _link(run, f"{os.path.dirname(run)}/latest", owner)
         _link(agent, f"{os.path.dirname(agent)}/latest", None)
     except OSError as error:
         raise SandboxError(f"The sandbox {sandbox} cannot be made: {error.strerror}") from error
