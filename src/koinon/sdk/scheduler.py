@@ -23,7 +23,7 @@ from koinon.mesos import codec, v1
 from koinon.mesos.v1.scheduler import Call, Event, OfferConstraints
 from koinon.sdk.client import BACKOFF_MAX_S, Client, MaybeAwaitable, as_id, backoff_s, log
 from koinon.sdk.detector import Detector, detector_for
-from koinon.sdk.errors import ApiError, FrameworkError, Undelivered
+from koinon.sdk.errors import ApiError, CallError, FrameworkError, Undelivered
 from koinon.sdk.subscription import Api, basic_authorization, subscribe
 
 #: Missing so many heartbeats in a row means that the master, or the way to it, is gone.
@@ -138,6 +138,15 @@ class Scheduler(Client[Call, Event]):
     def error(self, message: str) -> MaybeAwaitable:
         """The master ended the subscription for good. Raises FrameworkError; else `run()` just returns."""
         raise FrameworkError(message)
+
+    def call_refused(self, call: Call, error: CallError) -> MaybeAwaitable:
+        """A call failed: ApiError when it was refused, Undelivered when no answer came. Logs it.
+
+        An acknowledgement without answer is not worth a warning: the update comes again.
+        """
+        if call.type is Call.Type.ACKNOWLEDGE and isinstance(error, Undelivered):
+            return None
+        return super().call_refused(call, error)
 
     # ── for authors to call; those that are not async return at once ──────────────────────────────
     def launch(

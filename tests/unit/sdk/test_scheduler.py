@@ -342,6 +342,23 @@ async def test_authors_may_acknowledge_themselves(master, start):
     assert [(await master.call()).type.name for _ in range(2)] == ["REVIVE", "ACKNOWLEDGE"]
 
 
+async def test_a_lost_acknowledgement_is_no_cause_for_a_warning(master, running, caplog):
+    master.answer = lambda call: None
+    running(Scheduler(master.address, framework_info("plain")))
+    subscription = await master.subscription()
+    subscription.send(SUBSCRIBED)
+    subscription.send(update())
+    for _ in range(2):  # it is repeated once, then given up
+        assert (await master.call()).type is Call.Type.ACKNOWLEDGE
+    subscription.send(offers("O0"))
+    for _ in range(2):
+        assert (await master.call()).type is Call.Type.DECLINE
+    async with asyncio.timeout(5):
+        while not caplog.messages:
+            await asyncio.sleep(0.01)
+    assert [message.partition(" ")[0] for message in caplog.messages] == ["DECLINE"]
+
+
 # ── calls ─────────────────────────────────────────────────────────────────────────────────────────
 async def test_helpers_write_the_calls_they_stand_for(master, start):
     scheduler = Recorder(master)
