@@ -34,7 +34,9 @@ def configure(level: Level = "INFO") -> None:
     on_terminal = sys.stderr.isatty()
     render: structlog.typing.Processor
     if on_terminal:
-        render = structlog.dev.ConsoleRenderer(pad_event_to=0)
+        render = structlog.dev.ConsoleRenderer(
+            pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+        )
         shared[-1] = structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
     else:
         render = structlog.processors.LogfmtRenderer(
@@ -45,7 +47,7 @@ def configure(level: Level = "INFO") -> None:
         tail.append(structlog.processors.format_exc_info)
     structlog.configure(
         processors=[_drop_below_level, *shared, *tail, render],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )

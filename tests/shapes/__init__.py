@@ -42,11 +42,17 @@ def problems(shape: str, answer: Any) -> list[str]:
 
 
 def event_problems(shape: str, events: list[Any]) -> list[str]:
-    """The same for events of a stream, in any order."""
-    by_type: dict[str, list[Any]] = {}
+    """The same for events of a stream, in any order. A whole state in one has the shapes of GET_STATE."""
+    by_type: dict[str, list[Any]] = {kind: [] for kind in _tree(shape).children}
+    found = []
     for event in events:
-        by_type.setdefault(event["type"], []).append(event)
-    return problems(shape, by_type)
+        state = event.get("subscribed", {}).get("get_state")
+        if state is not None:
+            found += state_problems({"type": "GET_STATE", "get_state": state})
+            empty = {part: {name: [] for name in lists} for part, lists in state.items()}
+            event = event | {"subscribed": event["subscribed"] | {"get_state": empty}}
+        by_type[event["type"]].append(event)
+    return found + problems(shape, by_type)
 
 
 def state_problems(answer: Any) -> list[str]:
@@ -68,7 +74,9 @@ def metric_problems(shape: str, snapshot: dict[str, Any], *, with_frameworks: bo
     for name, kind in _load(shape)["keys"].items():
         if kind.startswith("?") or ("<" in name and not with_frameworks):
             continue
-        pattern = re.compile("".join("[^/]+" if part[:1] == "<" else re.escape(part) for part in _split(name)))
+        pattern = re.compile(
+            "".join("[^/]+" if part[:1] == "<" else re.escape(part) for part in _split(name))
+        )
         if not any(pattern.fullmatch(given) for given in snapshot):
             found.append(f"{name} is missing")
     return found

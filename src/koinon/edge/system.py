@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from aiohttp.web_request import BaseRequest
 
@@ -16,8 +18,10 @@ from koinon.edge.server import Server
 from koinon.flags import Duration, FlagError
 from koinon.mesos.v1 import VersionInfo
 
-#: When and by whom this program was built matters to nobody, but tools look for the keys.
-BUILD_DATE, BUILD_TIME, BUILD_USER = "2024-01-01 00:00:00", 1704067200.0, "koinon"
+#: Tools look for when and by whom a program was built. Ours is not: we tell when it was installed.
+BUILD_TIME = float(int(Path(__file__).stat().st_mtime))
+BUILD_DATE = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(BUILD_TIME))
+BUILD_USER = "koinon"
 
 
 class LogLevel:

@@ -86,7 +86,7 @@ class Endpoints:
             weights = _read_weights(await request.read())
         except msgspec.DecodeError as error:
             raise HttpError(400, f"The body must be a list of role and weight: {error}") from error
-        return self._feed(events.WeightsUpdated(weights))
+        return await self._feed(events.WeightsUpdated(weights))
 
     async def _show_nothing(self, request: BaseRequest) -> Answer:
         """Quota and maintenance cannot be set, so there is none."""
@@ -101,7 +101,7 @@ class Endpoints:
         framework_id = form.get("frameworkId", [""])[0]
         if not framework_id:
             raise HttpError(400, "The form must name the framework: frameworkId=….")
-        return self._feed(events.TeardownRequested(framework_id))
+        return await self._feed(events.TeardownRequested(framework_id))
 
     async def _why(self, request: BaseRequest) -> Answer:
         """Why a framework or a task has what it has, or waits."""
@@ -117,9 +117,9 @@ class Endpoints:
             }
         )
 
-    def _feed(self, event: events.Event) -> Answer:
+    async def _feed(self, event: events.Event) -> Answer:
         try:
-            self._runtime.feed(event)
+            await self._runtime.feed_durably(event)
         except Refused as refused:
             raise HttpError(refused.status, refused.message) from refused
         return EMPTY

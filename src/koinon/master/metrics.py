@@ -164,7 +164,7 @@ def _master(found: State, started_s: float, watchers: int) -> Mapping[str, float
 
 def _resources(found: State, allocator: Allocator) -> dict[str, float]:
     """What all agents have, and what of it is in use or on offer."""
-    totals, allocated = allocator.totals, allocator.allocated()
+    totals, allocated = allocator.totals, allocator.allocated
     offered = dict.fromkeys(_RESOURCES, 0)
     for offer in found.offers.values():
         scalars = offer.resources.scalars
@@ -189,7 +189,7 @@ def _roles(allocator: Allocator) -> dict[str, float]:
     values = {
         f"allocator/mesos/roles/{role}/shares/dominant": share for role, share in allocator.shares().items()
     }
-    for role, count in allocator.refusals_by_role().items():
+    for role, count in allocator.refusals_by_role.items():
         values[f"allocator/mesos/offer_filters/roles/{role}/active"] = count
     return values
 

@@ -227,7 +227,7 @@ class OperatorApi:
     async def _update_weights(self, request: _Request) -> Answer:
         wanted = request.call.update_weights
         assert wanted is not None
-        return self._feed(events.WeightsUpdated(wanted.weight_infos))
+        return await self._feed(events.WeightsUpdated(wanted.weight_infos))
 
     async def _get_quota(self, request: _Request) -> Answer:
         found = Response.GetQuota(status=quota.QuotaStatus())
@@ -248,16 +248,16 @@ class OperatorApi:
     async def _teardown(self, request: _Request) -> Answer:
         wanted = request.call.teardown
         assert wanted is not None
-        return self._feed(events.TeardownRequested(wanted.framework_id.value))
+        return await self._feed(events.TeardownRequested(wanted.framework_id.value))
 
     async def _mark_agent_gone(self, request: _Request) -> Answer:
         wanted = request.call.mark_agent_gone
         assert wanted is not None
-        return self._feed(events.AgentGoneRequested(wanted.agent_id.value))
+        return await self._feed(events.AgentGoneRequested(wanted.agent_id.value))
 
-    def _feed(self, event: events.Event) -> Answer:
+    async def _feed(self, event: events.Event) -> Answer:
         try:
-            self._runtime.feed(event)
+            await self._runtime.feed_durably(event)
         except Refused as refused:
             raise HttpError(refused.status, refused.message) from refused
         return EMPTY

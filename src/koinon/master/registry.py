@@ -56,6 +56,7 @@ class Registry:
         self._sizes: dict[str, int] = {}
         self._bytes = 0
         self._waiting = 0
+        self._latest: asyncio.Future[None] | None = None  #: the newest commit
         self._fetch_ms = 0.0
         self._store_ms = metrics.timer("registrar/state_store_ms")
         metrics.gauge("registrar/queued_operations", lambda: self._waiting)
@@ -89,7 +90,13 @@ class Registry:
             self._store_ms.observe((time.perf_counter() - begun_s) * 1000)
             self._on_stored(ticket)
 
-        self._store.commit(changes).add_done_callback(stored)
+        self._latest = self._store.commit(changes)
+        self._latest.add_done_callback(stored)
+
+    async def settled(self) -> None:
+        """Returns when every write so far is durable and told. Raises what the last one failed with."""
+        if self._latest is not None:
+            await asyncio.shield(self._latest)  # commits end in their order
 
     def _measure(self, key: str, value: bytes | None) -> None:
         self._bytes -= self._sizes.pop(key, 0)

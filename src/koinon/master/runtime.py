@@ -43,8 +43,11 @@ class Runtime:
         self._registry = Registry(store, metrics, on_stored=self._stored, on_failed=self._fail)
         self._stopped = False
         self._ending_turn = False
+        self._turn_begun_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._runs = metrics.counter("allocator/mesos/allocation_runs")
         self._run_ms = metrics.timer("allocator/mesos/allocation_run_ms")
+        self._latency_ms = metrics.timer("allocator/mesos/allocation_run_latency_ms")
         self._perform: dict[type, Callable[[Any], None]] = {
             events.SendEvent: self._send_event,
             events.CloseStream: self._close_stream,
@@ -85,7 +88,13 @@ class Runtime:
             perform[effect.__class__](effect)
         if not self._ending_turn:
             self._ending_turn = True
+            self._turn_begun_s = time.perf_counter()
             self._loop.call_soon(self._end_turn)
+
+    async def feed_durably(self, event: Event) -> None:
+        """As `feed`, for an operator: returns when what it changes is durable, so that it shows from then on."""
+        self.feed(event)
+        await self._registry.settled()
 
     def tell(self, event: Event) -> None:
         """As `feed`, for a fact that cannot be refused: while the master stops it does not matter."""
@@ -98,6 +107,7 @@ class Runtime:
         if self._stopped:
             return
         if self.core.allocation_wanted:
+            self._latency_ms.observe((time.perf_counter() - self._turn_begun_s) * 1000)
             self._tick()
         now = time.time()
         wait_s = min(max(self.core.next_wakeup(now) - now, _REST_S), _IDLE_S)
@@ -118,6 +128,7 @@ class Runtime:
         except Refused:  # it has failed, and said so
             return
         if wanted:
+            self._runs.value += 1
             self._run_ms.observe((time.perf_counter() - begun_s) * 1000)
 
     # ── effects ───────────────────────────────────────────────────────────────────────────────────

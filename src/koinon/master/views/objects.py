@@ -21,9 +21,9 @@ class _Shown(msgspec.Struct, gc=False):
     """Of a TaskInfo what a task is shown with; the rest is skipped unread."""
 
     labels: v1.Labels | None = None
-    discovery: msgspec.Raw | None = None
-    container: msgspec.Raw | None = None
-    health_check: msgspec.Raw | None = None
+    discovery: msgspec.Raw = msgspec.Raw()
+    container: msgspec.Raw = msgspec.Raw()
+    health_check: msgspec.Raw = msgspec.Raw()
     limits: dict[str, v1.Value.Scalar] | None = None
 
 
@@ -57,11 +57,11 @@ def _task(task: Task) -> Object:
         result["limits"] = {name: _limit(limit.value) for name, limit in shown.limits.items()}
     if shown.labels is not None:
         result["labels"] = shown.labels.labels
-    if shown.discovery is not None:
+    if shown.discovery:
         result["discovery"] = shown.discovery
-    if shown.container is not None:
+    if shown.container:
         result["container"] = shown.container
-    if shown.health_check is not None:
+    if shown.health_check:
         result["health_check"] = shown.health_check
     return result
 
