@@ -49,8 +49,8 @@ def _check_framework(core: Core, framework: Framework) -> None:
         agent = core.state.agents[task.agent_id]
         _law(agent.tasks[framework.id][task.task_id] is task, f"{where}: its agent lacks task {task.task_id}")
         _law(
-            task.state in HOLDING or (task.state in TERMINAL and not task.acknowledged),
-            f"{where}: task {task.task_id} has ended and nothing is awaited",
+            task.state in HOLDING or not (task.acknowledged and task.update_state in TERMINAL),
+            f"{where}: the end of task {task.task_id} is acknowledged",
         )
     for task in framework.unreachable_tasks.values():
         lost = core.state.lost_tasks.get(task.agent_id, {})

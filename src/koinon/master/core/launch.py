@@ -297,9 +297,8 @@ def _take(remaining: Resources, wanted: Resources, who: str) -> Resources:
     try:
         return remaining - wanted
     except ResourceError:
-        raise _Invalid(
-            f"{who} asks for {wanted.format()}, but only {remaining.format() or 'nothing'} is left of the offer"
-        ) from None
+        asked, left = wanted.unallocated().format(), remaining.unallocated().format() or "nothing"
+        raise _Invalid(f"{who} asks for {asked}, but only {left} is left of the offer") from None
 
 
 def _take_executor(
@@ -339,6 +338,7 @@ def _start(
     executor: Executor | None,
 ) -> None:
     """The task is ours: from here on it has a state."""
+    task_id = task.task_id.value
     task.resources = resources.to_v1()
     if executor is not None and executors.find(agent, framework.id, executor.executor_id) is None:
         executors.add(core, framework, agent, executor)
@@ -348,10 +348,10 @@ def _start(
         agent,
         Task(
             framework_id=framework.id,
-            task_id=task.task_id.value,
+            task_id=task_id,
             agent_id=agent.id,
             executor_id="" if executor is None else executor.executor_id,
-            name=task.name,
+            name=task_id if task.name == task_id else task.name,
             role=role,
             state=TaskState.TASK_STAGING,
             resources=resources,

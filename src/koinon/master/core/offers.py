@@ -139,7 +139,6 @@ def refusal_s(filters: v1.Filters | None) -> float:
     """For how long the framework refuses what it leaves; 0.0 is not at all."""
     if filters is None:
         return DEFAULT_REFUSE_S
-    refuse_s = filters.refuse_seconds
-    if not refuse_s >= 0.0:  # negative, or not a number
+    if filters.refuse_seconds < 0.0:
         return DEFAULT_REFUSE_S
-    return min(refuse_s, MAX_REFUSE_S)
+    return min(filters.refuse_seconds, MAX_REFUSE_S)

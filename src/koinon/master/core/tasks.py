@@ -169,13 +169,26 @@ def keep_status(task: Task, status: v1.TaskStatus) -> None:
     statuses = task.statuses
     if statuses:
         last = statuses[-1]
-        # Equal parts are kept once; this halves what a task weighs.
-        if status.container_status == last.container_status:
-            status.container_status = last.container_status
+        _share(status, last)
         if last.state is status.state:
             statuses[-1] = status
             return
+    else:
+        status.task_id.value = task.task_id
+        if status.executor_id is not None and status.executor_id.value == task.task_id:
+            status.executor_id.value = task.task_id
     statuses.append(status)
+
+
+def _share(status: v1.TaskStatus, last: v1.TaskStatus) -> None:
+    """Parts that two statuses of a task have in common are kept once; that saves most of their weight."""
+    status.task_id = last.task_id
+    if status.agent_id == last.agent_id:
+        status.agent_id = last.agent_id
+    if status.executor_id == last.executor_id:
+        status.executor_id = last.executor_id
+    if status.container_status == last.container_status:
+        status.container_status = last.container_status
 
 
 def end_by_master(

@@ -48,7 +48,7 @@ def _take_over(
         if status.uuid is not None:
             task.update_state, task.update_uuid, task.acknowledged = status.state, status.uuid, False
         core.announce(TaskUpdated(task, status, task.state))
-    if status.uuid is None and task.state in TERMINAL and task.acknowledged:
+    if status.uuid is None and status.state in TERMINAL and task.state in TERMINAL:
         complete(framework, agent, task)
 
 

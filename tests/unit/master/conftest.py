@@ -1,0 +1,8 @@
+import pytest
+
+from tests.unit.master.cluster import Cluster
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()

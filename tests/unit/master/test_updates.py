@@ -1,0 +1,295 @@
+"""Status updates and acknowledgements, kill, messages, reconciliation."""
+
+import pytest
+
+from koinon.master.core import events as m
+from koinon.mesos import internal, v1
+from koinon.mesos.resources import Resources
+from koinon.mesos.v1 import OperationState, TaskState
+from koinon.mesos.v1.scheduler import Call, Event
+from tests.unit.master.cluster import (
+    Cluster,
+    Reason,
+    framework_info,
+    register,
+    sent,
+    sent_update,
+    status,
+    statuses,
+    task_info,
+    update,
+    uuid,
+)
+
+RUNNING, FINISHED, STARTING = TaskState.TASK_RUNNING, TaskState.TASK_FINISHED, TaskState.TASK_STARTING
+
+
+@pytest.fixture
+def running(cluster: Cluster) -> Cluster:
+    """Framework M-0000 on stream-1 with a staging task `t` on agent M-S0 on channel-1."""
+    cluster.subscribe(framework_info(failover_timeout=60.0))
+    cluster.join()
+    cluster.tick()
+    cluster.launch("stream-1", task_info(), refuse_s=1000.0)
+    return cluster
+
+
+def acknowledged(task_id: str, uuid: bytes) -> m.SendToAgent:
+    message = internal.Acknowledge(framework_id="M-0000", task_id=task_id, uuid=uuid)
+    return m.SendToAgent("channel-1", message)
+
+
+# ── updates ───────────────────────────────────────────────────────────────────────────────────────
+def test_an_update_goes_to_the_scheduler_as_it_came(running):
+    expected = update("t", RUNNING, uuid(1), data=b"d").status
+    assert running.update("channel-1", "t", RUNNING, uuid(1), data=b"d") == [
+        sent_update("stream-1", expected)
+    ]
+    task = running.framework.tasks["t"]
+    assert (task.state, [one.state for one in task.statuses]) == (RUNNING, [RUNNING])
+    assert task.statuses[0].data is None
+
+
+def test_the_latest_state_may_be_ahead_of_the_update(running):
+    running.update("channel-1", "t", STARTING, uuid(1), latest=FINISHED)
+    task = running.framework.tasks["t"]
+    assert (task.state, task.update_state) == (FINISHED, STARTING)
+
+
+def test_resources_come_free_when_the_end_is_reported_not_when_it_is_acknowledged(running):
+    running.update("channel-1", "t", FINISHED, uuid(1))
+    assert running.agent.used == {}
+    (offers,) = running.tick()
+    free = Resources.from_v1(offers.event.offers.offers[0].resources)
+    assert free == Resources.parse("cpus:4;mem:1000;ports:[1-9]")
+
+
+def test_an_ended_task_is_completed_when_its_end_is_acknowledged(running):
+    running.update("channel-1", "t", FINISHED, uuid(1))
+    assert list(running.framework.tasks) == ["t"]
+    assert running.acknowledge("stream-1", "t", uuid(1)) == [acknowledged("t", uuid(1))]
+    assert running.framework.tasks == {}
+    assert [task.task_id for task in running.framework.completed_tasks] == ["t"]
+
+
+def test_acknowledging_an_older_update_does_not_complete_it(running):
+    running.update("channel-1", "t", RUNNING, uuid(1), latest=FINISHED)
+    running.acknowledge("stream-1", "t", uuid(1))
+    assert list(running.framework.tasks) == ["t"]
+
+
+def test_an_update_without_uuid_needs_no_acknowledgement(running):
+    running.update("channel-1", "t", FINISHED)
+    assert running.framework.tasks == {}
+
+
+def test_a_repeated_update_is_forwarded_and_changes_nothing(running):
+    running.update("channel-1", "t", RUNNING, uuid(1))
+    facts = list(running.facts)
+    assert len(running.update("channel-1", "t", RUNNING, uuid(1))) == 1
+    assert running.facts == facts
+
+
+def test_statuses_of_one_state_in_a_row_are_kept_once(running):
+    running.update("channel-1", "t", RUNNING, uuid(1), healthy=False)
+    running.update("channel-1", "t", RUNNING, uuid(2), healthy=True)
+    assert [one.healthy for one in running.framework.tasks["t"].statuses] == [True]
+
+
+def test_a_second_end_is_forwarded_but_not_believed(running):
+    running.update("channel-1", "t", FINISHED, uuid(1))
+    assert len(running.update("channel-1", "t", TaskState.TASK_FAILED, uuid(2))) == 1
+    assert running.framework.tasks["t"].state is FINISHED
+
+
+def test_an_update_of_an_unknown_task_is_forwarded_for_the_scheduler_to_acknowledge(running):
+    expected = update("x", FINISHED, uuid(1)).status
+    assert running.update("channel-1", "x", FINISHED, uuid(1)) == [sent_update("stream-1", expected)]
+    assert running.acknowledge("stream-1", "x", uuid(1)) == [acknowledged("x", uuid(1))]
+
+
+def test_an_update_from_another_agent_does_not_touch_the_task(running):
+    other = running.join()
+    running.update(other, "t", FINISHED, uuid(1))
+    assert running.framework.tasks["t"].state is TaskState.TASK_STAGING
+
+
+def test_an_update_for_a_disconnected_framework_waits_at_the_agent(running):
+    running.do(m.SchedulerStreamClosed("stream-1"))
+    assert running.update("channel-1", "t", RUNNING, uuid(1)) == []
+    assert running.framework.tasks["t"].state is RUNNING
+
+
+def test_an_acknowledgement_for_a_disconnected_agent_is_dropped(running):
+    running.subscribe(framework_info("M-0000", failover_timeout=60.0, checkpoint=True))
+    running.update("channel-1", "t", FINISHED, uuid(1))
+    running.do(m.AgentChannelClosed("channel-1"))
+    assert running.acknowledge("stream-2", "t", uuid(1)) == []
+    assert list(running.framework.tasks) == ["t"]
+
+
+def test_facts_tell_the_update_and_the_newest_state(running):
+    running.update("channel-1", "t", STARTING, uuid(1), latest=RUNNING)
+    task = running.framework.tasks["t"]
+    assert running.facts[-1] == m.TaskUpdated(task, task.statuses[-1], RUNNING)
+
+
+def test_counters_follow_a_task_through_its_life(running):
+    running.update("channel-1", "t", RUNNING, uuid(1))
+    assert running.framework.counters["tasks/active/task_running"] == 1
+    running.update(
+        "channel-1", "t", TaskState.TASK_FAILED, uuid(2), reason=Reason.REASON_COMMAND_EXECUTOR_FAILED
+    )
+    counters = running.framework.counters
+    assert (counters["tasks/active/task_running"], counters["tasks/terminal/task_failed"]) == (0, 1)
+    of_master = running.master.state.counters
+    assert of_master["tasks_failed"] == 1
+    assert of_master["task_failed/source_executor/reason_command_executor_failed"] == 1
+
+
+# ── kill ──────────────────────────────────────────────────────────────────────────────────────────
+def kill(task_id: str = "t", agent_id: str | None = None, **fields: object) -> Call.Kill:
+    agent = None if agent_id is None else v1.AgentID(agent_id)
+    return Call.Kill(task_id=v1.TaskID(task_id), agent_id=agent, **fields)
+
+
+def kill_task(policy: v1.KillPolicy | None = None) -> internal.KillTask:
+    return internal.KillTask(framework_id="M-0000", task_id="t", kill_policy=policy)
+
+
+def test_a_kill_goes_to_the_agent_with_its_policy(running):
+    policy = v1.KillPolicy(grace_period=v1.DurationInfo(5))
+    assert running.call("stream-1", "KILL", kill(kill_policy=policy)) == [
+        m.SendToAgent("channel-1", kill_task(policy))
+    ]
+
+
+def test_a_kill_that_names_the_wrong_agent_is_ignored(running):
+    assert running.call("stream-1", "KILL", kill(agent_id="M-S9")) == []
+    assert running.framework.decisions[-1].code == "kill_ignored"
+
+
+def test_a_kill_of_an_ended_task_is_void(running):
+    running.update("channel-1", "t", FINISHED, uuid(1))
+    assert running.call("stream-1", "KILL", kill()) == []
+
+
+def test_a_kill_of_an_unknown_task_is_answered_like_reconciliation(running):
+    message = "Reconciliation: neither the task nor its agent is known"
+    expected = status("x", TaskState.TASK_LOST, Reason.REASON_RECONCILIATION, message, agent_id=None)
+    assert running.call("stream-1", "KILL", kill("x")) == [sent_update("stream-1", expected)]
+
+
+# ── messages ──────────────────────────────────────────────────────────────────────────────────────
+def test_messages_pass_both_ways(running):
+    body = Call.Message(agent_id=v1.AgentID("M-S0"), executor_id=v1.ExecutorID("e"), data=b"hi")
+    message = internal.SchedulerMessage(framework_id="M-0000", executor_id="e", data=b"hi")
+    assert running.call("stream-1", "MESSAGE", body) == [m.SendToAgent("channel-1", message)]
+    answer = internal.ExecutorMessage(framework_id="M-0000", executor_id="e", data=b"ho")
+    event = Event.Message(agent_id=v1.AgentID("M-S0"), executor_id=v1.ExecutorID("e"), data=b"ho")
+    assert running.say("channel-1", answer) == [sent("stream-1", "MESSAGE", event)]
+
+
+def test_a_message_to_nobody_is_dropped_and_counted(running):
+    body = Call.Message(agent_id=v1.AgentID("M-S9"), executor_id=v1.ExecutorID("e"), data=b"hi")
+    assert running.call("stream-1", "MESSAGE", body) == []
+    assert running.master.state.counters["invalid_framework_to_executor_messages"] == 1
+
+
+def test_shutdown_of_an_executor_goes_to_its_agent(running):
+    body = Call.Shutdown(executor_id=v1.ExecutorID("e"), agent_id=v1.AgentID("M-S0"))
+    message = internal.ShutdownExecutor(framework_id="M-0000", executor_id="e")
+    assert running.call("stream-1", "SHUTDOWN", body) == [m.SendToAgent("channel-1", message)]
+
+
+# ── reconciliation ────────────────────────────────────────────────────────────────────────────────
+def reconcile(
+    cluster: Cluster, *tasks: tuple[str, str | None], stream: str = "stream-1"
+) -> list[v1.TaskStatus]:
+    asked = [
+        Call.Reconcile.Task(
+            task_id=v1.TaskID(task_id), agent_id=None if agent_id is None else v1.AgentID(agent_id)
+        )
+        for task_id, agent_id in tasks
+    ]
+    return statuses(cluster.call(stream, "RECONCILE", Call.Reconcile(tasks=asked)))
+
+
+def test_a_known_task_is_told_in_its_latest_state_without_uuid_and_data(running):
+    running.update("channel-1", "t", STARTING, uuid(1), latest=RUNNING, healthy=True, data=b"d")
+    message = "Reconciliation: latest state of the task"
+    expected = status("t", RUNNING, Reason.REASON_RECONCILIATION, message, healthy=True)
+    assert reconcile(running, ("t", None)) == [expected]
+
+
+def test_without_tasks_all_are_told(running):
+    running.update("channel-1", "t", FINISHED, uuid(1))
+    running.tick()
+    running.launch("stream-1", task_info("t2"))
+    assert [(one.task_id.value, one.state) for one in reconcile(running)] == [
+        ("t", FINISHED),
+        ("t2", TaskState.TASK_STAGING),
+    ]
+
+
+@pytest.fixture
+def restarted() -> Cluster:
+    """A restarted master that knows one agent of each standing; stream-1 is partition aware, stream-2 not."""
+    before = Cluster()
+    for _ in range(4):
+        before.join()
+    before.do(m.AgentGoneRequested("M-S2"))
+    before.store()
+    before.do(m.AgentChannelClosed("channel-2"))
+    for _ in range(10):
+        before.tick(14)
+        before.say("channel-1", internal.Pong())
+        before.say("channel-4", internal.Pong())
+    before.store()
+    assert list(before.master.state.unreachable_agents) == ["M-S1"]
+    cluster = Cluster(before.registry)
+    cluster.subscribe(framework_info(capabilities="PARTITION_AWARE"))
+    cluster.subscribe()
+    cluster.join(register("M-S0"))
+    return cluster
+
+
+@pytest.mark.parametrize(
+    ("agent_id", "aware", "message"),
+    [
+        ("M-S0", TaskState.TASK_GONE, "the agent does not have the task"),
+        ("M-S1", TaskState.TASK_UNREACHABLE, "the agent is unreachable"),
+        ("M-S2", TaskState.TASK_GONE_BY_OPERATOR, "the agent was declared gone"),
+        ("M-S9", TaskState.TASK_UNKNOWN, "neither the task nor its agent is known"),
+    ],
+)
+def test_an_unknown_task_is_judged_by_its_agent(restarted, agent_id, aware, message):
+    for stream, state in (("stream-1", aware), ("stream-2", TaskState.TASK_LOST)):
+        (answer,) = reconcile(restarted, ("x", agent_id), stream=stream)
+        assert (answer.state, answer.message) == (state, f"Reconciliation: {message}")
+        assert (answer.unreachable_time is not None) == (agent_id == "M-S1")
+
+
+def test_nothing_is_said_of_a_task_whose_agent_is_still_awaited(restarted):
+    assert reconcile(restarted, ("x", "M-S3"), ("x", None)) == []
+    restarted.join(register("M-S3"))
+    (answer,) = reconcile(restarted, ("x", None))
+    assert answer.state is TaskState.TASK_UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("agent_id", "state"),
+    [
+        ("M-S0", OperationState.OPERATION_UNKNOWN),
+        ("M-S1", OperationState.OPERATION_UNREACHABLE),
+        ("M-S2", OperationState.OPERATION_GONE_BY_OPERATOR),
+        ("M-S3", OperationState.OPERATION_RECOVERING),
+    ],
+)
+def test_operations_are_judged_by_their_agent(restarted, agent_id, state):
+    asked = Call.ReconcileOperations.Operation(
+        operation_id=v1.OperationID("o"), agent_id=v1.AgentID(agent_id)
+    )
+    body = Call.ReconcileOperations(operations=[asked])
+    (answer,) = restarted.call("stream-1", "RECONCILE_OPERATIONS", body)
+    assert answer.event.update_operation_status.status.state is state
