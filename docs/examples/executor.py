@@ -83,6 +83,6 @@ class Digests(Scheduler):
 if "MESOS_EXECUTOR_ID" in os.environ:
     asyncio.run(Digester().run())
 else:
-    digests = Digests(sys.argv[1], framework_info("digests"))
+    digests = Digests(sys.argv[1], framework_info("digests", checkpoint=True))
     asyncio.run(digests.run())
     print(len(digests.digests), "digests, the last one", digests.digests["99"])
