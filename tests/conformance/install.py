@@ -4,6 +4,7 @@
 `pymesos` supports, is all that is needed: it is taken from the source distribution as it stands.
 """
 
+import compileall
 import subprocess
 import sys
 import sysconfig
@@ -29,6 +30,8 @@ def main() -> None:
         target.mkdir(exist_ok=True)
         for module in package.glob("*.py"):
             (target / module.name).write_bytes(module.read_bytes())
+        # Compiled here, as pip would: its outdated escapes are warnings, which are errors in the tests.
+        compileall.compile_dir(target, quiet=2)
 
 
 def pip(*arguments: str) -> None:

@@ -79,6 +79,7 @@ class Recorder(Waiting, Scheduler):
         self._note(lambda: self.lost_executors.append((executor_id["value"], status)))
 
     def error(self, driver, message):
+        driver.stop(True)  # an error ends the subscription; the driver by itself would subscribe again
         self._note(lambda: self.errors.append(message))
 
 

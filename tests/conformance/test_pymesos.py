@@ -19,6 +19,9 @@ from tests.conformance.pymesos_framework import Framework, Waiting, scalars
 EXECUTOR = Path(__file__).with_name("pymesos_executor.py")
 LIFE = ("TASK_STARTING", "TASK_RUNNING")
 
+#: The client leaves sockets to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 @pytest.fixture
 def framework(cluster):
@@ -111,7 +114,7 @@ def test_another_instance_takes_over_and_the_task_goes_on(cluster):
         ) as second:
             second.seen.wait(lambda seen: seen.reregistrations)
             first.seen.wait(lambda seen: seen.errors)
-            first.stop(failover=True)
+            first.driver.join()
             second.driver.reconcileTasks([])
             second.wait_states(task_id, "TASK_RUNNING")
             second.driver.killTask({"value": task_id})
@@ -168,7 +171,7 @@ class _Operator(Waiting, OperatorMaster):
         self._note(lambda: self.told.append(("task added", task["task_id"]["value"])))
 
     def taskUpdated(self, event):
-        self._note(lambda: self.told.append((event["state"], event["status"]["task_id"]["value"])))
+        self._note(lambda: self.told.append((event["status"]["state"], event["status"]["task_id"]["value"])))
 
     def frameworkAdded(self, framework):
         self._note(lambda: self.told.append(("framework added", framework["framework_info"]["name"])))
