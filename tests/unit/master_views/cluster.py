@@ -42,6 +42,7 @@ class Agent:
         self.socket = socket
         self.id = ""
         self.received: asyncio.Queue[internal.MasterMessage] = asyncio.Queue()
+        self.ended = asyncio.Event()  #: the master has closed the channel
 
     async def say(self, *messages: internal.AgentMessage) -> None:
         await self.socket.send_bytes(internal.encode(list(messages)))
@@ -81,6 +82,7 @@ class Agent:
                     await self.say(internal.Pong())
                 else:
                     self.received.put_nowait(message)
+        self.ended.set()
 
 
 @asynccontextmanager

@@ -19,12 +19,6 @@ FULL_LABELS = v1.Labels(labels=[v1.Label(key="k", value="v")])
 
 
 @pytest.fixture
-async def master():
-    async with c.running_master(cluster="test") as running:
-        yield running
-
-
-@pytest.fixture
 async def situation(master):
     """Frameworks rich and plain, offers, tasks running and ended, a framework that was torn down."""
     async with (

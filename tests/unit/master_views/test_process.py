@@ -1,0 +1,93 @@
+"""The master as a process: it starts, says what is wrong in a sentence, and stops when told."""
+
+import asyncio
+import re
+import signal
+import socket
+import sys
+
+import aiohttp
+import pytest
+
+from koinon.flags import FlagError, load
+from koinon.master.flags import MasterFlags
+
+
+async def start(*flags):
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "koinon",
+        "master",
+        *flags,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+
+
+async def address_of(process):
+    """Where it listens, out of its log."""
+    async with asyncio.timeout(20):
+        while line := await process.stdout.readline():
+            if found := re.search(rb"master@([\d.]+:\d+)", line):
+                return found[1].decode()
+    raise AssertionError("the master ended")
+
+
+async def test_sigterm_stops_it_cleanly_with_streams_open(tmp_path):
+    process = await start("--port=0", f"--work_dir={tmp_path}")
+    address = await address_of(process)
+    async with aiohttp.ClientSession(f"http://{address}") as session:
+        async with session.get("/health") as response:
+            assert response.status == 200
+        subscribe = b'{"type":"SUBSCRIBE","subscribe":{"framework_info":{"user":"u","name":"n"}}}'
+        async with session.post(
+            "/api/v1/scheduler", data=subscribe, headers={"Content-Type": "application/json"}
+        ) as response:
+            assert response.status == 200
+            process.send_signal(signal.SIGTERM)
+            await asyncio.wait_for(response.content.read(), 10)  # ends, rather than breaks
+    assert await asyncio.wait_for(process.wait(), 10) == 0
+
+
+async def test_port_in_use_is_told_in_one_sentence(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = await start(f"--port={port}", "--registry=in_memory")
+        output, _ = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 1
+    assert b"cannot listen on 127.0.0.1:%d: Address already in use" % port in output
+    assert b"Traceback" not in output
+
+
+async def test_work_dir_in_use_is_told_in_one_sentence(tmp_path):
+    first = await start("--port=0", f"--work_dir={tmp_path}")
+    await address_of(first)
+    second = await start("--port=0", f"--work_dir={tmp_path}")
+    output, _ = await asyncio.wait_for(second.communicate(), 20)
+    assert second.returncode == 1
+    assert b"belongs to a master, pid %d" % first.pid in output
+    assert b"Traceback" not in output
+    first.terminate()
+    await first.communicate()
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        ([], "--work_dir is required"),
+        (["--registry=in_memory", "--agent_ping_timeout=2hrs"], "between 1secs and 15mins"),
+        (["--registry=in_memory", "--agent_reregister_timeout=5mins"], "10mins at least"),
+        (["--registry=in_memory", "--weights=ads:2"], "role=weight"),
+        (["--registry=in_memory", "--weihgts=ads=2"], "weights"),
+        (["--registry=memory"], "in_memory"),
+        (["--registry=in_memory", "--port=70000"], "65535"),
+    ],
+)
+def test_flag_that_cannot_be_used_is_told_in_a_sentence(argv, sentence):
+    with pytest.raises(FlagError, match=re.escape(sentence)):
+        load(MasterFlags, argv, environ={})
+
+
+def test_secure_by_default():
+    assert load(MasterFlags, ["--registry=in_memory"], environ={}).ip == "127.0.0.1"
