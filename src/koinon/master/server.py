@@ -144,7 +144,9 @@ class MasterProcess:
         self.runtime.start()
         self._set_initial_weights()
         if flags.whitelist is not None:
-            self._whitelist = asyncio.create_task(self._read_whitelist(flags.whitelist))
+            self._whitelist = asyncio.create_task(
+                self._follow_whitelist(flags.whitelist, self._read_whitelist(flags.whitelist))
+            )
         self._log.info("master leads", id=self.about.master_id, pid=self.about.pid, version=__version__)
 
     async def stop(self) -> None:
@@ -201,19 +203,30 @@ class MasterProcess:
             except Refused as refused:
                 raise Failure(f"--weights: {refused.message}") from refused
 
-    async def _read_whitelist(self, path: Path) -> None:
-        before: frozenset[str] | None = None
+    def _read_whitelist(self, path: Path) -> frozenset[str]:
+        """Let only the hosts in the file get offers, from the first one on. Raises Failure."""
+        try:
+            hostnames = _hostnames(path)
+        except OSError as error:
+            raise Failure(f"the whitelist {path} cannot be read: {error.strerror}") from error
+        self.runtime.tell(events.WhitelistChanged(hostnames))
+        return hostnames
+
+    async def _follow_whitelist(self, path: Path, before: frozenset[str]) -> None:
         while True:
+            await asyncio.sleep(_WHITELIST_S)
             try:
-                text = await asyncio.to_thread(path.read_text)
+                hostnames = await asyncio.to_thread(_hostnames, path)
             except OSError as error:
                 self._log.warning("the whitelist cannot be read", path=str(path), error=error.strerror)
-            else:
-                hostnames = frozenset(line.strip() for line in text.splitlines() if line.strip())
-                if hostnames != before:
-                    before = hostnames
-                    self.runtime.tell(events.WhitelistChanged(hostnames))
-            await asyncio.sleep(_WHITELIST_S)
+                continue
+            if hostnames != before:
+                before = hostnames
+                self.runtime.tell(events.WhitelistChanged(hostnames))
+
+
+def _hostnames(whitelist: Path) -> frozenset[str]:
+    return frozenset(line.strip() for line in whitelist.read_text().splitlines() if line.strip())
 
 
 def _about(flags: MasterFlags, port: int) -> About:
