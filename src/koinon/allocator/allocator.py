@@ -32,7 +32,7 @@ from koinon.allocator.agents import Agent
 from koinon.allocator.constraints import RoleConstraints
 from koinon.allocator.decisions import Decision
 from koinon.allocator.explain import Explainer
-from koinon.allocator.filters import REFUSE_S_MAX, TICKS_PER_INTERVAL, Ends
+from koinon.allocator.filters import REFUSE_S_MAX, Ends
 from koinon.allocator.frameworks import Framework, Minimum, parse_minimum
 from koinon.allocator.gates import Gates
 from koinon.allocator.sorter import Client, RoleTree
@@ -67,7 +67,7 @@ class Allocator:
         self._candidates: dict[str, None] = {}  #: agents for the next run, in order of their arrival
         self._all_candidates = False
         self._batch_s = float("-inf")  #: when the next batch is due
-        self._ends = Ends(config.allocation_interval_s / TICKS_PER_INTERVAL)
+        self._ends = Ends(config.allocation_interval_s)
         self._refusals: dict[str, int] = {}  #: how many stand, by role
 
     # ── frameworks ────────────────────────────────────────────────────────────────────────────────

@@ -17,7 +17,7 @@ from math import ceil
 from koinon.mesos.resources import Resources
 
 REFUSE_S_MAX = 365 * 24 * 3600.0
-TICKS_PER_INTERVAL = 10
+_TICKS_PER_INTERVAL = 10
 
 
 class Refusals:
@@ -96,18 +96,18 @@ class Refusals:
 class Ends:
     """When refusals end, and on which agents."""
 
-    def __init__(self, tick_s: float) -> None:
-        self._tick_s = tick_s
+    def __init__(self, allocation_interval_s: float) -> None:
+        self._interval_s = allocation_interval_s
         self._ticks: list[int] = []  #: heap
         self._agents: dict[int, dict[str, None]] = {}  #: by tick
 
     def tick_at(self, time_s: float) -> int:
         """Return the first tick that is not before this time."""
-        return ceil(time_s / self._tick_s - 1e-6)  # 0.3 / 0.1 is a little less or more than 3
+        return ceil(time_s / self._interval_s * _TICKS_PER_INTERVAL - 1e-6)  # what is on a tick stays on it
 
     def time_of(self, tick: int) -> float:
         """Return when the tick is."""
-        return tick * self._tick_s
+        return tick * self._interval_s / _TICKS_PER_INTERVAL
 
     def add(self, tick: int, agent_id: str) -> None:
         """Note that a refusal on this agent ends with this tick."""
