@@ -32,6 +32,7 @@ PROTOCOL = 1
 _LAUNCHER = Path(__file__).parent / "launcher" / "__main__.py"
 _START_TIMEOUT_S = 30.0
 _RETRY_S = 1.0
+_ATTEMPTS = 3
 
 
 class LauncherError(Exception):
@@ -163,27 +164,37 @@ class LauncherClient:
         return (await self._ask("list")).containers
 
     async def stop(self) -> None:
-        """Kill all containers and end the launcher. Exits are told first; untold ones stay in its journal."""
-        self._closing = True
-        if self._connection is not None:
-            lost = self._connection.lost
-            self._send("stop")
-            await lost
+        """Kill all containers and end the launcher. Exits are told first; untold ones stay in its journal.
+
+        Raises LauncherError if there is no launcher, and none can be started to look for orphans.
+        """
+        await self._give_up_reconnecting()
+        if self._connection is None:
+            await self._connect()
+        assert self._connection is not None
+        lost = self._connection.lost
+        self._send("stop")
+        await lost
         await self.close()
 
     async def close(self) -> None:
         """Leave the launcher and its containers alone. Requests under way are cancelled."""
-        self._closing = True
-        if self._reconnecting is not None:
-            self._reconnecting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reconnecting
+        await self._give_up_reconnecting()
         if self._connection is not None:
+            self._flush()
             self._connection.transport.close()
             await self._connection.lost
         for _, answer in self._pending.values():
             answer.cancel()
         self._pending.clear()
+
+    async def _give_up_reconnecting(self) -> None:
+        self._closing = True
+        if self._reconnecting is not None:
+            self._reconnecting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reconnecting
+            self._reconnecting = None
 
     # ── requests and answers ──────────────────────────────────────────────────────────────────────
     async def _ask(self, do: str, **fields: object) -> _Line:
@@ -222,22 +233,16 @@ class LauncherClient:
         """One connection, to a new launcher if there is none. Raises LauncherError."""
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            dialled = self._dial()
-            if dialled is None:
+            for _ in range(_ATTEMPTS):
+                if greeted := await self._greet(self._dial()):
+                    break
+                # Nobody answered, or a process that a dying launcher had only just forked.
                 await asyncio.to_thread(self._start_launcher)
-                dialled = self._dial()
+            else:
+                raise LauncherError(f"the launcher in {self._directory} ends at once; see the file log there")
         except OSError as error:
             raise LauncherError(f"cannot reach a launcher in {self._directory}: {error.strerror}") from error
-        if dialled is None:
-            raise LauncherError(f"the launcher in {self._directory} ended at once; see the file log there")
-        _, connection = await asyncio.get_running_loop().create_unix_connection(
-            lambda: _Connection(self._heard, self._connection_lost), sock=dialled
-        )
-        try:
-            greeting = await asyncio.wait_for(asyncio.shield(connection.greeted), _START_TIMEOUT_S)
-        except (TimeoutError, ConnectionError) as error:
-            connection.transport.abort()
-            raise LauncherError(f"the launcher in {self._directory} does not answer") from error
+        connection, greeting = greeted
         if greeting.protocol != PROTOCOL:
             connection.transport.abort()
             raise LauncherError(
@@ -252,6 +257,23 @@ class LauncherClient:
         self._unsent.clear()
         self._connection = connection
         connection.transport.write(b"".join(line for line, _ in self._pending.values()))
+
+    async def _greet(self, dialled: socket.socket | None) -> tuple[_Connection, _Line] | None:
+        """A connection over the socket and what it is greeted with; None if the other end hangs up."""
+        if dialled is None:
+            return None
+        _, connection = await asyncio.get_running_loop().create_unix_connection(
+            lambda: _Connection(self._heard, self._connection_lost), sock=dialled
+        )
+        try:
+            return connection, await asyncio.wait_for(connection.greeted, _START_TIMEOUT_S)
+        except ConnectionError:
+            return None
+        except TimeoutError as error:
+            raise LauncherError(f"the launcher in {self._directory} does not answer") from error
+        finally:
+            if not connection.greeted.done() or connection.greeted.cancelled():
+                connection.transport.abort()
 
     def _dial(self) -> socket.socket | None:
         """A socket connected to the launcher, None if none listens."""
@@ -337,7 +359,8 @@ class _Connection(asyncio.Protocol):
         for text in lines:
             line = _decode(text)
             if line.protocol:
-                self.greeted.set_result(line)
+                if not self.greeted.done():
+                    self.greeted.set_result(line)
             else:
                 self._heard(line)
 

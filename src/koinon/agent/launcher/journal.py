@@ -68,7 +68,7 @@ class Journal:
         self._boot = read("/proc/sys/kernel/random/boot_id").decode().strip()
         self._unsynced = False
         self._compact_bytes = 0
-        #: Where main processes write their `launched`.
+        #: Where main processes write their `launched` (see `program.Plan.record`).
         self.fd = -1
         #: A record could not be written: the file is rewritten as soon as there is room, tried at this time.
         self.retry_s: float | None = None
@@ -78,11 +78,12 @@ class Journal:
         known: dict[str, Container] = {}
         boot = self._boot
         try:
-            fd = os.open("journal", os.O_RDONLY, dir_fd=self._folder)
+            with open(
+                "journal", "rb", opener=lambda name, flags: os.open(name, flags, dir_fd=self._folder)
+            ) as file:
+                lines = file.read().split(b"\n")
         except FileNotFoundError:
             return known
-        with open(fd, "rb") as file:
-            lines = file.read().split(b"\n")
         for line in filter(None, lines):
             try:
                 record = json.loads(line)
@@ -102,10 +103,6 @@ class Journal:
                 container.state, container.message = EXITED, "the machine was restarted"
                 container.ended_s = time.time()
         return known
-
-    def launched(self, id: str, pid: int, start: int, at: float) -> None:
-        """Record a launch; called in the main process. Raises OSError."""
-        _write_whole(self.fd, _launched(id, pid, start, at))
 
     def exited(self, container: Container) -> None:
         """Record an exit; on disk after the next `sync`."""

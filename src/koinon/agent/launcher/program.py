@@ -1,8 +1,11 @@
-"""From a fresh fork to the program of a container: session, limits, user, files, and `execve`."""
+"""From a fresh fork to the program of a container: session, user, files, limits, and `execve`.
+
+The child of a fork pays for every page of the heap it touches, so what can be prepared is prepared
+before (`Plan`), and the child's way is kept to plain calls.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import json
@@ -10,24 +13,25 @@ import os
 import pwd
 import resource
 import signal
-from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
-
-from koinon.agent.launcher.journal import Journal
-from koinon.agent.launcher.processes import set_oom_score, start_ticks
 
 #: Signals the launcher handles or ignores; they are blocked while it forks.
 HANDLED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 #: What a program must find in its default state: those, and two that Python ignores.
-_RESET = (*HANDLED, signal.SIGPIPE, signal.SIGXFSZ)
+_RESET = tuple(map(int, (*HANDLED, signal.SIGPIPE, signal.SIGXFSZ)))
 #: By the names of v1 RLimitInfo; one is missing from the module.
 _RLIMITS = {
     f"RLMT_{each[7:]}": getattr(resource, each) for each in dir(resource) if each.startswith("RLIMIT_")
 }
 _RLIMITS["RLMT_LOCKS"] = 10
 
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+
+# The C library's own functions: a fork that goes through Python's `signal` module touches 50 pages more.
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
 _PR_SET_CHILD_SUBREAPER = 36
-_prctl = ctypes.CDLL(None, use_errno=True).prctl
+_NO_SIGNALS = ctypes.create_string_buffer(128)  # an empty sigset_t
 
 
 class StepFailed(Exception):
@@ -36,123 +40,163 @@ class StepFailed(Exception):
 
 def become_subreaper() -> None:
     """Be the parent of every process that is orphaned below this one. Survives `execve`, not fork."""
-    if _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+    if _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "cannot become a child subreaper")
 
 
-def become(
-    spec: Mapping[str, Any], journal: Journal, at: float, oom_score: int | None, error_fd: int
-) -> NoReturn:
-    """Become the program of `spec`; or write `[step, sentence]` to `error_fd`, which `execve` closes, and end."""
+class Plan:
+    """A launch, prepared. Raises StepFailed for what cannot be right; KeyError, TypeError for no launch at all."""
+
+    def __init__(self, spec: dict[str, Any], at: float) -> None:
+        self.id: str = spec["container_id"]
+        self.at = at
+        self.argv: list[str] = spec["argv"]
+        self.env: dict[str, str] = spec["env"]
+        self.program: str = spec.get("program") or self.argv[0]
+        self.user: str = spec.get("user", "")
+        self.cwd: str = spec["cwd"]
+        self.outputs = [
+            (fd, spec[name], self._near(spec[name])) for fd, name in ((1, "stdout"), (2, "stderr"))
+        ]
+        self.limits = [_limit(name, *values) for name, values in spec.get("rlimits", {}).items()]
+        #: The journal's record, but for the child's pid and start.
+        self.record = b'\n{"launched": %s, "at": %f, "pid": %%d, "start": %%d}' % (
+            json.dumps(self.id).encode().replace(b"%", b"%%"),
+            at,
+        )
+
+    def _near(self, path: str) -> str:
+        """A file in the working directory by its name alone: its parents may be closed to the user."""
+        folder, name = os.path.split(path)
+        return name if folder == self.cwd.rstrip("/") else path
+
+
+def become(plan: Plan, journal_fd: int, oom_score: bytes, error_fd: int) -> NoReturn:
+    """Become the program; or write `[step, sentence]` to `error_fd`, which `execve` closes, and end."""
+    step, doing = "launcher", "cannot prepare the process"
     try:
         for signum in _RESET:
-            signal.signal(signum, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+            _libc.signal(signum, None)
+        _libc.sigprocmask(signal.SIG_SETMASK, _NO_SIGNALS, None)
         os.setsid()
         become_subreaper()
-        if oom_score is not None:
-            set_oom_score(oom_score)
+        if oom_score:
+            _write("/proc/self/oom_score_adj", oom_score)
         os.umask(0o022)
-        cwd = spec["cwd"]
-        with _step("directory", f"cannot enter the working directory {cwd}"):
-            os.chdir(cwd)
-        user = _other_user(spec.get("user", ""))
+
+        step, doing = "directory", "cannot enter the working directory " + plan.cwd
+        os.chdir(plan.cwd)
+
+        step, doing = "user", "cannot become user " + plan.user
+        user = _other_user(plan.user) if plan.user else None
         if user is not None:
-            with _step("user", f"cannot become user '{user.pw_name}'"):
-                os.initgroups(user.pw_name, user.pw_gid)
-                os.setegid(user.pw_gid)
-                os.seteuid(user.pw_uid)
+            os.initgroups(user.pw_name, user.pw_gid)
+            os.setegid(user.pw_gid)
+            os.seteuid(user.pw_uid)
+
         # As the task's user, whose directory it may be: a link planted there opens no door.
-        _open_output(1, spec["stdout"], cwd)
-        _open_output(2, spec["stderr"], cwd)
+        step = "output"
+        for fd, path, near in plan.outputs:
+            doing = "cannot open " + path
+            opened = os.open(near, _APPEND, 0o644)  # waits for no reader, should it be a pipe
+            os.set_blocking(opened, True)
+            os.dup2(opened, fd)
+            os.close(opened)
         if user is not None:
             os.seteuid(0)
-        with _step("journal", "cannot write the journal of the launcher"):
-            journal.launched(spec["container_id"], os.getpid(), start_ticks("self"), at)
-        # Late, as tight limits would hit the steps before; as root, who may raise them.
-        for name, (soft, hard) in spec.get("rlimits", {}).items():
-            _limit(name, soft, hard)
+
+        step, doing = "journal", "cannot write the journal of the launcher"
+        record = plan.record % (os.getpid(), _own_start_ticks())
+        if os.write(journal_fd, record) != len(record):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        # Late, as tight limits would hit the steps before; still as root, who may raise them.
+        step = "limits"
+        for name, number, values in plan.limits:
+            doing = f"cannot set {name} to {values[0]}, {values[1]}"
+            resource.setrlimit(number, values)
+
+        step, doing = "user", "cannot become user " + plan.user
         if user is not None:
-            with _step("user", f"cannot become user '{user.pw_name}'"):
-                os.setgid(user.pw_gid)
-                os.setuid(user.pw_uid)
-        _execute(spec.get("program") or spec["argv"][0], spec["argv"], spec["env"])
+            os.setgid(user.pw_gid)
+            os.setuid(user.pw_uid)
+
+        step, doing = "program", "cannot execute " + plan.program
+        if "/" in plan.program:
+            _execute(plan.program, plan)
+        _search(plan)
     except StepFailed as failed:
-        os.write(error_fd, json.dumps(failed.args).encode())
-    except BaseException as error:
-        os.write(error_fd, json.dumps(["launcher", f"cannot start the program: {error!r:.1000}"]).encode())
+        _tell(error_fd, *failed.args)
+    except OSError as error:
+        _tell(error_fd, step, f"{doing}: {error.strerror}")
+    except BaseException as error:  # a null byte in a name, a number too large
+        _tell(error_fd, step, f"{doing}: {error}")
     finally:
         os._exit(127)
 
 
-@contextlib.contextmanager
-def _step(name: str, sentence: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StepFailed(name, f"{sentence}: {error.strerror}") from error
-    except (ValueError, OverflowError) as error:  # a null byte in a path, a number too large
-        raise StepFailed(name, f"{sentence}: {error}") from error
+def _tell(error_fd: int, step: str, sentence: str) -> None:
+    os.write(error_fd, json.dumps([step, sentence[:1000]]).encode())
+
+
+def _limit(name: str, soft: int | None, hard: int | None) -> tuple[str, int, tuple[int, int]]:
+    if name not in _RLIMITS:
+        raise StepFailed("limits", f"there is no resource limit {name}")
+    unlimited = resource.RLIM_INFINITY
+    return name, _RLIMITS[name], (unlimited if soft is None else soft, unlimited if hard is None else hard)
 
 
 def _other_user(name: str) -> pwd.struct_passwd | None:
     """The user to change to; None if that is who we are."""
-    if not name:
-        return None
     try:
         user = pwd.getpwnam(name)
-    except (KeyError, ValueError):
+    except KeyError:
         raise StepFailed("user", f"no such user '{name}'") from None
     own = os.geteuid()
     if user.pw_uid == own:
         return None
     if own != 0:
         raise StepFailed(
-            "user", f"cannot become user '{name}': the agent does not run as root (its uid is {own})"
+            "user", f"cannot become user {name}: the agent does not run as root (its uid is {own})"
         )
     return user
 
 
-def _open_output(fd: int, path: str, cwd: str) -> None:
-    """Open `path` for appending as `fd`, without following a link or waiting for a reader."""
-    folder, name = os.path.split(path)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-    with _step("output", f"cannot open {path}"):
-        # In the working directory by its name alone: its parents may be closed to the user.
-        opened = os.open(name if folder == cwd.rstrip("/") else path, flags, 0o644)
-        os.set_blocking(opened, True)
-        os.dup2(opened, fd)
-        os.close(opened)
+def _write(path: str, data: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY)
+    os.write(fd, data)
+    os.close(fd)
 
 
-def _limit(name: str, soft: int | None, hard: int | None) -> None:
-    if name not in _RLIMITS:
-        raise StepFailed("limits", f"there is no resource limit {name}")
-    unlimited = resource.RLIM_INFINITY
-    with _step("limits", f"cannot set {name} to {soft}, {hard}"):
-        resource.setrlimit(
-            _RLIMITS[name], (unlimited if soft is None else soft, unlimited if hard is None else hard)
-        )
+def _own_start_ticks() -> int:
+    fd = os.open("/proc/self/stat", os.O_RDONLY)
+    stat = os.read(fd, 4096)
+    os.close(fd)
+    return int(stat[stat.rindex(b")") + 2 :].split()[19])
 
 
-def _execute(program: str, argv: list[str], env: dict[str, str]) -> NoReturn:
-    """As execvp(3): PATH for a name without a slash, /bin/sh for a file without a magic number."""
-    folders = [""] if "/" in program else os.get_exec_path(env)
+def _execute(path: str, plan: Plan) -> None:
+    """As execvp(3): a file without a magic number is a shell script. Raises OSError, StepFailed."""
+    try:
+        os.execve(path, plan.argv, plan.env)
+    except OSError as error:
+        if error.errno == errno.ENOEXEC:
+            os.execve("/bin/sh", ["/bin/sh", path, *plan.argv[1:]], plan.env)
+        if error.errno == errno.ENOENT and os.path.exists(path):
+            raise StepFailed("program", f"cannot execute {path}: its interpreter is missing") from error
+        raise
+
+
+def _search(plan: Plan) -> NoReturn:
+    """Execute the program from the first folder of PATH that has it."""
+    folders = os.get_exec_path(plan.env)
     failure = errno.ENOENT
     for folder in folders:
-        path = os.path.join(folder, program)
         try:
-            os.execve(path, argv, env)
-        except (ValueError, TypeError) as error:  # a null byte, an empty name in the environment
-            raise StepFailed("program", f"cannot execute {program}: {error}") from error
+            _execute(os.path.join(folder, plan.program), plan)
         except OSError as error:
-            if error.errno == errno.ENOEXEC:
-                os.execve("/bin/sh", ["/bin/sh", path, *argv[1:]], env)
-            if error.errno == errno.ENOENT and os.path.exists(path):
-                raise StepFailed("program", f"cannot execute {path}: its interpreter is missing") from error
             if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
-                raise StepFailed("program", f"cannot execute {path}: {error.strerror}") from error
-            if error.errno != errno.ENOENT:
-                failure = error.errno
-    where = "" if "/" in program else f" (PATH is {':'.join(folders)})"
-    raise StepFailed("program", f"cannot execute {program}: {os.strerror(failure)}{where}")
+                raise
+            if error.errno == errno.EACCES:  # another folder may have one that can be executed
+                failure = errno.EACCES
+    raise OSError(failure, f"{os.strerror(failure)} (PATH is {':'.join(folders)})")

@@ -25,7 +25,7 @@ from koinon.agent.launcher.processes import (
     session_of,
     start_ticks,
 )
-from koinon.agent.launcher.program import HANDLED, become
+from koinon.agent.launcher.program import HANDLED, Plan, StepFailed, become
 
 PROTOCOL = 1
 _IDLE_S = 60.0
@@ -38,9 +38,9 @@ _MAX_SWEEP_PAUSE_S = 0.05
 class Launcher:
     """All state of the process, and one turn of its loop after the other."""
 
-    def __init__(self, folder: int, listener: socket.socket, oom_score: int | None) -> None:
+    def __init__(self, folder: int, listener: socket.socket, oom_score: bytes) -> None:
         self.listener = listener
-        #: What containers are given, None to leave it.
+        #: The `oom_score_adj` of containers; empty to leave it as it is.
         self.oom_score = oom_score
         self.journal = Journal(folder)
         self.containers = self.journal.replay()
@@ -215,7 +215,11 @@ class Launcher:
         if self.stopping:
             self.client.tell(id=number, step="launcher", error="the launcher is stopping")
             return
-        at = time.time()
+        try:
+            plan = Plan(spec, time.time())
+        except StepFailed as failed:
+            self.client.tell(id=number, step=failed.args[0], error=failed.args[1])
+            return
         try:
             # What the child writes here is why it failed; that it closes says that it became the program.
             error_fd, childs_end = os.pipe2(os.O_CLOEXEC)
@@ -227,7 +231,7 @@ class Launcher:
         try:
             pid = os.fork()
             if pid == 0:
-                become(spec, self.journal, at, self.oom_score, childs_end)
+                become(plan, self.journal.fd, self.oom_score, childs_end)
         except OSError as error:
             os.close(error_fd)
             self.client.tell(id=number, step="launcher", error=f"cannot start a process: {error.strerror}")
@@ -235,7 +239,7 @@ class Launcher:
         finally:
             os.close(childs_end)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
-        container = Container(id, pid, at, state=STARTING)
+        container = Container(id, pid, plan.at, state=STARTING)
         container.error_fd = error_fd
         container.waiting.append(number)
         self.containers[id] = self.mains[pid] = container

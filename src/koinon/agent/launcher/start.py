@@ -14,7 +14,8 @@ from koinon.agent.launcher.processes import read, set_oom_score
 from koinon.agent.launcher.program import become_subreaper
 from koinon.agent.launcher.server import Launcher
 
-#: A dead launcher's lock may be held a moment longer by a child that is about to become its program.
+#: The lock of a launcher that died is held until the children it had just forked have become their programs,
+#: so that the next one reads a journal in which they are all recorded.
 _LOCK_WAIT_S = 5.0
 #: Where it is permitted the kernel should rather kill a container than the launcher.
 _OOM_SCORE = -900
@@ -24,7 +25,7 @@ def serve(directory: str) -> None:
     """Prepare in the foreground, so that whoever starts us sees why it fails; then serve in the background."""
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    os.umask(0o077)
+    os.umask(0o177)  # the socket is for the agent's user alone
     folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     os.chdir("/")
     lock = _lock(folder)
@@ -70,10 +71,12 @@ def _listen(folder: int) -> socket.socket:
     return listener
 
 
-def _protect() -> int | None:
+def _protect() -> bytes:
     """Be among the last the kernel kills when memory runs out, if permitted; returns what containers get."""
-    before = int(read("/proc/self/oom_score_adj"))
-    with contextlib.suppress(PermissionError):
-        set_oom_score(min(before, _OOM_SCORE))
-        return max(before, 0)
-    return max(before, 0) if before < 0 else None
+    own = int(read("/proc/self/oom_score_adj"))
+    changed = True
+    try:
+        set_oom_score(min(own, _OOM_SCORE))
+    except PermissionError:
+        changed = False
+    return b"%d" % max(own, 0) if changed or own < 0 else b""
