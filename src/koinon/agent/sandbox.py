@@ -27,13 +27,14 @@ class SandboxError(Exception):
 def prepare(sandbox: str, link: str, user: str | None) -> None:
     """Make `sandbox`, for `user` unless that is ourselves, and let `link` point to it. Raises SandboxError."""
     owner = _owner(user) if user is not None else None
-    agent = sandbox.partition("/frameworks/")[0]
+    executor, _, below = sandbox.rpartition("/runs/")
+    container, nested, _ = below.partition("/")
+    agent = executor.rsplit("/", 4)[0]
     try:
-        _make(sandbox, owner)
+        _make(f"{executor}/runs", below, owner)
         _link(sandbox, link, owner)
-        run, nested, _ = sandbox.partition("/containers/")
         if nested:  # the run itself has no program of its own that would have made the link to it
-            _link(run, f"{os.path.dirname(run)}/latest", owner)
+            _link(f"{executor}/runs/{container}", f"{executor}/runs/latest", owner)
         _link(agent, f"{os.path.dirname(agent)}/latest", None)
     except OSError as error:
         raise SandboxError(f"The sandbox {sandbox} cannot be made: {error.strerror}") from error
@@ -54,9 +55,7 @@ def _owner(user: str) -> tuple[int, int]:
     return entry.pw_uid, entry.pw_gid
 
 
-def _make(sandbox: str, owner: tuple[int, int] | None) -> None:
-    runs, _, below = sandbox.rpartition("/runs/")
-    path = f"{runs}/runs"
+def _make(path: str, below: str, owner: tuple[int, int] | None) -> None:
     os.makedirs(path, exist_ok=True)
     for part in below.split("/"):  # the run's own directory, and those of nested containers
         path = f"{path}/{part}"

@@ -223,7 +223,7 @@ class _Role:
             state,
             started_s=self._started_s,
             recovery_s=time.time() - self._started_s,
-            gc_delay_s=self._flags.gc_delay,
+            gc_delay_s=float(self._flags.gc_delay),
         )
         # Every sandbox, old and new, lies below this one; nothing has to be attached per task.
         slaves = self._work_dir / "slaves"

@@ -35,12 +35,16 @@ def config(**changes: object) -> Config:
 
 
 def framework(
-    framework_id: str = "F", *, checkpoint: bool = True, capabilities: Iterable[str] = ()
+    framework_id: str = "F",
+    *,
+    user: str = "agent",
+    checkpoint: bool = True,
+    capabilities: Iterable[str] = (),
 ) -> v1.FrameworkInfo:
     Capability = v1.FrameworkInfo.Capability
     return v1.FrameworkInfo(
         id=v1.FrameworkID(framework_id),
-        user="agent",
+        user=user,
         name="tests",
         checkpoint=checkpoint,
         capabilities=[Capability(type=Capability.Type[name]) for name in capabilities],
@@ -73,6 +77,22 @@ def executor(executor_id: str = "e", **more: object) -> v1.ExecutorInfo:
         command=v1.CommandInfo(value="./executor"),
     )
     return msgspec.structs.replace(info, **more)
+
+
+def rich_executor(executor_id: str = "e") -> v1.ExecutorInfo:
+    """An executor with every optional field that people set."""
+    variables = [v1.Environment.Variable(name="A", value="1")]
+    return executor(
+        executor_id,
+        command=v1.CommandInfo(value="sleep 1000", environment=v1.Environment(variables=variables)),
+        framework_id=v1.FrameworkID("F"),
+        resources=SOME.to_v1(),
+        name="rich",
+        source="tests",
+        data=b"data",
+        labels=v1.Labels(labels=[v1.Label(key="k", value="v")]),
+        shutdown_grace_period=v1.DurationInfo(1_000_000_000),
+    )
 
 
 def grace(seconds: float) -> v1.KillPolicy:

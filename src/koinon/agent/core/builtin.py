@@ -72,6 +72,8 @@ class Builtin:
         """A new record of a built-in executor."""
         config, agent_id = self._context.config, self._context.state.agent_id
         executor_id = info.executor_id.value
+        if info.framework_id is None:
+            info.framework_id = framework.info.id
         executor = Executor(
             framework_id=framework.framework_id,
             executor_id=executor_id,
