@@ -146,7 +146,10 @@ class LauncherClient:
         return answer.pid
 
     async def signal(self, container_id: str, signum: int) -> bool:
-        """Send a signal to every process of a container. False if it has ended already or is unknown."""
+        """Send a signal to every process of a container. False if it has ended already or is unknown.
+
+        Raises LauncherError if the main process has become another user's and may not be signalled.
+        """
         return (await self._ask("signal", container_id=container_id, signum=signum)).found
 
     async def destroy(self, container_id: str) -> bool:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
+import resource
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import koinon
 from koinon.agent.launching import LaunchFailed
+from koinon.mesos.v1 import RLimitInfo
 
 from .conftest import Bench, zombies
 
@@ -174,57 +181,123 @@ async def test_user_who_may_not_write_there_is_a_failed_launch(bench: Bench) -> 
         await bench.launch("a", "/bin/true", user="nobody")
 
 
-@as_root
-def test_launcher_without_root_runs_its_own_user_and_refuses_others() -> None:
-    program = textwrap.dedent(
-        """
-        import asyncio, os, pathlib, pwd, sys
-        from koinon.agent.launcher.start import serve
-        from koinon.agent.launching import LauncherClient, LaunchFailed, LaunchSpec
-        async def main():
-            home = pathlib.Path(sys.argv[1])
-            exits = asyncio.Queue()
-            client = LauncherClient(home / "launcher", on_exit=exits.put_nowait, on_trouble=print)
-            await client.start()
-            for user in ("nobody", "", "root"):
-                spec = LaunchSpec(container_id="as " + user, argv=["/usr/bin/id", "-un"], env={}, cwd=str(home),
-                                  stdout=str(home / "stdout"), stderr=str(home / "stderr"), user=user)
-                try:
-                    await client.launch(spec)
-                    print((await exits.get()).status)
-                except LaunchFailed as failed:
-                    print(failed.step, failed)
-            print((home / "stdout").read_text())
-            await client.stop()
-        # Interpreter and package may be closed to other users: load all, then change, and fork the launcher.
-        nobody = pwd.getpwnam("nobody")
-        os.setgroups([])
-        os.setgid(nobody.pw_gid)
-        os.setuid(nobody.pw_uid)
-        if os.fork() == 0:
-            serve(sys.argv[1] + "/launcher")
-            os._exit(0)
-        os.wait()
-        asyncio.run(main())
-        """
-    )
+AS_NOBODY = """
+import asyncio, os, pathlib, pwd, signal, sys
+from koinon.agent.launcher.start import serve
+from koinon.agent.launching import LauncherClient, LauncherError, LaunchFailed, LaunchSpec
+
+home = pathlib.Path(sys.argv[1])
+exits = asyncio.Queue()
+client = LauncherClient(home / "launcher", on_exit=exits.put_nowait, on_trouble=print)
+
+async def launch(id, *argv, user=""):
+    await client.launch(LaunchSpec(container_id=id, argv=list(argv), env={"PATH": "/bin:/usr/bin"}, cwd=str(home),
+                                   stdout=str(home / "stdout"), stderr=str(home / "stderr"), user=user))
+
+async def main():
+    await client.start()
+%s
+    await client.stop()
+
+# Interpreter and package may be closed to other users: load all, then change, and fork the launcher.
+nobody = pwd.getpwnam("nobody")
+os.setgroups([])
+os.setgid(nobody.pw_gid)
+os.setuid(nobody.pw_uid)
+if os.fork() == 0:
+    serve(sys.argv[1] + "/launcher")
+    os._exit(0)
+os.wait()
+asyncio.run(main())
+"""
+
+
+@contextlib.contextmanager
+def as_nobody(body: str) -> Iterator[tuple[list[str], Path]]:
+    """What `body` printed, run with a launcher of user nobody, and the directory it was run in."""
     nobody = pwd.getpwnam("nobody")
     with tempfile.TemporaryDirectory(dir="/tmp") as home:
         folder = Path(home) / "launcher"
         folder.mkdir()
         for path in (home, folder):
             os.chown(path, nobody.pw_uid, nobody.pw_gid)
+        setpriv = shutil.copy("/usr/bin/setpriv", home)
+        os.chmod(setpriv, 0o4755)  # whoever runs it becomes root, as with sudo
+        program = AS_NOBODY % textwrap.indent(textwrap.dedent(body), "    ")
         ran = subprocess.run(
             [sys.executable, "-c", program, home], capture_output=True, text=True, timeout=60
         )
-        modes = {path.stat().st_mode & 0o777 for path in folder.iterdir()}
-    assert ran.stdout.split("\n") == [
-        "0",
-        "0",
-        f"user cannot become user root: the agent does not run as root (its uid is {nobody.pw_uid})",
-        "nobody",
-        "nobody",
-        "",
-        "",
-    ], ran.stderr
-    assert modes == {0o600}
+        assert ran.stderr == ""
+        yield ran.stdout.splitlines(), Path(home)
+
+
+@as_root
+def test_launcher_without_root_runs_its_own_user_and_refuses_others() -> None:
+    body = """
+        for user in ("nobody", "", "root"):
+            try:
+                await launch("as " + user, "id", "-un", user=user)
+                print((await exits.get()).status)
+            except LaunchFailed as failed:
+                print(failed.step, failed)
+        """
+    with as_nobody(body) as (said, home):
+        refusal = "user cannot become user root: the agent does not run as root (its uid is 65534)"
+        assert said == ["0", "0", refusal]
+        assert (home / "stdout").read_text() == "nobody\nnobody\n"
+        assert {path.stat().st_mode & 0o777 for path in (home / "launcher").iterdir()} == {0o600}
+
+
+@as_root
+def test_process_that_became_root_is_named_when_a_launcher_without_root_cannot_kill_it() -> None:
+    body = """
+        os.mkfifo(home / "fifo")
+        root = "./setpriv --reuid 0 sh -c 'echo $$ >> pids; echo > fifo; exec sleep 600'"
+        await launch("left behind", "sh", "-c", root + " & read line < fifo; exit 3")
+        exit = await exits.get()
+        print(os.waitstatus_to_exitcode(exit.status), exit.message)
+        await launch("main", "sh", "-c", "exec " + root)
+        (home / "fifo").read_text()
+        try:
+            await client.destroy("main")
+        except LauncherError as error:
+            print(error)
+        print((await client.list())[1].exit)
+        """
+    with as_nobody(body) as (said, home):
+        first, second = map(int, (home / "pids").read_text().split())
+        for pid in (first, second):
+            os.kill(pid, signal.SIGKILL)
+        assert said == [
+            f"3 process {first}, which runs as another user, could not be killed",
+            f"not permitted to kill process {second}, which runs as another user",
+            "None",
+        ]
+
+
+@pytest.mark.parametrize("name", [each for each in RLimitInfo.RLimit.Type.__members__ if each != "UNKNOWN"])
+async def test_every_limit_of_the_api_can_be_set(bench: Bench, name: str) -> None:
+    number = {"RLMT_LOCKS": 10}.get(name) or getattr(resource, name.replace("RLMT", "RLIMIT"))
+    soft, hard = resource.getrlimit(number)
+    values = tuple(None if value == resource.RLIM_INFINITY else value for value in (soft, hard))
+    await bench.launch("a", "/bin/true", rlimits={name: values})
+    assert await bench.exit_code("a") == 0
+
+
+def test_launcher_loads_nothing_but_itself_and_little_of_the_library() -> None:
+    program = (
+        "import sys; sys.path.append(sys.argv[1]); import koinon.agent.launcher.start; print(*sys.modules)"
+    )
+    source = str(Path(koinon.__file__).parents[1])
+    ran = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program, source], capture_output=True, text=True, check=True
+    )
+    modules = set(ran.stdout.split())
+    ours = {name for name in modules if name.startswith("koinon")}
+    assert {name for name in ours if not name.startswith("koinon.agent.launcher")} == {
+        "koinon",
+        "koinon.agent",
+    }
+    assert modules.isdisjoint(
+        {"asyncio", "msgspec", "logging", "threading", "typing_extensions", "subprocess"}
+    )

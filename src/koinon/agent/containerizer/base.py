@@ -26,11 +26,17 @@ class Containerizer(Protocol):
         ...
 
     async def launch(self, spec: LaunchSpec) -> int:
-        """Start a container and return the pid of its main process, or raise LaunchFailed."""
+        """Start a container and return the pid of its main process, or raise LaunchFailed.
+
+        The exit is never told before this returns. Launching a container that exists gives its pid.
+        """
         ...
 
     async def signal(self, container_id: str, signum: int) -> bool:
-        """Send a signal to every process of a container. False if it has ended already or is unknown."""
+        """Send a signal to every process of a container. False if it has ended already or is unknown.
+
+        Raises LauncherError if the main process has become another user's and may not be signalled.
+        """
         ...
 
     async def destroy(self, container_id: str) -> bool:

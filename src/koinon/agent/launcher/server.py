@@ -113,7 +113,7 @@ class Launcher:
 
     def live(self) -> bool:
         """Whether something runs, or is not yet concluded."""
-        return bool(self.mains or self.ending or self.orphans or self.strays)
+        return bool(self.mains or self.ending or self.orphans)
 
     def finished(self) -> bool:
         """Whether there is nothing more to do."""
@@ -299,11 +299,11 @@ class Launcher:
         return ""
 
     def destroy_all(self) -> None:
-        """Destroy whatever runs; what may not be killed is left."""
+        """Destroy whatever runs. What may not be killed counts as ended, with a message that says so."""
         for each in list(self.mains.values()):
-            if not each.destroyed and each.state < ENDING and (problem := self.destroy(each)):
-                print(problem, file=sys.stderr)
-                each.destroyed = True
+            if each.state < ENDING and (problem := self.destroy(each)):
+                del self.mains[each.pid]
+                self.main_ended(each, None, problem)
 
     def sweep(self) -> None:
         """Kill what lies below the main processes being destroyed, and these when nothing does any more."""
