@@ -61,7 +61,11 @@ def accepts_gzip(headers: Headers) -> bool:
 async def read_call(request: BaseRequest, kind: type[M]) -> M:
     """The v1 message in the request's body. Raises HttpError 400, 413 or 415."""
     content_type = content_type_of(request.headers)
-    body = await request.read()
+    return decode_call(kind, await request.read(), content_type)
+
+
+def decode_call(kind: type[M], body: bytes, content_type: str) -> M:
+    """The v1 message in `body`. Raises HttpError 400."""
     try:
         return codec.decode(kind, body, content_type)
     except codec.DecodeError as error:

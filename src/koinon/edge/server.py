@@ -7,10 +7,11 @@ processes in front, longest prefix, `.json` spellings), and one dictionary look-
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from aiohttp import StreamReader, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
@@ -20,6 +21,7 @@ from aiohttp.web_request import BaseRequest
 
 from koinon import logs
 from koinon.edge.answers import Answer, HttpError, answer_error
+from koinon.edge.hot import HotConnection, HotHandler
 from koinon.edge.negotiation import accepts_gzip
 from koinon.mesos import codec
 
@@ -39,6 +41,24 @@ _STOP_GRACE_S = 0.5
 _CALLBACK_NAME = re.compile(r"[A-Za-z_$][\w$.]*\Z")
 
 
+class _Connection(RequestHandler):
+    """aiohttp's protocol, with our word for requests that are no HTTP."""
+
+    def handle_error(
+        self,
+        request: BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Refuse in one line, without a page in the log or an echo of what may be anything."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer is on its way already")
+        response = web.Response(status=status, text="The request is not well-formed HTTP.")
+        response.force_close()
+        return response
+
+
 class _Route(NamedTuple):
     handler: Handler
     methods: tuple[str, ...]
@@ -52,12 +72,19 @@ class Server:
         self._body_bytes_max = body_bytes_max
         self._routes: dict[str, _Route] = {}
         self._log = logs.get(role=process.partition("(")[0])
+        self._hot: dict[bytes, HotHandler] = {}
+        self._hot_connections: set[HotConnection] = set()
         self._http: web.Server | None = None
         self._listener: asyncio.Server | None = None
 
     def route(self, path: str, handler: Handler, methods: tuple[str, ...] = ("GET",)) -> None:
         """Let `handler` answer `path` and all below it that has no handler of its own. HEAD comes with GET."""
         self._routes[path] = _Route(handler, methods)
+
+    def hot(self, path: str, handler: HotHandler) -> None:
+        """Let `handler` answer POST requests for `path` that are plain, before the handler of its route."""
+        for spelling in (path, self._prefix.rstrip("/") + path):
+            self._hot[f"POST {spelling} HTTP/1.1".encode()] = handler
 
     async def start(self, ip: str, port: int) -> None:
         """Listen. Raises OSError when the address is taken or not ours."""
@@ -66,7 +93,6 @@ class Server:
             self._serve,
             request_factory=self._request,
             handler_cancellation=True,  # a reader that went away costs nothing more
-            access_log=None,
         )
         self._listener = await loop.create_server(self._protocol, ip, port, backlog=_BACKLOG)
 
@@ -81,12 +107,18 @@ class Server:
         """Stop listening, let requests under way end for a moment, close all connections."""
         if self._listener is not None and self._http is not None:
             self._listener.close()
+            for connection in list(self._hot_connections):
+                connection.close()
             self._http.pre_shutdown()
             await self._http.shutdown(_STOP_GRACE_S)
 
-    def _protocol(self) -> RequestHandler:
+    def _protocol(self) -> asyncio.Protocol:
+        return HotConnection(self._hot, self._ordinary_protocol, self._hot_connections, self._body_bytes_max)
+
+    def _ordinary_protocol(self) -> asyncio.Protocol:
         assert self._http is not None
-        return self._http()
+        no_log = cast(logging.Logger, None)  # aiohttp takes it, its annotation does not
+        return _Connection(self._http, loop=asyncio.get_running_loop(), access_log=no_log)
 
     def _request(
         self,

@@ -14,11 +14,15 @@ from aiohttp.web_request import BaseRequest
 from koinon import logs
 from koinon.edge import Answer, EventStream, HttpError, preferred_type, read_call
 from koinon.edge.answers import ACCEPTED, EMPTY
+from koinon.edge.negotiation import Headers, content_type_of, decode_call
 from koinon.master.core import Refused, events
 from koinon.master.runtime import Runtime
 from koinon.mesos.v1.scheduler import Call
 
 STREAM_ID = "Mesos-Stream-Id"
+
+#: Calls whose answer is a stream, or depends on what the client accepts.
+_WITH_MORE = (Call.Type.SUBSCRIBE, Call.Type.RECONCILE_OPERATIONS)
 
 
 class SchedulerApi:
@@ -37,9 +41,17 @@ class SchedulerApi:
             return await self._subscribe(request, call, stream_id)
         if call.type is Call.Type.RECONCILE_OPERATIONS:
             preferred_type(request.headers)
-        return self.take(call, stream_id)
+        return self._take(call, stream_id)
 
-    def take(self, call: Call, stream_id: str | None) -> Answer:
+    def hot(self, headers: Headers, body: bytes) -> Answer | None:
+        """Answer a call on the short way; None if it is one that has more to it."""
+        call = decode_call(Call, body, content_type_of(headers))
+        if call.type in _WITH_MORE:
+            return None
+        check_type(call)
+        return self._take(call, headers.get(STREAM_ID))
+
+    def _take(self, call: Call, stream_id: str | None) -> Answer:
         """Hand a call other than SUBSCRIBE to the core. Raises HttpError when it is refused."""
         try:
             self._runtime.feed(events.SchedulerCalled(stream_id, call))

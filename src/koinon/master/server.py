@@ -162,7 +162,9 @@ class MasterProcess:
     def _route(self) -> None:
         server, runtime, files, level = self._server, self.runtime, Files(), LogLevel()
         operator = OperatorApi(runtime, self.about, files, self.metrics, level, self.watchers)
-        server.route("/api/v1/scheduler", SchedulerApi(runtime), methods=("POST",))
+        scheduler = SchedulerApi(runtime)
+        server.route("/api/v1/scheduler", scheduler, methods=("POST",))
+        server.hot("/api/v1/scheduler", scheduler.hot)
         server.route("/api/v1", operator, methods=("POST",))
         server.route(internal.PATH, self._serve_agent)
         Endpoints(runtime, self.about).serve(server)

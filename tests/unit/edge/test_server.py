@@ -82,7 +82,11 @@ async def test_refusal_is_one_line_of_text(server, client):
 
     server.route("/x", refuse)
     async with client.get("/x") as response:
-        assert (response.status, await response.text(), response.content_type) == (409, "Taken.", "text/plain")
+        assert (response.status, await response.text(), response.content_type) == (
+            409,
+            "Taken.",
+            "text/plain",
+        )
 
 
 async def test_failing_handler_is_500_and_the_connection_goes_on(server, client):

@@ -163,5 +163,3 @@ async def test_non_ascii_text_arrives_whole(server, client):
     async with client.post("/x") as response:
         (await subscribers.streams.get()).send(error("κοινόν"))
         assert (await read_events(response, 2))[1] == error("κοινόν")
-
-

@@ -1,0 +1,225 @@
+"""The short way for requests that come by the thousand.
+
+A connection begins here. Requests for *hot* paths in their plain form (HTTP/1.1, a body of known length, nothing
+unusual asked for) are answered by a function, at once, and the answers to all that one read brought go out in one
+write. With the first request that is anything else the connection is handed to aiohttp, together with the bytes
+of that request, and stays there: this module knows how to recognise what it can do, not HTTP.
+
+    connection ──▶ head plain and path hot? ──yes──▶ handler(headers, body) ──▶ Answer, HttpError
+                              │ no                            │ None: not for me
+                              ▼                               ▼
+                           aiohttp ◀──────────────────────────┘
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import time
+from collections.abc import Callable, Mapping
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import NamedTuple, cast
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from koinon import logs
+from koinon.edge.answers import Answer, HttpError, answer_error
+from koinon.edge.negotiation import Headers
+
+#: Takes headers and body; None gives the request, untouched, to the ordinary way. Raises HttpError.
+HotHandler = Callable[[Headers, bytes], Answer | None]
+
+#: A head that is longer is for aiohttp, which says what it thinks of it.
+_HEAD_BYTES_MAX = 8 * 1024
+#: Clients send few different heads; so many are remembered per connection.
+_HEADS_MAX = 16
+_HEAD_END = b"\r\n\r\n"
+#: A header of which nobody can be in doubt.
+_PLAIN_HEADER = re.compile(rb"([A-Za-z0-9-]+):[ \t]*([\x20-\x7e]*?)[ \t]*\Z")
+#: Headers that change how a request is read or answered.
+_UNUSUAL = frozenset((b"transfer-encoding", b"content-encoding", b"expect", b"upgrade"))
+
+
+class _Head(NamedTuple):
+    """What the first lines of a request say."""
+
+    handler: HotHandler
+    headers: CIMultiDictProxy[str]
+    body_bytes: int
+
+
+class HotConnection(asyncio.Protocol):
+    """One connection, until it is handed over.
+
+    `routes` maps request lines (`POST /x HTTP/1.1`) to handlers; `ordinary` makes aiohttp's protocol; `connections`
+    holds all that are open here.
+    """
+
+    __slots__ = (
+        "_body_bytes_max",
+        "_buffer",
+        "_connections",
+        "_heads",
+        "_ordinary",
+        "_routes",
+        "_transport",
+    )
+
+    def __init__(
+        self,
+        routes: Mapping[bytes, HotHandler],
+        ordinary: Callable[[], asyncio.Protocol],
+        connections: set[HotConnection],
+        body_bytes_max: int,
+    ) -> None:
+        self._routes = routes
+        self._ordinary = ordinary
+        self._connections = connections
+        self._body_bytes_max = body_bytes_max
+        self._buffer = b""
+        self._heads: dict[bytes, _Head] = {}
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio."""
+        self._transport = cast(asyncio.Transport, transport)
+        if (connection := transport.get_extra_info("socket")) is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio."""
+        self._connections.discard(self)
+
+    def pause_writing(self) -> None:
+        """See asyncio. A client that does not read its answers is not read from."""
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """See asyncio."""
+        self._transport.resume_reading()
+
+    def close(self) -> None:
+        """End the connection after what was answered."""
+        self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Answer all requests that are whole now."""
+        buffer = self._buffer + data if self._buffer else data
+        answers: list[bytes] = []
+        at, end = 0, len(buffer)
+        while at < end:
+            body_at = buffer.find(_HEAD_END, at, at + _HEAD_BYTES_MAX) + len(_HEAD_END)
+            if body_at < len(_HEAD_END):  # the head is not whole
+                if end - at >= _HEAD_BYTES_MAX or not buffer.startswith(b"POST /"[: end - at], at):
+                    self._hand_over(answers, buffer[at:])
+                    return
+                break
+            head = self._head(buffer[at:body_at])
+            if head is None:
+                self._hand_over(answers, buffer[at:])
+                return
+            next_at = body_at + head.body_bytes
+            if next_at > end:
+                break
+            answer = _answer(head, buffer[body_at:next_at])
+            if answer is None:
+                self._hand_over(answers, buffer[at:])
+                return
+            answers.append(answer)
+            at = next_at
+        self._buffer = buffer[at:]
+        if answers:
+            self._transport.write(b"".join(answers))
+
+    def _head(self, raw: bytes) -> _Head | None:
+        """The head, if it is one for us."""
+        head = self._heads.get(raw)
+        if head is None:
+            head = _read_head(raw, self._routes, self._body_bytes_max)
+            if head is not None:
+                if len(self._heads) >= _HEADS_MAX:
+                    self._heads.clear()
+                self._heads[raw] = head
+        return head
+
+    def _hand_over(self, answers: list[bytes], rest: bytes) -> None:
+        """Let aiohttp have the connection, and the requests from `rest` on."""
+        transport = self._transport
+        if answers:
+            transport.write(b"".join(answers))
+        self._connections.discard(self)
+        if not transport.is_reading():  # that was our care for a slow reader; aiohttp has its own
+            transport.resume_reading()
+        successor = self._ordinary()
+        transport.set_protocol(successor)
+        successor.connection_made(transport)
+        successor.data_received(rest)
+
+
+def _read_head(raw: bytes, routes: Mapping[bytes, HotHandler], body_bytes_max: int) -> _Head | None:
+    line, *lines = raw[: -len(_HEAD_END)].split(b"\r\n")
+    handler = routes.get(line)
+    if handler is None:
+        return None
+    headers: CIMultiDict[str] = CIMultiDict()
+    for header in lines:
+        plain = _PLAIN_HEADER.match(header)
+        if plain is None:
+            return None
+        name, value = plain[1], plain[2]
+        lower = name.lower()
+        if lower in _UNUSUAL or (lower == b"connection" and value.lower() != b"keep-alive"):
+            return None
+        headers.add(name.decode(), value.decode())
+    lengths = headers.getall("Content-Length", ())
+    if len(lengths) != 1 or not lengths[0].isdecimal() or "Host" not in headers:
+        return None
+    body_bytes = int(lengths[0])
+    if body_bytes > body_bytes_max:
+        return None
+    return _Head(handler, CIMultiDictProxy(headers), body_bytes)
+
+
+def _answer(head: _Head, body: bytes) -> bytes | None:
+    try:
+        answer = head.handler(head.headers, body)
+    except HttpError as error:
+        answer = answer_error(error)
+    except Exception:
+        logs.get().exception("request failed")
+        answer = answer_error(HttpError(500, "The request failed inside; the log has the details."))
+    return None if answer is None else _written(answer)
+
+
+def _written(answer: Answer) -> bytes:
+    assert isinstance(answer.body, bytes), "an answer in slices is not for the short way"
+    lines = [
+        _status_line(answer.status),
+        _date_line(int(time.time())),
+        b"Content-Length: %d\r\n" % len(answer.body),
+    ]
+    if answer.body:
+        lines.append(f"Content-Type: {answer.content_type}\r\n".encode())
+    lines += [f"{name}: {value}\r\n".encode() for name, value in answer.headers.items()]
+    return b"".join((*lines, b"\r\n", answer.body))
+
+
+_status_lines: dict[int, bytes] = {}
+_date: tuple[int, bytes] = (0, b"")
+
+
+def _status_line(status: int) -> bytes:
+    if (line := _status_lines.get(status)) is None:
+        line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nServer: Koinon\r\n".encode()
+        _status_lines[status] = line
+    return line
+
+
+def _date_line(now_s: int) -> bytes:
+    global _date
+    if _date[0] != now_s:
+        _date = now_s, f"Date: {formatdate(now_s, usegmt=True)}\r\n".encode()
+    return _date[1]
