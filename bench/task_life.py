@@ -3,8 +3,9 @@
     python -m bench.task_life [--agents 1000 …] [--frameworks N] [--tasks N] [--per-agent N] [--json FILE]
 
 Three processes: the master with its registry on disk; emulated agents (`bench.emulated`), whose tasks finish at
-once; and this one, with the frameworks, which are ordinary SDK schedulers. An agent has room for so many tasks
-at once, and a framework launches as many as an offer has room for. Measured from the first offer to the last
+once; and this one, with the frameworks, which are ordinary SDK schedulers. A framework launches as many tasks as an
+offer has room for: with room for one per agent, the default, each life takes an offer, an ACCEPT, two updates and two
+ACKNOWLEDGE; with room for more, lives share offers. Measured from the first offer to the last
 acknowledgement; CPU times are those of the kernel's accounts. The rate per core of the master is what it would do if
 the machine had enough cores for everybody else.
 """
@@ -248,7 +249,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--agents", type=int, nargs="+", default=[1_000, 10_000])
     parser.add_argument("--frameworks", type=int, default=10)
     parser.add_argument("--tasks", type=int, default=50_000, help="all frameworks together")
-    parser.add_argument("--per-agent", type=int, default=4, help="tasks that an agent has room for at once")
+    parser.add_argument("--per-agent", type=int, default=1, help="tasks that an agent has room for at once")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     given = parser.parse_args(argv)
     allow_many_files()
