@@ -59,6 +59,7 @@ def configure(level: Level = "INFO") -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *tail, render],
         )
     )
+    handler.addFilter(lambda record: record.levelno >= _level)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

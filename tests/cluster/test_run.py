@@ -190,6 +190,34 @@ def test_a_run_that_cannot_be_placed_says_why(cluster: Cluster) -> None:
     assert process.returncode == 130
 
 
+def test_a_run_that_an_operator_tears_down_ends_with_a_sentence(cluster: Cluster) -> None:
+    with cluster.running("run", "sleep 1000", "--name", "torn") as process:
+        eventually(lambda: running_tasks(cluster, "torn"), "the task runs")
+        (framework,) = [
+            one for one in cluster.master.get("/frameworks")["frameworks"] if one["name"] == "torn"
+        ]
+        cluster.master.call({"type": "TEARDOWN", "teardown": {"framework_id": {"value": framework["id"]}}})
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert (
+        f"koinon: the master at {cluster.master_address} ended the run: Framework has been removed\n" in err
+    )
+
+
+def test_a_second_signal_leaves_even_without_a_master(new_cluster: NewCluster) -> None:
+    cluster: Cluster = new_cluster()
+    with cluster.running("run", "sleep 1000", "--name", "stuck") as process:
+        eventually(lambda: running_tasks(cluster, "stuck"), "the task runs")
+        cluster.master.kill()
+        assert process.stderr is not None
+        assert "trying again" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        eventually(lambda: "interrupt again" in process.stderr.readline(), "it says what it waits for")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+    assert process.returncode == 130
+
+
 def test_more_instances_than_fit_at_once_run_one_after_the_other(cluster: Cluster) -> None:
     done = cluster.koinon("run", "echo $KOINON_INDEX", "--instances", "10", "--cpus", "2")
     assert (done.returncode, sorted(done.stdout.split(), key=int)) == (0, [str(index) for index in range(10)])

@@ -27,7 +27,7 @@ from koinon.cli.run_output import Outputs, Screen
 from koinon.cli.why import waiting_reason
 from koinon.flags import Duration, FlagError
 from koinon.mesos.v1 import Offer, TaskStatus
-from koinon.sdk import ApiError, Scheduler, Undelivered, framework_info
+from koinon.sdk import ApiError, FrameworkError, Scheduler, Undelivered, framework_info
 
 #: How long the master keeps the tasks of a run that lost its connection, before it kills them.
 FAILOVER_TIMEOUT_S = 60.0
@@ -36,6 +36,8 @@ TIMED_OUT = 124
 #: When to say what a run waits for, and how often to look again.
 _WAIT_FIRST_S = 1.5
 _WAIT_AGAIN_S = 5.0
+#: How long ending may take before a word is said about it.
+_PATIENCE_S = 1.0
 _NEVER_S = 7 * 86_400.0
 
 
@@ -154,9 +156,9 @@ async def _run(
         loop.call_later(timeout_s, runner.interrupt, TIMED_OUT)
     try:
         await runner.run()
-    except (ApiError, Undelivered) as error:
+    except (ApiError, FrameworkError, Undelivered) as error:
         if not batch.done:
-            raise Failure(f"the master at {master.address} refused the work: {error}") from None
+            raise Failure(f"the master at {master.address} ended the run: {error}") from None
     finally:
         await runner.end_background()
         screen.close()
@@ -192,12 +194,15 @@ class _Runner(Scheduler):
         self._outputs = outputs
         self._screen = screen
         self._quiet = False  # offers are suppressed
+        self._connected = False
         self._background: set[asyncio.Task[None]] = set()
 
     # ── what the master says ──────────────────────────────────────────────────────────────────────
     def subscribed(self, framework_id: str) -> None:
         """Subscribed, or back: then tasks whose launch got lost on the way must show."""
         again = self._outputs.framework_id is not None
+        self._connected = True
+        self._quiet = False
         self._outputs.framework_id = framework_id
         if not again:
             self._in_background(self._tell_what_it_waits_for())
@@ -206,6 +211,10 @@ class _Runner(Scheduler):
         if again and self.interrupted is not None:
             self._kill_all()
         self._show_progress()
+
+    def disconnected(self) -> None:
+        """The connection broke; the SDK looks for the master."""
+        self._connected = False
 
     def offers(self, offers: list[Offer]) -> None:
         """Launch what fits, give back the rest."""
@@ -233,7 +242,8 @@ class _Runner(Scheduler):
     def interrupt(self, exit_status: int) -> None:
         """End early: kill everything and wait for its end; asked again, do not wait."""
         if self.interrupted is not None:
-            self.stop()
+            # Away from the master nothing can be killed: it does that itself, after the failover time-out.
+            self.stop(failover=not self._connected)
             return
         self.interrupted = exit_status
         self._batch.give_up_waiting()
@@ -241,6 +251,11 @@ class _Runner(Scheduler):
             self._finish()
         else:
             self._kill_all()
+            asyncio.get_running_loop().call_later(_PATIENCE_S, self._tell_what_still_runs)
+
+    def _tell_what_still_runs(self) -> None:
+        if alive := self._batch.alive:
+            self._screen.note(f"waiting for {len(alive)} instances to end; interrupt again to leave at once")
 
     def _kill_all(self) -> None:
         for instance in self._batch.alive:

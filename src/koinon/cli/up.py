@@ -87,7 +87,7 @@ def up(
         for name in names:
             argv = [f"--ip={ip}", f"--hostname={ip}", f"--port={ports[name]}", f"--work_dir={root / name}"]
             if name != "master":
-                argv += [f"--master={master_address}"]
+                argv += [f"--master={master_address}", "--registration_backoff_factor=100ms"]
                 argv += [f"--resources={resources}"] if resources else []
                 argv += [f"--attributes={attributes}"] if attributes else []
             address = f"{ip}:{ports[name]}"
