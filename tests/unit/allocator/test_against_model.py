@@ -143,7 +143,9 @@ class Clusters(RuleBasedStateMachine):
     @precondition(lambda self: self.held)
     @rule(refuse_s=st.sampled_from([0.0, 2.0, 60.0]))
     def decline_all_until_nobody_wants_any_more(self, refuse_s):
+        rounds = 0
         while self.held:
+            assert (rounds := rounds + 1) < 1000, "refused resources are offered over and over"
             for framework_id, role, agent_id, held in self.held:
                 self.give_back(framework_id, role, agent_id, held, refuse_s)
             self.held = []

@@ -295,6 +295,14 @@ def test_a_role_may_set_its_own_minimum():
         assert set(takers(allocator.allocate(0.0))) == got
 
 
+def test_what_is_too_little_for_the_first_goes_to_whoever_wants_it(allocator):
+    allocator.add_framework("A", ["*"])
+    allocator.add_framework("B", ["*"], minima={"*": ()})
+    add_agents(allocator, "S", resources="disk:5")
+    assert takers(allocator.allocate(0.0)) == {"S": "B"}
+    assert reasons(allocator, "A") == [Reason.TOO_LITTLE]
+
+
 def test_the_minimum_is_read_as_alternatives():
     assert parse_minimum("cpus:0.01|mem:32;disk:10") == (
         (("cpus", 10),),
