@@ -305,9 +305,14 @@ class _Warnings(logging.Handler):
     def __init__(self, screen: Screen) -> None:
         super().__init__(logging.WARNING)
         self._note: Callable[[str], None] = screen.note
+        self._latest = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._note(record.getMessage())
+        what = record.getMessage()
+        why = what.partition(";")[0]  # what differs between attempts is when the next one comes
+        if why != self._latest:
+            self._latest = why
+            self._note(what)
 
 
 def _name_of(command: str) -> str:

@@ -282,7 +282,7 @@ class _Cluster:
         while self._stop_signal is None:
             for role in self._roles:
                 if (end := role.died()) is not None:
-                    raise Failure(f"the {role.name} {end}; the end of {role.log}:\n{role.last_words()}")
+                    raise Failure(f"{role.name} {end}; the end of {role.log}:\n{role.last_words()}")
             while awaited and awaited[0].answers():
                 role = awaited.pop(0)
                 print(f"{role.name:<8} http://{role.address}", flush=True)
@@ -311,7 +311,7 @@ class _Cluster:
             for role in self._roles:
                 if (end := role.died()) is not None:
                     pause_s = role.plan_restart()
-                    _say(f"the {role.name} {end}; starting it again in {pause_s:g} s (log: {role.log})")
+                    _say(f"{role.name} {end}; starting it again in {pause_s:g} s (log: {role.log})")
                 if role.start_due_s is not None and role.start_due_s <= now_s:
                     role.start()
             due_s = [role.start_due_s for role in self._roles if role.start_due_s is not None]
