@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: up test check bench format proto clean
+.PHONY: up test check bench format docs proto clean
 
 up: $(VENV)/.ready  ## run a cluster on this machine
 	@$(BIN)/koinon up $(ARGS)
@@ -25,6 +25,10 @@ bench: $(VENV)/.dev  ## measure; see bench/README.md
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/.dev  ## write the pages that are taken from the code
+	$(BIN)/python docs/make_diagrams.py
+	$(BIN)/python docs/make_reference.py
 
 proto: $(VENV)/.dev  ## compile proto/ after a change of it
 	$(BIN)/python proto/compile.py

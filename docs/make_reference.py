@@ -1,0 +1,235 @@
+"""Writes the reference pages that are taken from the code: commands, flags, metrics.
+
+    python docs/make_reference.py
+
+`pages()` returns what is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from koinon import flags
+from koinon.agent import flags as agent_flags
+from koinon.agent import metrics as agent_metrics
+from koinon.agent.core.state import State as AgentState
+from koinon.cli import COMMANDS, execute, mesos_tools
+from koinon.cli.group import koinon
+from koinon.edge import Metrics, Server, serve_common
+from koinon.master import flags as master_flags
+from koinon.master import metrics as master_metrics
+from koinon.master.core import Config, Master, events
+from koinon.master.registry import MemoryStore
+from koinon.master.runtime import Runtime
+from koinon.mesos import v1
+from koinon.mesos.v1.scheduler import Call
+
+REFERENCE = Path(__file__).parent / "reference"
+_WIDTH = 100
+_WRITTEN = "Written by `docs/make_reference.py`. Do not edit: change the code, then `make docs`."
+
+
+def pages() -> dict[Path, str]:
+    """The generated pages, by their paths."""
+    return {
+        REFERENCE / "cli.md": cli(),
+        REFERENCE / "flags.md": all_flags(),
+        REFERENCE / "metrics.md": metrics(),
+    }
+
+
+# ── the command line ──────────────────────────────────────────────────────────────────────────────
+def cli() -> str:
+    """What every command's --help says."""
+    parts = [
+        "# Command line\n",
+        f"{_WRITTEN} It is what `--help` prints.\n",
+        "Every command that talks to a cluster takes the master from `--master`, from `KOINON_MASTER` or"
+        " `MESOS_MASTER` in the\nenvironment, else `127.0.0.1:5050`. A command that fails says why in one sentence"
+        " and exits with 1, one that is\nmisused with 2. `koinon master` and `koinon agent` have [flags](flags.md)"
+        " of Mesos's kind.\n",
+        _section("koinon", _help(koinon, "koinon")),
+    ]
+    context = click.Context(koinon, info_name="koinon")
+    for name in COMMANDS:
+        if name not in ("master", "agent"):
+            command = koinon.get_command(context, name)
+            assert command is not None
+            parts.append(_section(f"koinon {name}", _help(command, f"koinon {name}")))
+    parts.append(
+        "## Under the names of Mesos\n\n`mesos-master`, `mesos-agent` and `mesos-slave` are `koinon master` and"
+        " `koinon agent`.\n"
+    )
+    tools: tuple[tuple[str, type[msgspec.Struct]], ...] = (
+        ("mesos-execute", execute.ExecuteFlags),
+        ("mesos-ps", mesos_tools._PsFlags),
+        ("mesos-cat", mesos_tools._FileFlags),
+        ("mesos-tail", mesos_tools._TailFlags),
+        ("mesos-resolve", mesos_tools._ResolveFlags),
+    )
+    parts += [_section(name, flags.help_text(struct, name)) for name, struct in tools]
+    return "\n".join(parts)
+
+
+def _help(command: click.Command, name: str) -> str:
+    context = click.Context(command, info_name=name, terminal_width=_WIDTH, max_content_width=_WIDTH)
+    context.help_option_names = ["-h", "--help"]
+    return command.get_help(context)
+
+
+def _section(name: str, text: str) -> str:
+    return f"## {name}\n\n```text\n{text.rstrip()}\n```\n"
+
+
+# ── flags ─────────────────────────────────────────────────────────────────────────────────────────
+def all_flags() -> str:
+    """The flags of the roles."""
+    return "\n".join(
+        [
+            "# Flags of master and agent\n",
+            f"{_WRITTEN}\n",
+            "They have Mesos's names. Those of Mesos that have no effect yet are not there, and giving one is an"
+            " error that\nnames the nearest known one. Dash and underscore are the same; `--name=value` and `--name"
+            " value` are; `--no-name` is\n`--name=false`.\n",
+            "A flag is looked for on the command line, then in the environment, then in files, and the first one"
+            " found counts.\nA value `file:///path` is read from that file. Times are written `250ms`, `5secs`,"
+            " `10mins`, `1hrs`, `7days`.\n",
+            _flags_of("koinon master", master_flags.MasterFlags, ("MESOS_",), master_flags.DIRECTORIES),
+            _flags_of("koinon agent", agent_flags.AgentFlags, agent_flags.PREFIXES, agent_flags.DIRECTORIES),
+        ]
+    )
+
+
+def _flags_of(
+    program: str, struct: type[msgspec.Struct], prefixes: Sequence[str], directories: Iterable[Path]
+) -> str:
+    environment = ", then ".join(f"`{prefix}<NAME>`" for prefix in prefixes)
+    files = ", then ".join(f"`{directory}/<name>`" for directory in directories)
+    lines = [
+        f"## {program}\n",
+        f"In the environment: {environment}. In files: {files} (`?name` without content sets a yes-or-no flag).\n",
+        "| flag | default | |",
+        "|---|---|---|",
+    ]
+    for name, one in sorted(flags._known(struct).items()):
+        form = f"--[no-]{name}" if one.type is bool else f"--{name}={one.metavar}"
+        default = "required" if one.required else "" if one.default is None else f"`{_shown(one.default)}`"
+        lines.append(f"| `{_cell(form)}` | {_cell(default)} | {_cell(one.flag.help)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _shown(value: Any) -> str:
+    return flags._write(value)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+# ── metrics ───────────────────────────────────────────────────────────────────────────────────────
+#: Beginnings of names, the longest first where two fit, with what they are about.
+_ABOUT_MASTER = (
+    ("master/frameworks/<framework>/<id>/", "One framework: `<framework>` is its name, percent-encoded."),
+    ("master/messages_", "Messages and calls taken in, by kind."),
+    ("master/operations/", "Operations on reservations and volumes, by kind and state; they stay 0 as yet."),
+    ("master/valid_", "Messages that were understood and belonged to somebody."),
+    ("master/invalid_", "Messages that were not."),
+    ("master/slave_", "What became of agents."),
+    ("master/slaves_", "How many agents stand how."),
+    ("master/frameworks_", "How many frameworks stand how."),
+    ("master/tasks_", "Tasks by state: those that live now; those that ended, since the master started."),
+    ("master/cpus_", "CPUs."),
+    ("master/gpus_", "GPUs."),
+    ("master/mem_", "Memory, in MB."),
+    ("master/disk_", "Disk, in MB."),
+    ("master/event_queue_", "Always 0: the master takes in everything when it comes."),
+    ("master/", "The rest."),
+    ("allocator/", "The allocator: runs, resources, shares of roles, refusals (filters) that stand."),
+    ("registrar/", "The registry."),
+    ("system/", "The machine."),
+)
+_ABOUT_AGENT = (
+    ("slave/tasks_", "Tasks by state: those that live now; those that ended, since the agent started."),
+    ("slave/executors_", "Executors by state."),
+    ("slave/cpus_", "CPUs."),
+    ("slave/gpus_", "GPUs."),
+    ("slave/mem_", "Memory, in MB."),
+    ("slave/disk_", "Disk, in MB."),
+    ("slave/", "The rest."),
+    ("gc/", "Removal of old sandboxes."),
+    ("containerizer/", "Parts that this agent does not have yet; always 0."),
+    ("resource_provider_manager/", "Parts that this agent does not have yet; always 0."),
+    ("system/", "The machine."),
+)
+
+
+def metrics() -> str:
+    """The names of all numbers."""
+    return "\n".join(
+        [
+            "# Metrics\n",
+            f"{_WRITTEN}\n",
+            "`GET /metrics/snapshot` answers all numbers as one flat JSON object, under these names, which are"
+            " Mesos's.\n`GET /metrics` has the same for Prometheus: `master/tasks_running` is"
+            " `koinon_master_tasks_running`; a timer\n`…_ms` is a summary `koinon_…_seconds`; what is counted for"
+            ' each framework is\n`koinon_master_framework_…{framework_id="…"}`.\n',
+            "A name that ends in `_ms` is a timer, in milliseconds: the last value, and below it `/count`, `/max`,"
+            " `/min`,\n`/p50` to `/p9999` of the last 1,000.\n",
+            _metrics_of("Master", asyncio.run(_names_of_master()), _ABOUT_MASTER),
+            _metrics_of("Agent", _names_of_agent(), _ABOUT_AGENT),
+        ]
+    )
+
+
+async def _names_of_master() -> list[str]:
+    """Names of a master with one framework, whose own name and id stand as <framework> and <id>."""
+    now = time.time()
+    core = Master(Config(), master_info=v1.MasterInfo(id="m", ip=0, port=0), seed=1, now=now)
+    found = Metrics()
+    runtime = Runtime(core, MemoryStore(), found)
+    runtime.start()
+    info = v1.FrameworkInfo(user="someone", name="docs", roles=["<role>"])
+    info.capabilities = [v1.FrameworkInfo.Capability(type=v1.FrameworkInfo.Capability.Type.MULTI_ROLE)]
+    call = Call(type=Call.Type.SUBSCRIBE, subscribe=Call.Subscribe(framework_info=info))
+    core.handle(events.SchedulerSubscribed("s", call), now)
+    master_metrics.install(found, core, started_s=now, watchers=lambda: 0)
+    serve_common(Server("master"), found, {})
+    names = found.snapshot()
+    runtime.stop()
+    (framework,) = core.state.frameworks.values()
+    return [name.replace(f"docs/{framework.id}/", "<framework>/<id>/") for name in names]
+
+
+def _names_of_agent() -> list[str]:
+    found = Metrics()
+    agent_metrics.Collected(found)
+    state = AgentState(agent_info=v1.AgentInfo(hostname=""))
+    agent_metrics.declare(found, state, started_s=0.0, recovery_s=0.0, gc_delay_s=0.0)
+    serve_common(Server("slave(1)"), found, {})
+    return list(found.snapshot())
+
+
+def _metrics_of(title: str, names: Sequence[str], about: Sequence[tuple[str, str]]) -> str:
+    parts = [f"## {title}\n"]
+    # Of a timer its own name stands for all.
+    timers = {name for name in names if name.endswith("_ms") and f"{name}/count" in names}
+    left = sorted(name for name in names if name.rpartition("/")[0] not in timers)
+    for prefix, sentence in about:
+        found = [name for name in left if name.startswith(prefix)]
+        left = [name for name in left if name not in found]
+        assert found, prefix
+        parts.append(f"{sentence}\n\n```text\n" + "\n".join(found) + "\n```\n")
+    assert not left, left
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    for path, text in pages().items():
+        path.write_text(text)
