@@ -76,7 +76,7 @@ class Bench:
         fields = {
             "container_id": id,
             "argv": list(argv),
-            "env": {"PATH": os.environ["PATH"], name: value},
+            "env": {"PATH": os.environ["PATH"], name: value, "SANDBOX": f"/x/{id}/"},
             "cwd": str(self.sandbox),
             "stdout": str(self.sandbox / "stdout"),
             "stderr": str(self.sandbox / "stderr"),

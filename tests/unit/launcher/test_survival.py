@@ -157,6 +157,21 @@ async def test_launcher_that_died_with_its_client_is_found_by_the_next(bench: Be
     assert not alive(pid)
 
 
+@pytest.mark.parametrize("detach", ["", "setsid "], ids=["of its session", "of another session"])
+async def test_what_a_container_left_while_there_was_no_launcher_is_ended(bench: Bench, detach: str) -> None:
+    id = "0b1c2d3e-4f50-4a6b-8c7d-9e8f7a6b5c4d"
+    main = await bench.sh(id, f"{detach}sleep 600 & echo ready; while :; do sleep 0.01; done")
+    await bench.output("ready")
+    await bench.client.close()
+    kill_9(bench.client.pid)
+    kill_9(main)
+    await until(lambda: len(bench.processes()) == 1, "the stray alone")
+    bench.client = bench.new_client()
+    await bench.client.start()
+    assert (await bench.exit(id)).status is None
+    assert bench.processes() == []
+
+
 async def test_pid_that_belongs_to_another_by_now_is_left_alone(tmp_path: Path) -> None:
     stranger = begin("/bin/sleep", "600")
     folder = tmp_path / "launcher"

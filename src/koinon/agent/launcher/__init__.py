@@ -19,7 +19,8 @@ by the next sweep). Then the group is killed; the kernel lets no fork escape the
 The **journal** has a JSON object per record. The main process itself writes `launched` (pid and start time)
 before it becomes the program: nothing ever runs unrecorded. The launcher writes `exited`, and brings it to the
 disk before it tells, and `forgotten`. A launcher that starts finds there the exits that nobody has stored yet
-and the **orphans** of one that died, which it destroys.
+and the **orphans** of one that died, which it destroys. Strays that have left for init meanwhile are known by
+their session or by the container's id in their environment.
 
 The **protocol** has a JSON object per line. First come `{"protocol", "pid"}` and the exits not yet forgotten.
 Requests are `{"id", "do": "launch" | "signal" | "destroy" | "forget" | "list" | "stop", …}`; each is answered

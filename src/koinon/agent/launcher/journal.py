@@ -30,7 +30,7 @@ class Container:
         self.pid = pid
         self.launched_s = launched_s
         self.state = state
-        #: Start of the main process in ticks since boot, if it was read from the journal.
+        #: Start of the main process in ticks since boot, if it was read from the journal and is of this boot.
         self.start = start
         #: The exit; valid from ENDING on.
         self.status: int | None = None
@@ -101,7 +101,7 @@ class Journal:
         for container in known.values():
             if container.state == RUNNING and boot != self._boot:
                 container.state, container.message = EXITED, "the machine was restarted"
-                container.ended_s = time.time()
+                container.ended_s, container.start = time.time(), 0
         return known
 
     def exited(self, container: Container) -> None:

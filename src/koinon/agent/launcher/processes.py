@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 
 
 def read(path: str) -> bytes:
@@ -29,6 +30,19 @@ def start_ticks(pid: int | str) -> int:
     """When a process started, in ticks since boot: with its pid the name of a process for good. 0 if gone."""
     stat = read(f"/proc/{pid}/stat")
     return int(stat[stat.rindex(b")") + 2 :].split()[19]) if stat else 0
+
+
+def everybody() -> list[int]:
+    """All processes of the machine."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def environment_words(pid: int) -> set[bytes]:
+    """The words (file names, ids) in the environment a process was started with; none if we may not look."""
+    try:
+        return set(re.findall(rb"[\w.-]+", read(f"/proc/{pid}/environ")))
+    except PermissionError:
+        return set()
 
 
 def children(pid: int) -> list[int]:

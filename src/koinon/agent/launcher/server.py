@@ -20,6 +20,8 @@ from koinon.agent.launcher.journal import ENDING, EXITED, RUNNING, STARTING, Con
 from koinon.agent.launcher.processes import (
     children,
     descendants,
+    environment_words,
+    everybody,
     group_of,
     kill,
     session_of,
@@ -33,6 +35,8 @@ _IDLE_S = 60.0
 _BATCH = 32
 _MAX_SWEEPS = 50
 _MAX_SWEEP_PAUSE_S = 0.05
+#: A container id so long does not stand by chance in the environment of a stranger.
+_UNIQUE_ID_LENGTH = 32
 
 
 class Launcher:
@@ -52,6 +56,8 @@ class Launcher:
         self.sweeping: dict[str, Container] = {}
         #: Containers of a launcher that died, by the pidfd of the main process.
         self.orphans: dict[int, Container] = {}
+        #: What the launcher before us had: nothing of it may be left before any exit is told.
+        self.inherited = list(self.containers.values())
         #: Our other children, and whose they are, or may be.
         self.strays: dict[int, list[Container]] = {}
         self.client: Client | None = None
@@ -82,6 +88,7 @@ class Launcher:
             self.reap()
             self.sweep()
             self.adopt_strays()
+            self.end_leftovers()
             self.conclude()
             if self.client:
                 self.client.send()
@@ -127,6 +134,8 @@ class Launcher:
         if self.client and self.client.lines:
             return 0
         due = [each.sweep_s for each in self.sweeping.values()]
+        if self.inherited and not self.orphans:
+            due.append(time.monotonic() + _MAX_SWEEP_PAUSE_S)
         if self.journal.retry_s is not None:
             due.append(self.journal.retry_s)
         if not self.client and not self.live():
@@ -269,8 +278,9 @@ class Launcher:
     def forget(self, id: str) -> None:
         """The exit of this container, if it has one, is stored safely elsewhere."""
         container = self.containers.get(id)
-        if container and container.state == EXITED:
+        if container and container.state >= ENDING:
             del self.containers[id]
+            self.ending.pop(id, None)
             self.sweeping.pop(id, None)
             self.journal.forgotten(id)
 
@@ -384,6 +394,8 @@ class Launcher:
         """Tell the exits of containers of which nothing is left, once they are on the disk."""
         self.journal.sync(self.containers.values())
         for container in [each for each in self.ending.values() if not each.strays]:
+            if container in self.inherited:
+                continue  # something of it may be left that is not below us
             del self.ending[container.id]
             container.state = EXITED
             if self.client:
@@ -391,26 +403,55 @@ class Launcher:
 
     def take_over_orphans(self) -> None:
         """Destroy what a launcher before us left running. It is not our child: a pidfd tells when it ended."""
-        for container in [each for each in self.containers.values() if each.state == RUNNING]:
+        for container in self.inherited:
+            if container.state == EXITED:
+                container.state = ENDING  # until it is sure that nothing of it is left
+                self.ending[container.id] = container
+                continue
             try:
                 pidfd = os.pidfd_open(container.pid)
             except ProcessLookupError:
                 pidfd = -1
             # With the pidfd open the pid cannot pass to another process, so the comparison holds.
+            problem = "the launcher died, and the container ended unseen"
             if pidfd >= 0 and start_ticks(container.pid) == container.start:
+                problem = self.destroy(container)
+            if not problem:
                 self.orphans[pidfd] = container
                 self.watch(pidfd, functools.partial(self.orphan_ended, pidfd))
-                self.destroy(container)
-            else:
-                if pidfd >= 0:
-                    os.close(pidfd)
-                self.main_ended(container, None, "the launcher died, and the container ended unseen")
+                continue
+            if pidfd >= 0:
+                os.close(pidfd)
+            self.main_ended(container, None, problem)
 
     def orphan_ended(self, pidfd: int) -> None:
         """The main process of an orphan is gone."""
         self.unwatch(pidfd)
         container = self.orphans.pop(pidfd)
         self.main_ended(container, None, "the launcher died, and the container was ended")
+
+    def end_leftovers(self) -> None:
+        """Kill what escaped while there was no launcher: strays of main processes that ended meanwhile.
+
+        They are init's children now. They are known by their session, which has the pid of a main process,
+        or by the id of the container in their environment, where the path of a sandbox has it.
+        """
+        if not self.inherited or self.orphans:
+            return
+        # A pid does not pass to another process as long as a session bears its number.
+        sessions = {
+            each.pid for each in self.inherited if each.start and start_ticks(each.pid) in (0, each.start)
+        }
+        ids = {each.id.encode() for each in self.inherited if len(each.id) >= _UNIQUE_ID_LENGTH}
+        leftovers = [
+            pid
+            for pid in everybody()
+            if pid not in self.mains
+            and (session_of(pid) in sessions or not ids.isdisjoint(environment_words(pid)))
+        ]
+        killed = [kill(pid, signal.SIGKILL) for pid in leftovers]
+        if not any(killed):
+            self.inherited.clear()
 
 
 def _listed(container: Container) -> dict[str, Any]:
