@@ -31,7 +31,10 @@ def prepare(sandbox: str, link: str, user: str | None) -> None:
     container, nested, _ = below.partition("/")
     agent = executor.rsplit("/", 4)[0]
     try:
-        _make(f"{executor}/runs", below, owner)
+        try:
+            _make(f"{executor}/runs", below, owner)
+        except FileNotFoundError:  # an empty directory above was collected just now
+            _make(f"{executor}/runs", below, owner)
         _link(sandbox, link, owner)
         if nested:  # the run itself has no program of its own that would have made the link to it
             _link(f"{executor}/runs/{container}", f"{executor}/runs/latest", owner)
@@ -93,9 +96,10 @@ def expired(work_dir: Path, live: frozenset[str], before_s: float) -> list[Path]
 
 
 def _runs(work_dir: Path) -> Iterator[Path]:
-    for run in work_dir.glob("slaves/*/frameworks/*/executors/*/runs/*"):
-        if not run.is_symlink():
-            yield run
+    for agent in work_dir.glob("slaves/*"):
+        for run in () if agent.is_symlink() else agent.glob("frameworks/*/executors/*/runs/*"):
+            if not run.is_symlink():
+                yield run
 
 
 def remove(run: Path) -> None:

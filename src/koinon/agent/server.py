@@ -54,6 +54,10 @@ PROCESS = "slave(1)"
 _COLLECT_S = 3600.0
 
 
+#: How long the end may take to write what is left to write.
+_DRAIN_S = 5.0
+
+
 class CannotStart(Exception):
     """The agent cannot run here and so; the text says what to change."""
 
@@ -82,7 +86,7 @@ async def _run(flags: AgentFlags) -> int:
     runtime_dir = (flags.runtime_dir or work_dir / "run").absolute()
     with contextlib.ExitStack() as locks:
         try:
-            for directory in {work_dir, runtime_dir}:
+            for directory in dict.fromkeys((work_dir, runtime_dir)):
                 directory.mkdir(parents=True, exist_ok=True)
                 locks.enter_context(Lock(directory / "agent.lock", owner=f"the agent of {work_dir}"))
         except OSError as error:
@@ -149,7 +153,8 @@ class _Role:
             self._runtime.exit.set_result(0)
 
     async def _end(self, background: list[asyncio.Task[None]]) -> None:
-        await self._runtime.gate.drain()
+        with contextlib.suppress(TimeoutError):  # a disk that refuses must not keep us
+            await asyncio.wait_for(self._runtime.gate.drain(), _DRAIN_S)
         await self._runtime.channel.flush()
         for task in background:
             task.cancel()

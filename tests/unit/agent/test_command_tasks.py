@@ -300,6 +300,21 @@ def test_only_the_last_idle_frameworks_are_remembered():
     assert set(bench.disk) == {"agent", "frameworks/F2", "frameworks/F3"}
 
 
+def test_no_more_history_is_kept_than_was_asked_for():
+    bench = Bench(completed_executors_max=0)
+    bench.exited(bench.running(), 0)
+    bench.acknowledge_all()
+    assert bench.agent.state.frameworks["F"].completed == []
+
+
+def test_a_framework_that_the_master_does_not_know_is_not_reported_for_ever(bench):
+    bench.running()
+    bench.kill("unknown")
+    bench.hear(internal.ShutdownFramework(framework_id="F"))
+    assert bench.pass_time(1000.0) == [ev.DestroyContainer(next(iter(bench.agent.state.containers)))]
+    assert bench.pass_time(1000.0) == []
+
+
 # ── what programs get ─────────────────────────────────────────────────────────────────────────────
 def test_the_environment_of_a_command_task_is_complete(bench):
     variables = [

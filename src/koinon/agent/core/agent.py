@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from random import Random
 
-from koinon.agent.core import records
+from koinon.agent.core import launch, records
 from koinon.agent.core.builtin import Builtin
 from koinon.agent.core.context import Context
 from koinon.agent.core.custom import Custom
@@ -306,7 +306,7 @@ class Agent:
                 if task is not None:
                     self._builtin.exited(framework, executor, task, status)
                 else:
-                    self._custom.exited(framework, executor, status, "The executor ended")
+                    self._custom.exited(framework, executor, status, launch.outcome("The executor", status))
             case ContainerLost(message=message):
                 if task is not None:
                     self._builtin.lost(framework, executor, task, message)
@@ -322,6 +322,7 @@ class Agent:
             self._builtin.shut_down(framework, executor)
 
     def _shut_down_framework(self, framework_id: str) -> None:
+        self._streams.drop_framework(framework_id)
         framework = self._context.state.frameworks.get(framework_id)
         if framework is None or framework.terminating:
             return
@@ -329,7 +330,6 @@ class Agent:
         if framework.info.checkpoint:
             stored = records.encode(records.StoredFramework(framework.info, terminating=True))
             self._context.out.append(Checkpoint({records.framework_key(framework_id): stored}))
-        self._streams.drop_framework(framework_id)
         for executor in list(framework.executors.values()):
             self._life.drop_terminated(framework, executor)
             self._shut_down_executor(framework, executor)

@@ -9,8 +9,6 @@ is killed, the others of its group are killed.
 
 from __future__ import annotations
 
-import signal
-
 from koinon.agent.core import launch, records
 from koinon.agent.core.context import Context
 from koinon.agent.core.events import Checkpoint, DestroyContainer, TerminateContainer
@@ -168,8 +166,8 @@ class Builtin:
 
     def exited(self, framework: Framework, executor: Executor, task: Task, status: int) -> None:
         """All processes of a task are gone."""
-        state, message = _outcome(status)
-        self._ended(framework, executor, task, state, EXECUTOR, None, message)
+        state = TaskState.TASK_FAILED if status else TaskState.TASK_FINISHED
+        self._ended(framework, executor, task, state, EXECUTOR, None, launch.outcome("Command", status))
 
     def lost(self, framework: Framework, executor: Executor, task: Task, message: str) -> None:
         """The processes of a task are gone; how they ended is not known."""
@@ -299,17 +297,3 @@ class Builtin:
                 "Killed because it ran longer than max_completion_time",
             )
             self._kill(framework, executor, task, kill)
-
-
-def _outcome(wait_status: int) -> tuple[TaskState, str]:
-    """State and message of a command that ended by itself."""
-    number = wait_status & 0x7F
-    if number:
-        return TaskState.TASK_FAILED, f"Command terminated with signal {_signal_text(number)}"
-    code = wait_status >> 8
-    state = TaskState.TASK_FAILED if code else TaskState.TASK_FINISHED
-    return state, f"Command exited with status {code}"
-
-
-def _signal_text(number: int) -> str:
-    return signal.strsignal(number) or str(number)

@@ -5,6 +5,7 @@ What this agent cannot do yet is refused here with a sentence, never ignored.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 from koinon.agent.core.events import LaunchContainer
@@ -204,3 +205,10 @@ def kill_grace_s(task: TaskInfo, policy: v1.KillPolicy | None) -> float:
         if one is not None and one.grace_period is not None:
             return one.grace_period.nanoseconds / 1e9
     return KILL_GRACE_S
+
+
+def outcome(who: str, wait_status: int) -> str:
+    """How a program ended, as people and tools read it."""
+    if number := wait_status & 0x7F:
+        return f"{who} terminated with signal {signal.strsignal(number) or number}"
+    return f"{who} exited with status {wait_status >> 8}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from koinon.agent.core import records
 from koinon.agent.core.context import Context
 from koinon.agent.core.events import Checkpoint, ForgetContainer
@@ -174,7 +176,7 @@ class Life:
         del executor.tasks[task.task_id]
         del framework.tasks[task.task_id]
         executor.completed.append(task)
-        del executor.completed[: -self._context.config.completed_tasks_max]
+        _keep_last(executor.completed, self._context.config.completed_tasks_max)
         if framework.info.checkpoint:
             keys = [records.task_key(framework.framework_id, task.task_id)]
             if task.kill is not None:
@@ -187,7 +189,7 @@ class Life:
             return
         del framework.executors[executor.executor_id]
         framework.completed.append(executor)
-        del framework.completed[: -self._context.config.completed_executors_max]
+        _keep_last(framework.completed, self._context.config.completed_executors_max)
         if framework.info.checkpoint and executor.kind is not Kind.COMMAND:
             self._context.forget(records.executor_key(framework.framework_id, executor.executor_id))
         if not framework.executors:
@@ -200,6 +202,10 @@ class Life:
         if framework.terminating:
             self._context.forget(records.framework_key(framework.framework_id))
         idle = [one for one in frameworks.values() if not one.executors]
-        for one in idle[: -self._context.config.idle_frameworks_max]:
+        for one in idle[: max(len(idle) - self._context.config.idle_frameworks_max, 0)]:
             del frameworks[one.framework_id]
             self._context.forget(records.framework_key(one.framework_id))
+
+
+def _keep_last(found: list[Any], count: int) -> None:
+    del found[: max(len(found) - count, 0)]

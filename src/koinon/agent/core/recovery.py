@@ -189,8 +189,8 @@ class Recovery:
                 )
             self._custom.exited(framework, executor, -1, "")
         elif not container.running:
-            message = container.message or "The executor ended while the agent was away"
             status = -1 if container.status is None else container.status
+            message = container.message or launch.outcome("The executor", status)
             self._custom.exited(framework, executor, status, message)
         else:
             executor.pid = container.pid
