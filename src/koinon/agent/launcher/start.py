@@ -44,7 +44,8 @@ def serve(directory: str) -> None:
     become_subreaper()
     launcher.group = os.getpgid(0)
     launcher.run()
-    os.unlink("socket", dir_fd=folder)
+    with contextlib.suppress(FileNotFoundError):  # the whole directory may have been removed
+        os.unlink("socket", dir_fd=folder)
     os.close(lock)
 
 
