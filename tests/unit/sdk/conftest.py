@@ -14,6 +14,7 @@ import pytest
 from koinon.mesos import codec, recordio
 from koinon.mesos.v1 import executor, scheduler
 from koinon.mesos.v1.base import V1Message
+from tests.unit.sdk.frameworks import SUBSCRIBED
 
 
 class FakeSubscription:
@@ -169,3 +170,17 @@ async def running() -> AsyncIterator[Callable[[Any], asyncio.Task[None]]]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):
             await task
+
+
+@pytest.fixture
+def start(running):
+    """Runs a scheduler and brings it to the point where it is subscribed."""
+
+    async def start(scheduler, master):
+        running(scheduler)
+        subscription = await master.subscription()
+        subscription.send(SUBSCRIBED)
+        assert await scheduler.next() == ("subscribed", "F-0000")
+        return subscription
+
+    return start
