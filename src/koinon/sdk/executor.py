@@ -29,7 +29,7 @@ from koinon.mesos.v1.executor import Call, Event
 from koinon.sdk.building import TERMINAL_STATES
 from koinon.sdk.client import Client, MaybeAwaitable, as_id, log
 from koinon.sdk.detector import Address, parse_address
-from koinon.sdk.errors import ApiError, FrameworkError
+from koinon.sdk.errors import ApiError, CallError, FrameworkError, Undelivered
 from koinon.sdk.subscription import Api, subscribe
 
 _Type = Event.Type
@@ -120,6 +120,15 @@ class Executor(Client[Call, Event]):
     def error(self, message: str) -> MaybeAwaitable:
         """The agent ended the subscription for good. Raises FrameworkError; else `run()` just returns."""
         raise FrameworkError(message)
+
+    def call_refused(self, call: Call, error: CallError) -> MaybeAwaitable:
+        """A call failed: ApiError when it was refused, Undelivered when no answer came. Logs it.
+
+        An update without answer is not worth a warning: it is sent again.
+        """
+        if call.update is not None and isinstance(error, Undelivered):
+            return None
+        return super().call_refused(call, error)
 
     # ── for authors to call; they return at once ──────────────────────────────────────────────────
     def update(
@@ -236,6 +245,17 @@ class Executor(Client[Call, Event]):
             type=kind,
             **body,  # type: ignore[arg-type]
         )
+
+    def _refused(self, call: Call, error: CallError) -> None:
+        if call.update is not None and isinstance(error, Undelivered) and self._subscription is not None:
+            pause_s = random.uniform(0, self.environment.backoff_max_s)
+            asyncio.get_running_loop().call_later(pause_s, self._repeat, call)
+        super()._refused(call, error)
+
+    def _repeat(self, call: Call) -> None:
+        uuid = call.update.status.uuid if call.update is not None else None
+        if uuid in self._unacknowledged_updates and self._subscription is not None:
+            self.send(call)
 
     def _on_subscribed(self, event: Event) -> MaybeAwaitable:
         if event.subscribed is None:

@@ -198,6 +198,17 @@ def test_outside_of_an_agent_the_missing_variable_is_named():
         Executor({})
 
 
+async def test_an_update_whose_connections_break_is_sent_until_one_holds(agent, start, next_update, caplog):
+    cuts = iter([None] * 5)
+    agent.answer = lambda call: next(cuts, (202, "", ""))
+    _, _, subscription = await start(Sleeper, MESOS_CHECKPOINT="0")
+    subscription.send(launch())
+    first, *others = [await next_update() for _ in range(6)]
+    assert others == [first] * 5
+    assert not subscription.closed.is_set()
+    assert not caplog.messages
+
+
 # ── the agent goes away ───────────────────────────────────────────────────────────────────────────
 async def test_what_is_unacknowledged_is_told_to_the_agent_that_returns(agent, start, next_update):
     _, _, subscription = await start(Sleeper)
