@@ -33,6 +33,8 @@ BODY_BYTES_MAX = 64 * 1024 * 1024
 _GZIP_BYTES_MIN = 1024
 #: Compressing more than this at once leaves the event loop.
 _GZIP_INLINE_BYTES_MAX = 64 * 1024
+#: What is made in slices is written in pieces of this size.
+_WRITE_BYTES = 128 * 1024
 #: Connections that may wait to be accepted: a whole cluster comes back at once after a restart.
 _BACKLOG = 4096
 #: How long requests under way may go on once the server stops.
@@ -205,7 +207,7 @@ class Server:
         await response.prepare(request)
         loop = asyncio.get_running_loop()
         try:
-            async for piece in slices:
+            async for piece in _in_large_pieces(slices):
                 if compressor is not None:
                     piece = await loop.run_in_executor(None, compressor.compress, piece)
                 if piece:
@@ -247,6 +249,21 @@ def _framed(name: str, body: bytes | AsyncIterator[bytes]) -> bytes | AsyncItera
         yield b");"
 
     return slices()
+
+
+async def _in_large_pieces(slices: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes, fit for one write each."""
+    gathered: list[bytes] = []
+    size = 0
+    async for piece in slices:
+        gathered.append(piece)
+        size += len(piece)
+        if size >= _WRITE_BYTES:
+            yield b"".join(gathered)
+            gathered.clear()
+            size = 0
+    if size:
+        yield b"".join(gathered)
 
 
 def _compressor() -> zlib._Compress:

@@ -54,7 +54,7 @@ class Endpoints:
         return _sliced(classic.state(self._about, self._state, self._agent_bytes))
 
     async def _show_summary(self, request: BaseRequest) -> Answer:
-        return _sliced(classic.state_summary(self._about, self._state))
+        return _sliced(classic.state_summary(self._about, self._state, self._agent_bytes))
 
     async def _show_agents(self, request: BaseRequest) -> Answer:
         return _sliced(classic.slaves(self._state, request.query.get("slave_id")))

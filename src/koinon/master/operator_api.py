@@ -16,7 +16,6 @@ from koinon.master.runtime import Runtime
 from koinon.master.views import listings
 from koinon.master.views.about import About
 from koinon.master.views.classic import RoleShares
-from koinon.master.views.objects import quantities
 from koinon.master.watchers import Watchers
 from koinon.mesos import v1
 from koinon.mesos.v1 import maintenance, quota
@@ -207,9 +206,7 @@ class OperatorApi:
                 frameworks=[v1.FrameworkID(id_) for id_ in shares.frameworks.get(name, [])],
                 resources=[
                     v1.Resource(name=kind, type=v1.Value.Type.SCALAR, scalar=v1.Value.Scalar(amount))
-                    for kind, amount in quantities(
-                        [*shares.allocated.get(name, []), *shares.offered.get(name, [])]
-                    ).items()
+                    for kind, amount in (shares.allocated[name] + shares.offered[name]).object().items()
                 ],
             )
             for name in shares.names(weights)

@@ -14,12 +14,11 @@ from koinon.master.views.about import About
 from koinon.master.views.objects import (
     AgentBytes,
     Object,
+    Quantities,
     agent_in_full,
-    agent_object,
     encode,
     framework_object,
     framework_summary,
-    quantities,
     recovered_agent,
     task_bytes,
 )
@@ -28,6 +27,9 @@ from koinon.mesos.resources import Resources
 from koinon.mesos.resources.kinds import Kind
 
 T = TypeVar("T")
+
+#: A framework may use thousands of agents, which are to be added up.
+_FRAMEWORKS_AT_ONCE = 5
 
 #: The states that `/state-summary` counts.
 _COUNTED = (
@@ -87,7 +89,7 @@ def slaves(found: State, agent_id: str | None) -> Iterator[bytes]:
     yield b"}"
 
 
-def state_summary(about: About, found: State) -> Iterator[bytes]:
+def state_summary(about: About, found: State, agent_bytes: AgentBytes) -> Iterator[bytes]:
     """`/state-summary`: agents and frameworks with how many tasks they have in which state."""
     live = list(found.frameworks.values())
     agents = list(found.agents.values())
@@ -107,12 +109,13 @@ def state_summary(about: About, found: State) -> Iterator[bytes]:
     yield from _array(
         "slaves",
         agents,
-        lambda agent: encode(agent_object(agent) | of_agent[agent.id].object("framework_ids")),
+        lambda agent: _joined_objects(agent_bytes(agent), encode(of_agent[agent.id].object("framework_ids"))),
     )
     yield from _array(
         "frameworks",
         live,
         lambda one: encode(framework_summary(one) | of_framework[one.id].object("slave_ids")),
+        at_once=_FRAMEWORKS_AT_ONCE,
     )
     yield b"}"
 
@@ -159,9 +162,9 @@ class RoleShares:
     """What roles have been given, are offered, and have reserved."""
 
     def __init__(self) -> None:
-        self.allocated: defaultdict[str, list[Resources]] = defaultdict(list)
-        self.offered: defaultdict[str, list[Resources]] = defaultdict(list)
-        self.reserved: defaultdict[str, list[Resources]] = defaultdict(list)
+        self.allocated: defaultdict[str, Quantities] = defaultdict(Quantities)
+        self.offered: defaultdict[str, Quantities] = defaultdict(Quantities)
+        self.reserved: defaultdict[str, Quantities] = defaultdict(Quantities)
         self.frameworks: defaultdict[str, list[str]] = defaultdict(list)
 
     def gather(self, found: State) -> Iterator[None]:
@@ -175,20 +178,20 @@ class RoleShares:
                     self._give(used)
                 yield
             for offer in framework.offers.values():
-                self.offered[offer.role].append(offer.resources)
+                self.offered[offer.role].add(offer.resources)
         for some_agents in _sliced(agents):
             for agent in some_agents:
                 for role, part in agent.total.reservations().items():
-                    self.reserved[role].append(part)
+                    self.reserved[role].add(part)
             yield
 
     def _give(self, used: Resources) -> None:
         roles = used.allocation_roles
         if len(roles) == 1:
-            self.allocated[next(iter(roles))].append(used)
+            self.allocated[next(iter(roles))].add(used)
             return
         for role in roles:
-            self.allocated[role].append(used.filter(partial(_is_held_by, role)))
+            self.allocated[role].add(used.filter(partial(_is_held_by, role)))
 
     def names(self, weights: Iterable[str]) -> list[str]:
         """The roles that are known: with frameworks, resources, reservations or a weight."""
@@ -196,15 +199,15 @@ class RoleShares:
 
     def object(self, name: str, weight: float) -> Object:
         """One role as `/roles` shows it."""
-        allocated, offered = self.allocated.get(name, []), self.offered.get(name, [])
+        allocated, offered = self.allocated[name], self.offered[name]
         return {
             "name": name,
             "weight": weight,
-            "quota": {"role": name, "guarantee": {}, "limit": {}, "consumed": quantities(allocated)},
-            "resources": quantities([*allocated, *offered]),
-            "allocated": quantities(allocated),
-            "offered": quantities(offered),
-            "reserved": quantities(self.reserved.get(name, [])),
+            "quota": {"role": name, "guarantee": {}, "limit": {}, "consumed": allocated.object()},
+            "resources": (allocated + offered).object(),
+            "allocated": allocated.object(),
+            "offered": offered.object(),
+            "reserved": self.reserved[name].object(),
             "frameworks": self.frameworks.get(name, []),
         }
 
@@ -267,16 +270,22 @@ def _frameworks(snapshot: Sequence[_WithTasks]) -> Iterator[bytes]:
         yield b"}"
 
 
-def _array(name: str, items: Sequence[T], render: Callable[[T], bytes]) -> Iterator[bytes]:
+def _joined_objects(one: bytes, other: bytes) -> bytes:
+    return one[:-1] + b"," + other[1:]
+
+
+def _array(
+    name: str, items: Sequence[T], render: Callable[[T], bytes], at_once: int = SLICE
+) -> Iterator[bytes]:
     """A further key of an object, with an array."""
     yield f',"{name}":['.encode()
-    yield from _joined(items, render)
+    yield from _joined(items, render, at_once)
     yield b"]"
 
 
-def _joined(items: Sequence[T], render: Callable[[T], bytes]) -> Iterator[bytes]:
-    for index in range(0, len(items), SLICE):
-        piece = b",".join([render(item) for item in items[index : index + SLICE]])
+def _joined(items: Sequence[T], render: Callable[[T], bytes], at_once: int = SLICE) -> Iterator[bytes]:
+    for index in range(0, len(items), at_once):
+        piece = b",".join([render(item) for item in items[index : index + at_once]])
         yield b"," + piece if index else piece
 
 

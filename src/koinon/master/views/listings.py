@@ -19,6 +19,8 @@ from koinon.mesos.v1.master import Event, Response
 
 M = TypeVar("M", bound=V1Message)
 
+#: A framework may use thousands of agents, which are to be added up.
+_FRAMEWORKS_AT_ONCE = 5
 #: Writing protobuf takes ten times longer than JSON.
 _SLICE_OF = {codec.JSON: SLICE, codec.PROTOBUF: SLICE // 10}
 
@@ -29,6 +31,13 @@ class Group(NamedTuple):
     field: str
     records: Sequence[Any]
     message: Callable[[Any], V1Message]
+    at_once: int = SLICE
+
+    def slices(self, content_type: str) -> Iterator[tuple[int, Sequence[Any]]]:
+        """Where each slice begins, and its records."""
+        size = min(self.at_once, _SLICE_OF[content_type])
+        for start in range(0, len(self.records), size):
+            yield start, self.records[start : start + size]
 
 
 class Listing(NamedTuple):
@@ -83,8 +92,13 @@ def frameworks(found: State) -> Listing:
         "get_frameworks",
         Response.GetFrameworks,
         [
-            Group("frameworks", list(found.frameworks.values()), message),
-            Group("completed_frameworks", list(found.completed_frameworks.values()), message),
+            Group("frameworks", list(found.frameworks.values()), message, _FRAMEWORKS_AT_ONCE),
+            Group(
+                "completed_frameworks",
+                list(found.completed_frameworks.values()),
+                message,
+                _FRAMEWORKS_AT_ONCE,
+            ),
         ],
     )
 
@@ -164,7 +178,7 @@ def _in_json(listing: Listing) -> Iterator[bytes]:
     yield f'"{listing.field}":{{'.encode()
     for index, group in enumerate(listing.groups):
         yield f'{"," if index else ""}"{group.field}":['.encode()
-        for start, records in _slices(group.records, codec.JSON):
+        for start, records in group.slices(codec.JSON):
             piece = b",".join([codec.encode(group.message(record)) for record in records])
             yield b"," + piece if start else piece
         yield b"]"
@@ -181,14 +195,8 @@ def _states(listings: list[Listing]) -> Iterator[Response.GetState]:
 def _parts(listing: Listing) -> Iterator[V1Message]:
     """Messages that make up the listing when they are merged."""
     for group in listing.groups:
-        for _, records in _slices(group.records, codec.PROTOBUF):
+        for _, records in group.slices(codec.PROTOBUF):
             yield _with(listing.kind(), group.field, [group.message(record) for record in records])
-
-
-def _slices(records: Sequence[Any], content_type: str) -> Iterator[tuple[int, Sequence[Any]]]:
-    size = _SLICE_OF[content_type]
-    for start in range(0, len(records), size):
-        yield start, records[start : start + size]
 
 
 def _with(message: M, field: str, value: object) -> M:

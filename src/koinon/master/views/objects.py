@@ -275,16 +275,34 @@ def _attribute(attribute: v1.Attribute) -> float | str:
     return attribute.text.value if attribute.text is not None else ""
 
 
-def quantities(parts: Iterable[Resources]) -> dict[str, float]:
-    """How much of each resource there is in all `parts`; ports count one each."""
-    totals: dict[str, int] = {}
-    for part in parts:
+class Quantities:
+    """How much there is of each resource in all that was added; ports count one each."""
+
+    __slots__ = ("_thousandths",)
+
+    def __init__(self) -> None:
+        self._thousandths: dict[str, int] = {}
+
+    def add(self, part: Resources) -> None:
+        """Count this, too."""
+        totals = self._thousandths
         for name, amount in part.scalars.items():
             totals[name] = totals.get(name, 0) + amount
         if ports := part.ports:
             count = sum(end - begin + 1 for begin, end in ports)
             totals["ports"] = totals.get("ports", 0) + count * 1000
-    return {name: amount / 1000 for name, amount in totals.items()}
+
+    def __add__(self, other: Quantities) -> Quantities:
+        total = Quantities()
+        total._thousandths = {
+            name: self._thousandths.get(name, 0) + other._thousandths.get(name, 0)
+            for name in {**self._thousandths, **other._thousandths}
+        }
+        return total
+
+    def object(self) -> dict[str, float]:
+        """Amounts by name."""
+        return {name: amount / 1000 for name, amount in self._thousandths.items()}
 
 
 def _capabilities(capabilities: Iterable[v1.FrameworkInfo.Capability]) -> list[str]:
