@@ -7,7 +7,6 @@ main → serve → Runtime (core, registry, streams, channels) ← scheduler and
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import random
 import resource
@@ -28,6 +27,7 @@ from koinon import __version__, logs
 from koinon.coordination import Store, StoreError
 from koinon.coordination.embedded import EmbeddedStore, Lock, LockHeld
 from koinon.edge import Answer, Files, HttpError, LogLevel, Metrics, Server, serve_common
+from koinon.edge.collector import Collector
 from koinon.flags import describe, load_or_exit
 from koinon.master import metrics as numbers
 from koinon.master.channel import Channel
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     logs.configure(flags.logging_level)
     _raise_file_limit()
-    _calm_garbage_collector()
+    Collector().install()
     try:
         with ExitStack() as stack:
             if flags.work_dir is not None:
@@ -292,10 +292,3 @@ def _raise_file_limit() -> None:
     """Each agent and framework takes file descriptors; the usual limit of 1,024 is soon reached."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _calm_garbage_collector() -> None:
-    """With 10,000 agents a look at all objects takes a tenth of a second, and by default most of the CPU time
-    of a task life goes there. Hardly anything here forms cycles, so it may look seldom.
-    """
-    gc.set_threshold(50_000, 10, 100)

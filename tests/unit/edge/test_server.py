@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import time
 
 import aiohttp
 import pytest
@@ -167,6 +168,7 @@ async def test_slices_let_others_in_between(server, client):
     def pieces():
         for number in range(5):
             order.append(number)
+            time.sleep(0.003)  # work
             yield b"x" * 10
 
     async def many(request):
