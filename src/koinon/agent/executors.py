@@ -73,6 +73,6 @@ class ExecutorApi:
         asyncio.get_running_loop().call_later(_HEARTBEAT_S, self._beat)
 
     def _beat(self) -> None:
-        for stream in self._runtime.streams.values():
+        for stream in list(self._runtime.streams.values()):
             stream.send(_HEARTBEAT)
         self._plan_heartbeat()

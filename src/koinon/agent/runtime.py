@@ -17,6 +17,7 @@ from koinon.agent.checkpoint import Gate
 from koinon.agent.containers import Containers
 from koinon.agent.core import Agent
 from koinon.agent.core import events as ev
+from koinon.agent.core.records import CorruptCheckpoint
 from koinon.coordination import Store
 from koinon.edge import EventStream
 
@@ -56,7 +57,7 @@ class Runtime:
             effects = self.core.handle(event, time.time())
         except ev.Refused:
             raise
-        except ev.Incompatible:
+        except (ev.Incompatible, CorruptCheckpoint):
             self._stopped = True
             raise
         except Exception as error:

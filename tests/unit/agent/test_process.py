@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from koinon.coordination.embedded import EmbeddedStore
 from koinon.mesos import internal, v1
 from koinon.mesos.v1 import TaskStatus
 from tests.unit.agent.bench import grace, task
@@ -197,6 +198,16 @@ async def test_an_agent_whose_resources_changed_is_refused(agent, master):
     said = await refusal(agent.work_dir, master, resources="cpus:1")
     assert "its resources were" in said
     assert "--reconfiguration_policy=additive" in said
+
+
+async def test_a_damaged_checkpoint_is_named(agent, master):
+    await agent.stop(signal.SIGTERM)
+    store = EmbeddedStore(agent.work_dir / "meta" / "agent.db")
+    await store.commit([("tasks/F/t", b"{")])
+    await store.close()
+    said = await refusal(agent.work_dir, master)
+    assert "the entry 'tasks/F/t' of the checkpoint cannot be read" in said
+    assert "Traceback" not in said
 
 
 async def test_a_port_in_use_is_named(agent, master, tmp_path):

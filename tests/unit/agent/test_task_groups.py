@@ -106,3 +106,12 @@ def test_groups_go_on_after_a_restart_of_the_agent(bench):
     bench.exited(containers["t1"], 1 << 8)
     bench.exited(containers["t2"], 15)
     assert final_states(bench) == {"t1": "TASK_FAILED", "t2": "TASK_KILLED"}
+
+
+def test_a_group_that_was_half_launched_when_the_agent_was_killed_does_not_go_on(bench):
+    launches = of_type(bench.run_group(task("t1"), task("t2"), by=BY), ev.LaunchContainer)
+    bench.started(launches[0].container_id)
+    bench.start({launches[0].container_id: ev.FoundContainer(42)})
+    assert ev.TerminateContainer(launches[0].container_id) in bench.effects
+    bench.exited(launches[0].container_id, 15)
+    assert final_states(bench) == {"t1": "TASK_KILLED", "t2": "TASK_LOST"}

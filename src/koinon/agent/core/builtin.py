@@ -147,7 +147,7 @@ class Builtin:
         self._life.container_ended(task.container_id)
         if not prepared:
             self._context.state.counters.launch_errors += 1
-            self._end(
+            self.end(
                 framework,
                 executor,
                 task,
@@ -162,7 +162,7 @@ class Builtin:
     def _not_launched(self, framework: Framework, executor: Executor, task: Task, message: str) -> None:
         self._context.state.counters.launch_errors += 1
         failed, reason = TaskState.TASK_FAILED, Reason.REASON_CONTAINER_LAUNCH_FAILED
-        self._end(framework, executor, task, failed, AGENT, reason, message)
+        self.end(framework, executor, task, failed, AGENT, reason, message)
 
     def exited(self, framework: Framework, executor: Executor, task: Task, status: int) -> None:
         """All processes of a task are gone."""
@@ -187,10 +187,10 @@ class Builtin:
     ) -> None:
         container_id = task.container_id
         if not task.terminal:
-            self._end(framework, executor, task, state, source, reason, message)
+            self.end(framework, executor, task, state, source, reason, message)
         self._life.container_ended(container_id)
 
-    def _end(
+    def end(
         self,
         framework: Framework,
         executor: Executor,

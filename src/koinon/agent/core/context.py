@@ -7,6 +7,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+import msgspec
+
 from koinon.agent.core.events import Effect, Forget, SendToMaster
 from koinon.agent.core.state import Config, State
 from koinon.mesos import internal
@@ -42,7 +44,7 @@ class Context:
     def __init__(self, config: Config, random: Random) -> None:
         self.config = config
         self.random = random
-        self.state = State(agent_info=config.agent_info)
+        self.state = State(agent_info=msgspec.structs.replace(config.agent_info))
         self.timers = Timers()
         self.now = 0.0
         self.out: list[Effect] = []

@@ -33,7 +33,7 @@ from koinon.mesos import v1
 from koinon.mesos.resources import Resources
 from koinon.mesos.v1 import TaskState, TaskStatus
 
-Reason = TaskStatus.Reason
+RESTARTED = TaskStatus.Reason.REASON_AGENT_RESTARTED
 
 
 class Recovery:
@@ -146,8 +146,14 @@ class Recovery:
     def _settle_builtin(
         self, framework: Framework, executor: Executor, containers: dict[str, FoundContainer]
     ) -> None:
+        found = {task.task_id: containers.pop(task.container_id, None) for task in executor.tasks.values()}
+        for (
+            task
+        ) in executor.live_tasks:  # all at first: one that is gone takes the others of its group with it
+            if found[task.task_id] is not None:
+                self._life.place(task.container_id, executor, task)
         for task in list(executor.tasks.values()):
-            container = containers.pop(task.container_id, None)
+            container = found[task.task_id]
             if task.terminal:
                 if container is not None:
                     self._context.out.append(ForgetContainer(task.container_id))
@@ -155,15 +161,14 @@ class Recovery:
                 self._adopt(framework, executor, task, container)
             elif task.state is TaskState.TASK_STAGING:
                 message = "The agent restarted before the task was started"
-                self._end(framework, executor, task, framework.dropped, message)
+                self._builtin.end(framework, executor, task, framework.dropped, AGENT, RESTARTED, message)
             else:
                 message = "The task was gone when the agent had restarted; how it ended is not known"
-                self._end(framework, executor, task, framework.lost, message)
+                self._builtin.end(framework, executor, task, framework.lost, AGENT, RESTARTED, message)
         if executor.state is not ExecutorState.TERMINATED and not executor.live_tasks:
             self._life.executor_ended(framework, executor, 0)
 
     def _adopt(self, framework: Framework, executor: Executor, task: Task, container: FoundContainer) -> None:
-        self._life.place(task.container_id, executor, task)
         if task.state is TaskState.TASK_STAGING:
             self._builtin.started(framework, executor, task, container.pid)
         else:
@@ -184,9 +189,8 @@ class Recovery:
             started = any(task.statuses for task in executor.tasks.values())
             state = framework.lost if started else framework.dropped
             for task in executor.live_tasks:
-                self._end(
-                    framework, executor, task, state, "The executor was gone when the agent had restarted"
-                )
+                message = "The executor was gone when the agent had restarted"
+                self._life.report(framework, executor, task, state, AGENT, reason=RESTARTED, message=message)
             self._custom.exited(framework, executor, -1, "")
         elif not container.running:
             status = -1 if container.status is None else container.status
@@ -198,13 +202,6 @@ class Recovery:
                 self._context.out.append(DestroyContainer(executor.container_id))
             else:
                 self._custom.await_subscription(executor, recovered=True)
-
-    def _end(
-        self, framework: Framework, executor: Executor, task: Task, state: TaskState, message: str
-    ) -> None:
-        self._life.report(
-            framework, executor, task, state, AGENT, reason=Reason.REASON_AGENT_RESTARTED, message=message
-        )
 
 
 def check_compatible(old: v1.AgentInfo, new: v1.AgentInfo, policy: str) -> None:
