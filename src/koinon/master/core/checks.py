@@ -23,6 +23,7 @@ def check(core: Core) -> None:
         _check_agent(core, agent)
     _check_channels(core)
     _check_agent_tables(core)
+    _check_allocator(core)
 
 
 def _law(holds: bool, text: str) -> None:
@@ -119,3 +120,13 @@ def _check_agent_tables(core: Core) -> None:
         for framework_id, task_id in lost:
             known = task_id in state.frameworks[framework_id].unreachable_tasks
             _law(known, f"task {task_id} of agent {agent_id} is awaited, but not among the unreachable")
+
+
+def _check_allocator(core: Core) -> None:
+    given: Counter[str] = Counter()
+    for agent in core.state.agents.values():
+        for part in (*agent.used.values(), *(offer.resources for offer in agent.offers.values())):
+            given.update(part.scalars)
+    allocated = {name: quantity for name, quantity in core.allocator.allocated.items() if quantity}
+    expected = {name: quantity for name, quantity in given.items() if quantity}
+    _law(allocated == expected, f"{expected} is offered or used, but the allocator believes {allocated}")
