@@ -147,6 +147,15 @@ def test_an_executor_keeps_its_resources_until_it_exits(offered):
     assert offered.say("channel-1", exited) == []
 
 
+def test_an_executor_may_come_without_resources(offered):
+    offered.launch("stream-1", task_info(executor=executor_info(text="")))
+    offered.update("channel-1", "t", TaskState.TASK_FINISHED)
+    assert offered.agent.used == {}
+    exited = internal.ExecutorExited(framework_id="M-0000", executor_id="e", status=0)
+    offered.say("channel-1", exited)
+    assert offered.agent.executors == {}
+
+
 def test_another_executor_under_the_same_id_is_refused(offered):
     other = executor_info(name="other")
     (error,) = statuses(

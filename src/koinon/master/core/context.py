@@ -107,11 +107,14 @@ class Core:
     # ── resources ─────────────────────────────────────────────────────────────────────────────────
     def use(self, framework: Framework, agent: Agent, resources: Resources) -> None:
         """A task or executor of the framework holds `resources` of the agent from now on."""
-        used = agent.used.get(framework.id, NOTHING) + resources
-        agent.used[framework.id] = framework.used[agent.id] = used
+        if resources:  # an executor may come without
+            used = agent.used.get(framework.id, NOTHING) + resources
+            agent.used[framework.id] = framework.used[agent.id] = used
 
     def release(self, framework: Framework, agent: Agent, resources: Resources) -> None:
         """A task or executor of the framework has given `resources` of the agent back."""
+        if not resources:
+            return
         rest = agent.used[framework.id] - resources
         if rest:
             agent.used[framework.id] = framework.used[agent.id] = rest
