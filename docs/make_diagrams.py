@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from koinon.agent.core import tables as agent
 from koinon.master.core import tables as master
 
 DOCS = Path(__file__).parent
 
-Moves = Mapping[Enum | None, frozenset[Enum]]
+Moves = Mapping[Any, frozenset[Any]]
 #: States that are drawn as one; the empty one is "not there yet".
 Group = tuple[Enum, ...]
 
