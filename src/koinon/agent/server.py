@@ -30,7 +30,7 @@ from koinon.agent.channel import Channel
 from koinon.agent.containerizer.process import ProcessContainerizer
 from koinon.agent.containers import Containers
 from koinon.agent.core import Agent, Config, records
-from koinon.agent.core.events import Event, Incompatible, ShutdownRequested, StateLoaded
+from koinon.agent.core.events import Event, FoundContainer, Incompatible, ShutdownRequested, StateLoaded
 from koinon.agent.core.records import CorruptCheckpoint
 from koinon.agent.executors import ExecutorApi
 from koinon.agent.flags import DIRECTORIES, PREFIXES, AgentFlags
@@ -119,22 +119,16 @@ class _Role:
         """Returns the exit status."""
         entries = self._store.load()
         found = await self._containers.recover()
-        await self._listen(entries)
-        config = self._config()
-        core = Agent(config, seed=randbits(64))
-        runtime = self._runtime = Runtime(core, self._store)
-        runtime.containers = self._containers
-        runtime.channel = Channel(
-            self._flags.master,
-            runtime.tell,
-            backoff_s=self._flags.registration_backoff_factor,
-        )
-        # No await between here and the routes: no request finds an agent that is not recovered.
-        runtime.feed(StateLoaded(entries, found, _boot_id()))
-        self._containers.recovered()
         metrics = Metrics()
-        self._route(config, metrics)
-        self._log.info("agent listens", pid=config.pid, agent_id=core.state.agent_id or None)
+        try:
+            await self._listen(entries)
+            # No await from here on: no request finds an agent that is not recovered.
+            config = self._recover(entries, found, metrics)
+        except Exception:
+            await self._let_go(busy=bool(found))
+            raise
+        runtime = self._runtime
+        self._log.info("agent listens", pid=config.pid, agent_id=runtime.core.state.agent_id)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop)
         shutdown = ShutdownRequested("SIGUSR1 was received")
@@ -148,6 +142,21 @@ class _Role:
         finally:
             await self._end(background)
 
+    def _recover(
+        self, entries: dict[str, bytes], found: dict[str, FoundContainer], metrics: Metrics
+    ) -> Config:
+        """Take up what was before."""
+        config = self._config()
+        runtime = self._runtime = Runtime(Agent(config, seed=randbits(64)), self._store)
+        runtime.containers = self._containers
+        runtime.channel = Channel(
+            self._flags.master, runtime.tell, backoff_s=self._flags.registration_backoff_factor
+        )
+        runtime.feed(StateLoaded(entries, found, _boot_id()))
+        self._containers.recovered()
+        self._route(config, metrics)
+        return config
+
     def _stop(self) -> None:
         if not self._runtime.exit.done():
             self._runtime.exit.set_result(0)
@@ -160,9 +169,13 @@ class _Role:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
         self._runtime.stop()
+        await self._let_go(busy=bool(self._runtime.core.state.containers))
+
+    async def _let_go(self, *, busy: bool) -> None:
+        """Close everything; what runs goes on."""
         await self._server.stop()
         await self._containers.close()
-        if self._runtime.core.state.containers:
+        if busy:
             await self._containers.containerizer.close()
         else:
             await self._containers.containerizer.stop()  # nothing is left to look after

@@ -179,16 +179,18 @@ async def test_tasks_whose_launcher_is_killed_are_ended_and_reported(agent, mast
 
 
 # ── refusals ──────────────────────────────────────────────────────────────────────────────────────
-async def refusal(work_dir: Path, master: FakeMaster, **flags: str) -> str:
-    """What an agent says that does not start."""
+async def refusal(work_dir: Path, master: FakeMaster, *, in_use: bool = False, **flags: str) -> str:
+    """What an agent says that does not start. It leaves nothing behind unless another one is there."""
     other = AgentProcess(work_dir, master.address, **flags)
     await other.start()
     assert await other.end() != 0
+    if not in_use:
+        await until(lambda: not other.launcher_pids(), "no launcher is left behind")
     return other.stderr.decode()
 
 
 async def test_a_second_agent_on_a_work_dir_is_refused(agent, master):
-    said = await refusal(agent.work_dir, master)
+    said = await refusal(agent.work_dir, master, in_use=True)
     assert f"{agent.work_dir} belongs to" in said
     assert "Traceback" not in said
 
