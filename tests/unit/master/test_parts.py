@@ -151,3 +151,13 @@ def test_why_a_task_failed_is_what_was_said(cluster):
     cluster.acknowledge(stream, "t", uuid(1))
     (decision,) = cluster.master.why("t")
     assert (decision.code, decision.sentence) == ("task_failed", "Command exited with status 3")
+
+
+def test_why_a_task_was_never_launched_is_remembered(cluster):
+    stream = cluster.subscribe()
+    cluster.join()
+    cluster.tick()
+    cluster.launch(stream, task_info(text="cpus:9"))
+    (decision,) = cluster.master.why("t")
+    assert decision.code == "task_error"
+    assert decision.sentence.endswith("is left of the offer (REASON_TASK_INVALID)")

@@ -127,6 +127,7 @@ def _not_launched(
 ) -> None:
     status = status_by_master(core, task.task_id.value, agent_id, state, reason, message)
     count_not_launched(core, framework, status)
+    framework.not_launched.append(status)
     send_status(core, framework, status)
 
 

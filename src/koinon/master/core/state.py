@@ -96,6 +96,8 @@ class Framework(Struct, kw_only=True):
     used: dict[str, Resources] = {}  #: by tasks and executors, per agent; no empty entries
     counters: Counter[str] = field(default_factory=Counter)  #: by metric name below `frameworks/<name>/<id>/`
     decisions: deque[Decision] = field(default_factory=lambda: deque(maxlen=32))
+    #: What was said of tasks that were never launched; they are in no table.
+    not_launched: deque[v1.TaskStatus] = field(default_factory=lambda: deque(maxlen=100))
 
     @property
     def connected(self) -> bool:

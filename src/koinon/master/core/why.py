@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from koinon.master.core.context import Core
 from koinon.master.core.state import Decision, Framework, Task
 from koinon.master.core.tables import TERMINAL
+from koinon.mesos import v1
 from koinon.mesos.v1 import TaskState
 
 
@@ -19,8 +20,7 @@ def why(core: Core, object_id: str) -> list[Decision]:
     return [
         decision
         for framework in (*state.frameworks.values(), *state.completed_frameworks.values())
-        for task in _tasks_named(framework, object_id)
-        for decision in _of_task(core, framework, task)
+        for decision in _of_tasks_named(core, framework, object_id)
     ]
 
 
@@ -50,6 +50,14 @@ def _of_framework(core: Core, framework: Framework) -> Iterator[Decision]:
         yield Decision(decision.time_s, decision.reason.value, f"{where}: {decision.sentence}")
 
 
+def _of_tasks_named(core: Core, framework: Framework, task_id: str) -> Iterator[Decision]:
+    for status in framework.not_launched:
+        if status.task_id.value == task_id:
+            yield _of_status(status)
+    for task in _tasks_named(framework, task_id):
+        yield from _of_task(core, task)
+
+
 def _tasks_named(framework: Framework, task_id: str) -> Iterator[Task]:
     for table in (framework.tasks, framework.unreachable_tasks):
         if (task := table.get(task_id)) is not None:
@@ -59,12 +67,16 @@ def _tasks_named(framework: Framework, task_id: str) -> Iterator[Task]:
             yield task
 
 
-def _of_task(core: Core, framework: Framework, task: Task) -> Iterator[Decision]:
+def _of_status(status: v1.TaskStatus) -> Decision:
+    said = status.message or f"Reported by {_speaker(status.source.name if status.source else '')}."
+    if status.reason is not None:
+        said += f" ({status.reason.name})"
+    return Decision(status.timestamp or 0.0, status.state.name.lower(), said)
+
+
+def _of_task(core: Core, task: Task) -> Iterator[Decision]:
     for status in task.statuses:
-        said = [status.message or f"Reported by {_speaker(status.source.name if status.source else '')}."]
-        if status.reason is not None:
-            said.append(f"({status.reason.name})")
-        yield Decision(status.timestamp or 0.0, status.state.name.lower(), " ".join(said))
+        yield _of_status(status)
     agent = core.state.agents.get(task.agent_id)
     if task.state in TERMINAL:
         if not task.acknowledged:
