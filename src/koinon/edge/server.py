@@ -199,6 +199,8 @@ class Server:
         self, request: BaseRequest, answer: Answer, slices: AsyncIterator[bytes], headers: dict[str, str]
     ) -> web.StreamResponse:
         headers[hdrs.CONTENT_TYPE] = answer.content_type
+        if request.method == "HEAD":
+            return await _send_head(request, answer.status, headers)
         compressor = None
         if accepts_gzip(request.headers):
             headers[hdrs.CONTENT_ENCODING] = "gzip"
@@ -249,6 +251,14 @@ def _framed(name: str, body: bytes | AsyncIterator[bytes]) -> bytes | AsyncItera
         yield b");"
 
     return slices()
+
+
+async def _send_head(request: BaseRequest, status: int, headers: dict[str, str]) -> web.StreamResponse:
+    """The answer without its body, which is not made at all; so nobody knows its length."""
+    response = web.StreamResponse(status=status, headers=headers)
+    await response.prepare(request)
+    await response.write_eof()
+    return response
 
 
 async def _in_large_pieces(slices: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

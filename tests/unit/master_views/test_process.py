@@ -82,6 +82,8 @@ async def test_work_dir_in_use_is_told_in_one_sentence(tmp_path):
         (["--registry=in_memory", "--weihgts=ads=2"], "weights"),
         (["--registry=memory"], "in_memory"),
         (["--registry=in_memory", "--port=70000"], "65535"),
+        (["--registry=in_memory", "--ip=::1"], "'::1' is not an IPv4 address"),
+        (["--registry=in_memory", "--advertise_ip=here"], "'here' is not an IPv4 address"),
     ],
 )
 def test_flag_that_cannot_be_used_is_told_in_a_sentence(argv, sentence):
