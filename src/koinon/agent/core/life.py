@@ -130,8 +130,8 @@ class Life:
 
     def container_status(self, executor: Executor, task: Task) -> ContainerStatus | None:
         """What is added to a task's status about where it runs; None before anything does."""
-        pid = task.pid or executor.pid
-        if not pid:
+        pid = task.pid or executor.pid or None
+        if pid is None and executor.stream_id is None:
             return None
         container_id = ContainerID(value=executor.container_id)
         if executor.kind is Kind.DEFAULT:
