@@ -29,8 +29,12 @@ def _below(kind: type[V1Message]) -> Iterator[type[V1Message]]:
         yield from _below(message)
 
 
-#: Every message type, by a name that tells its package.
-KINDS = {f"{kind.__module__.rsplit('.', 1)[1]}.{kind.__qualname__}": kind for kind in _below(V1Message)}
+#: Every message type of the API, by a name that tells its package.
+KINDS = {
+    f"{kind.__module__.rsplit('.', 1)[1]}.{kind.__qualname__}": kind
+    for kind in _below(V1Message)
+    if kind.__module__.startswith(f"{v1.__name__}.")  # views derive some with a key more
+}
 
 DESCRIPTORS = descriptor_pb2.FileDescriptorSet.FromString(
     files("koinon.mesos.v1").joinpath("messages.desc").read_bytes()
