@@ -53,4 +53,4 @@ def answer_message(message: V1Message, content_type: str = codec.JSON) -> Answer
 
 def answer_error(error: HttpError) -> Answer:
     """One line of text that says why."""
-    return Answer(error.text.encode(), status=error.status, content_type=TEXT, headers=error.headers)
+    return Answer(f"{error.text}\n".encode(), status=error.status, content_type=TEXT, headers=error.headers)

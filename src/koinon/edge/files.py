@@ -214,7 +214,7 @@ def _file_info(path: str, status: os.stat_result) -> FileInfo:
         size=status.st_size,
         mtime=TimeInfo(status.st_mtime_ns),
         mode=status.st_mode,
-        uid=_user(status.st_uid),
+        uid=user_name(status.st_uid),
         gid=_group(status.st_gid),
     )
 
@@ -234,7 +234,8 @@ def _classic(info: FileInfo) -> dict[str, object]:
 
 
 @lru_cache(maxsize=256)
-def _user(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """Name of the user, the number if it has none."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

@@ -34,7 +34,7 @@ _GZIP_BYTES_MIN = 1024
 #: Compressing more than this at once leaves the event loop.
 _GZIP_INLINE_BYTES_MAX = 64 * 1024
 #: What is made in slices is written in pieces of this size.
-_WRITE_BYTES = 128 * 1024
+_WRITE_BYTES = 64 * 1024
 #: Connections that may wait to be accepted: a whole cluster comes back at once after a restart.
 _BACKLOG = 4096
 #: How long requests under way may go on once the server stops.

@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 #: After so long others get their turn.
-_TURN_S = 0.002
+_TURN_S = 0.0005
 
 
 async def slices(pieces: Iterator[T]) -> AsyncIterator[T]:

@@ -11,17 +11,20 @@ from pathlib import Path
 
 from aiohttp.web_request import BaseRequest
 
+import koinon
 from koinon import MESOS_VERSION, __version__, logs
 from koinon.edge.answers import EMPTY, TEXT, Answer, HttpError, answer_json
+from koinon.edge.files import user_name
 from koinon.edge.metrics import Metrics
 from koinon.edge.server import Server
 from koinon.flags import Duration, FlagError
 from koinon.mesos.v1 import VersionInfo
 
-#: Tools look for when and by whom a program was built. Ours is not: we tell when it was installed.
-BUILD_TIME = float(int(Path(__file__).stat().st_mtime))
+#: Tools look for when and by whom a program was built. Ours is not: we tell when it was installed, and by whom.
+_INSTALLED = Path(koinon.__file__).stat()
+BUILD_TIME = float(int(_INSTALLED.st_mtime))
 BUILD_DATE = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(BUILD_TIME))
-BUILD_USER = "koinon"
+BUILD_USER = user_name(_INSTALLED.st_uid)
 
 
 class LogLevel:

@@ -5,4 +5,4 @@ takes references to all records it will show, so that each is shown once however
 """
 
 #: So many tasks, or other small objects, are rendered in one go.
-SLICE = 500
+SLICE = 100
