@@ -6,9 +6,10 @@
     await server.start("127.0.0.1", 5050)
 
 A *handler* takes aiohttp's request and returns an `Answer`; it refuses by raising `HttpError`, whose text the
-client reads as one line. A *hot* path has a second, shorter way (`Server.hot`). Paths match by their longest known prefix, with the name of the process in front or
-not, with a trailing slash or not, and with `.json` at the end or not. `EventStream` carries v1 messages to one
-subscriber; `Files` shows chosen files and directories; `Metrics` counts.
+client reads as one line. A *hot* path has a second, shorter way (`Server.hot`). Paths match by their longest known
+prefix, with the name of the process in front or not, with a trailing slash or not, and with `.json` at the end or
+not. `EventStream` carries v1 messages to one subscriber; `Files` shows chosen files and directories; `Metrics`
+counts.
 """
 
 from koinon.edge.answers import Answer, HttpError, answer_json, answer_message
