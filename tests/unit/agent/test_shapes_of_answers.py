@@ -178,7 +178,7 @@ async def test_what_is_not_there_yet_says_so(agent, master):
         async with http.post(target, json={"type": "PRUNE_IMAGES"}) as answer:
             assert (answer.status, await answer.text()) == (
                 501,
-                "Calls of type PRUNE_IMAGES are not supported yet.",
+                "Calls of type PRUNE_IMAGES are not supported yet.\n",
             )
         async with http.post(target, json={"type": "READ_FILE"}) as answer:
             assert answer.status == 400

@@ -91,7 +91,7 @@ async def test_answers_come_in_the_order_of_requests_whichever_way(way):
     ]
     want = [
         (200, b"hot:1:"),
-        (409, b"Taken."),
+        (409, b"Taken.\n"),
         (202, b""),
         (200, b"hot:2:"),
         (200, b"ordinary:3"),

@@ -61,7 +61,7 @@ async def test_path_with_json_of_its_own_keeps_it(server, client):
 async def test_unknown_path_is_404_in_one_line(server, client):
     for path in ["/", "/slave(1)", "/nothing", "/slave(2)/state"]:
         async with client.get(path) as response:
-            assert (response.status, await response.text()) == (404, "404 Not Found.")
+            assert (response.status, await response.text()) == (404, "404 Not Found.\n")
             assert response.content_type == "text/plain"
 
 
@@ -93,7 +93,7 @@ async def test_refusal_is_one_line_of_text(server, client):
     async with client.get("/x") as response:
         assert (response.status, await response.text(), response.content_type) == (
             409,
-            "Taken.",
+            "Taken.\n",
             "text/plain",
         )
 
