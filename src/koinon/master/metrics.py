@@ -10,6 +10,7 @@ from koinon.allocator import Allocator
 from koinon.edge import Family, Metrics
 from koinon.master.core import Master
 from koinon.master.core.state import Framework, State
+from koinon.mesos.states import TERMINAL
 
 _CALLS = (
     "accept accept_inverse_offers acknowledge acknowledge_operation_status decline decline_inverse_offers kill"
@@ -23,7 +24,7 @@ _OPERATIONS = (
     "create create_disk destroy destroy_disk grow_volume launch launch_group reserve shrink_volume unreserve"
 )
 _ACTIVE = "killing running staging starting unknown unreachable"
-_TERMINAL = "dropped error failed finished gone gone_by_operator killed lost"
+_TERMINAL = sorted(state.name.removeprefix("TASK_").lower() for state in TERMINAL)
 
 #: What is counted for each framework, below `frameworks/<name>/<id>/`.
 _OF_FRAMEWORK = (
@@ -35,7 +36,7 @@ _OF_FRAMEWORK = (
     "operations",
     *(f"operations/{name}" for name in _OPERATIONS.split()),
     *(f"tasks/active/task_{name}" for name in _ACTIVE.split()),
-    *(f"tasks/terminal/task_{name}" for name in _TERMINAL.split()),
+    *(f"tasks/terminal/task_{name}" for name in _TERMINAL),
 )
 
 #: Counters that are shown from the start, at 0.
@@ -54,7 +55,7 @@ _COUNTERS = (
         for what in ("shutdowns", "unreachable")
         for how in ("canceled", "completed", "scheduled")
     ),
-    *(f"tasks_{name}" for name in _TERMINAL.split()),
+    *(f"tasks_{name}" for name in _TERMINAL),
     *(
         f"{validity}_{what}"
         for validity in ("valid", "invalid")

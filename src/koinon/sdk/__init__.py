@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from koinon.sdk.building import TERMINAL_STATES, framework_info, task_info
+from koinon.mesos.states import TERMINAL as TERMINAL_STATES
+from koinon.sdk.building import framework_info, task_info
 from koinon.sdk.errors import ApiError, CallError, FrameworkError, Undelivered
 from koinon.sdk.executor import Executor
 from koinon.sdk.scheduler import Scheduler

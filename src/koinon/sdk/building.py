@@ -13,25 +13,10 @@ from koinon.mesos.v1 import (
     Offer,
     TaskID,
     TaskInfo,
-    TaskState,
 )
 
 if TYPE_CHECKING:
     from koinon.mesos.resources import Resources
-
-#: States after which a task does nothing any more and holds no resources.
-TERMINAL_STATES = frozenset(
-    (
-        TaskState.TASK_FINISHED,
-        TaskState.TASK_FAILED,
-        TaskState.TASK_KILLED,
-        TaskState.TASK_ERROR,
-        TaskState.TASK_LOST,
-        TaskState.TASK_DROPPED,
-        TaskState.TASK_GONE,
-        TaskState.TASK_GONE_BY_OPERATOR,
-    )
-)
 
 
 def framework_info(

@@ -25,8 +25,8 @@ from typing import cast
 
 from koinon.flags import Duration
 from koinon.mesos import codec, v1
+from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1.executor import Call, Event
-from koinon.sdk.building import TERMINAL_STATES
 from koinon.sdk.client import Client, MaybeAwaitable, as_id, log
 from koinon.sdk.detector import Address, parse_address
 from koinon.sdk.errors import ApiError, CallError, FrameworkError, Undelivered
@@ -157,7 +157,7 @@ class Executor(Client[Call, Event]):
             timestamp=time.time(),
             uuid=os.urandom(16),
         )
-        if state in TERMINAL_STATES:
+        if state in TERMINAL:
             self._live.pop(task_id.value, None)
         update = Call.Update(status)
         self._unacknowledged_updates[cast(bytes, status.uuid)] = update

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from koinon.master.core import events as m
-from koinon.master.core.tables import TERMINAL
 from koinon.mesos import internal, v1
+from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1 import TaskState
 from koinon.mesos.v1.scheduler import Call
 from tests.unit.master.cluster import (

@@ -10,6 +10,7 @@ from koinon.master.core import events as m
 from koinon.master.core import tables
 from koinon.master.core.alarms import Alarms
 from koinon.mesos import v1
+from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1 import TaskState
 from tests.unit.master.cluster import Cluster, framework_info, refusal, register, task_info, uuid
 
@@ -33,7 +34,7 @@ def test_every_state_can_be_reached_and_has_its_moves(moves, states, never):
 
 
 def test_a_task_that_ended_does_not_move_unless_it_was_lost():
-    ended = tables.TERMINAL - {TaskState.TASK_LOST}
+    ended = TERMINAL - {TaskState.TASK_LOST}
     assert all(not tables.TASK_MOVES[state] for state in ended)
 
 

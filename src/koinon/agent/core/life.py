@@ -9,8 +9,9 @@ from koinon.agent.core.context import Context
 from koinon.agent.core.events import Checkpoint, ForgetContainer
 from koinon.agent.core.state import Executor, Framework, Kind, Place, Task
 from koinon.agent.core.streams import Streams
-from koinon.agent.core.tables import TERMINAL, ExecutorState
+from koinon.agent.core.tables import ExecutorState
 from koinon.mesos import internal, v1
+from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1 import ContainerID, ContainerStatus, NetworkInfo, TaskState, TaskStatus
 
 AGENT = TaskStatus.Source.SOURCE_AGENT

@@ -16,12 +16,12 @@ from msgspec import Struct, field
 from koinon.agent.core.tables import (
     EXECUTOR_MOVES,
     TASK_MOVES,
-    TERMINAL,
     AgentState,
     ExecutorState,
     check_move,
 )
 from koinon.mesos import v1
+from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1 import FrameworkInfo, TaskState, TaskStatus
 
 
@@ -66,6 +66,7 @@ class Kill(Struct, gc=False):
     reason: TaskStatus.Reason | None = None
     message: str | None = None
     healthy: bool | None = None
+    policy: v1.KillPolicy | None = None  #: as asked for, which a custom executor is to hear
 
 
 class Task(Struct, kw_only=True, gc=False):
@@ -149,6 +150,11 @@ class Executor(Struct, kw_only=True):
     def live_tasks(self) -> list[Task]:
         """Those that are not over."""
         return [task for task in self.tasks.values() if not task.terminal]
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is no live task."""
+        return all(task.terminal for task in self.tasks.values())
 
 
 class Framework(Struct, kw_only=True):

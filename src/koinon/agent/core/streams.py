@@ -12,8 +12,8 @@ from msgspec import Struct
 from koinon.agent.core import records
 from koinon.agent.core.context import Context
 from koinon.agent.core.events import Checkpoint, Forget
-from koinon.agent.core.tables import TERMINAL
 from koinon.mesos import internal
+from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1 import TaskState, TaskStatus
 
 RESEND_FIRST_S = 10.0

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, TypeVar
 
+from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1 import TaskState
 
 
@@ -50,18 +51,6 @@ EXECUTOR_MOVES: Mapping[ExecutorState, frozenset[ExecutorState]] = {
     ExecutorState.TERMINATING: frozenset((ExecutorState.TERMINATED,)),
     ExecutorState.TERMINATED: frozenset(),
 }
-
-TERMINAL = frozenset(
-    (
-        TaskState.TASK_FINISHED,
-        TaskState.TASK_FAILED,
-        TaskState.TASK_KILLED,
-        TaskState.TASK_ERROR,
-        TaskState.TASK_LOST,
-        TaskState.TASK_DROPPED,
-        TaskState.TASK_GONE,
-    )
-)
 
 #: An executor of the user may go back and forth between the living states; only STAGING never comes again.
 _LIVING = frozenset((TaskState.TASK_STARTING, TaskState.TASK_RUNNING, TaskState.TASK_KILLING))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from koinon.master.core.context import Core
 from koinon.master.core.reconciliation import reconcile_task
 from koinon.master.core.state import Agent, Framework
-from koinon.master.core.tables import TERMINAL
 from koinon.mesos import internal, v1
+from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1.scheduler import Call, Event
 
 

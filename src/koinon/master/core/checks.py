@@ -6,8 +6,9 @@ from collections import Counter
 
 from koinon.master.core.context import Core
 from koinon.master.core.state import Agent, Framework
-from koinon.master.core.tables import HOLDING, TERMINAL
+from koinon.master.core.tables import HOLDING
 from koinon.mesos.resources import Resources
+from koinon.mesos.states import TERMINAL
 
 
 class Broken(AssertionError):

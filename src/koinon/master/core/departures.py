@@ -20,9 +20,10 @@ from koinon.master.core import executors, offers, registry, tasks
 from koinon.master.core.context import Core
 from koinon.master.core.events import AgentRemoved
 from koinon.master.core.state import Agent, AgentEntry, Framework, Leaving, Standing, Task
-from koinon.master.core.tables import AGENT_MOVES, TERMINAL, AgentState, OfferState, check_move
+from koinon.master.core.tables import AGENT_MOVES, AgentState, OfferState, check_move
 from koinon.master.core.tasks import Reason
 from koinon.mesos import internal, v1
+from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1 import TaskState
 from koinon.mesos.v1.scheduler import Event
 
@@ -97,7 +98,8 @@ def _stored(core: Core, agent_id: str, how: Departure, since_s: float, ticket: i
         return
     del state.leaving[agent_id]
     agent = state.agents.pop(agent_id, None)
-    entry = state.recovered_agents.pop(agent_id, None) or state.unreachable_agents.pop(agent_id, None)
+    recovered = state.recovered_agents.pop(agent_id, None)
+    entry = recovered or state.unreachable_agents.pop(agent_id, None)
     info = agent.info if agent is not None else entry.info if entry is not None else None
     assert info is not None
     if how.standing is not None:
@@ -111,6 +113,8 @@ def _stored(core: Core, agent_id: str, how: Departure, since_s: float, ticket: i
     state.counters[how.counter] += 1
     if how is UNREACHABLE:
         state.counters["slave_unreachable_completed"] += 1
+        if recovered is not None:
+            state.counters["recovery_slave_removals"] += 1
     failure = Event(type=Event.Type.FAILURE, failure=Event.Failure(agent_id=v1.AgentID(agent_id)))
     for framework in core.streams.values():
         core.send(framework, failure)

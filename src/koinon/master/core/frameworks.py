@@ -25,9 +25,10 @@ from koinon.master.core.events import (
     SchedulerSubscribed,
 )
 from koinon.master.core.state import Framework
-from koinon.master.core.tables import FRAMEWORK_MOVES, TERMINAL, FrameworkState, OfferState, check_move
+from koinon.master.core.tables import FRAMEWORK_MOVES, FrameworkState, OfferState, check_move
 from koinon.master.core.validation.frameworks import capabilities_of, framework_problem, roles_of
 from koinon.mesos import internal, v1
+from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1.scheduler import Call, Event, OfferConstraints
 
 HEARTBEAT = Event(type=Event.Type.HEARTBEAT)
@@ -138,6 +139,8 @@ def _open_stream(core: Core, framework: Framework, stream_id: str) -> None:
     framework.stream_id = stream_id
     core.streams[stream_id] = framework
     framework.counters["subscribed"] = 1
+    framework.counters["calls"] += 1
+    framework.counters["calls/subscribe"] += 1
     subscribed = Event.Subscribed(
         framework_id=v1.FrameworkID(framework.id),
         heartbeat_interval_seconds=core.config.heartbeat_interval_s,

@@ -15,11 +15,12 @@ from koinon.master.core.context import Core
 from koinon.master.core.events import TaskUpdated
 from koinon.master.core.frameworks import recover
 from koinon.master.core.state import Agent, Executor, Framework, Task
-from koinon.master.core.tables import TASK_MOVES, TERMINAL, may_move
+from koinon.master.core.tables import TASK_MOVES, may_move
 from koinon.master.core.tasks import Reason
 from koinon.mesos import internal, v1
 from koinon.mesos.names import DEFAULT_ROLE
 from koinon.mesos.resources import Resources
+from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1 import TaskState
 
 _encode = msgspec.json.Encoder().encode

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import TypeVar
 
+from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1 import TaskState
 
 
@@ -49,20 +50,6 @@ S = TypeVar("S", bound=Enum)
 Moves = Mapping[S | None, frozenset[S]]
 
 _T = TaskState
-
-#: States a task does not leave by itself.
-TERMINAL = frozenset(
-    (
-        _T.TASK_FINISHED,
-        _T.TASK_FAILED,
-        _T.TASK_KILLED,
-        _T.TASK_ERROR,
-        _T.TASK_LOST,
-        _T.TASK_DROPPED,
-        _T.TASK_GONE,
-        _T.TASK_GONE_BY_OPERATOR,
-    )
-)
 
 #: What an executor says of a task that it has; it may say them in any order.
 LIVE = frozenset((_T.TASK_STARTING, _T.TASK_RUNNING, _T.TASK_KILLING))

@@ -15,8 +15,9 @@ import msgspec
 from koinon.master.core.context import Core
 from koinon.master.core.events import TaskAdded, TaskUpdated
 from koinon.master.core.state import Agent, Framework, Task
-from koinon.master.core.tables import HOLDING, TASK_MOVES, TERMINAL, check_move
+from koinon.master.core.tables import HOLDING, TASK_MOVES, check_move
 from koinon.mesos import v1
+from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1 import TaskState
 from koinon.mesos.v1.scheduler import Event
 

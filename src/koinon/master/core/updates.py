@@ -5,9 +5,10 @@ from __future__ import annotations
 from koinon.master.core.context import Core
 from koinon.master.core.events import TaskUpdated
 from koinon.master.core.state import Agent, Framework, Task
-from koinon.master.core.tables import TASK_MOVES, TERMINAL, may_move
+from koinon.master.core.tables import TASK_MOVES, may_move
 from koinon.master.core.tasks import complete, count_status, keep_status, move, send_status
 from koinon.mesos import internal, v1
+from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1.scheduler import Call
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from koinon.master.core.context import Core
 from koinon.master.core.state import Decision, Framework, Task
-from koinon.master.core.tables import TERMINAL
 from koinon.mesos import v1
+from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1 import TaskState
 
 
