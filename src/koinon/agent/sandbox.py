@@ -14,7 +14,7 @@ import contextlib
 import os
 import pwd
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 MODE = 0o750
@@ -28,17 +28,18 @@ def prepare(sandbox: str, link: str, user: str | None) -> None:
     """Make `sandbox`, for `user` unless that is ourselves, and let `link` point to it. Raises SandboxError."""
     owner = _owner(user) if user is not None else None
     executor, _, below = sandbox.rpartition("/runs/")
-    container, nested, _ = below.partition("/")
+    run, nested, inside = below.partition("/")
     agent = executor.rsplit("/", 4)[0]
     try:
         try:
-            _make(f"{executor}/runs", below, owner)
+            _make(f"{executor}/runs", run, owner)
         except FileNotFoundError:  # an empty directory above was collected just now
-            _make(f"{executor}/runs", below, owner)
-        _link(sandbox, link, owner)
-        if nested:  # the run itself has no program of its own that would have made the link to it
-            _link(f"{executor}/runs/{container}", f"{executor}/runs/latest", owner)
-        _link(agent, f"{os.path.dirname(agent)}/latest", None)
+            _make(f"{executor}/runs", run, owner)
+        if nested:
+            _make_nested(f"{executor}/runs/{run}", inside, link, owner)
+            link = f"{executor}/runs/latest"  # the run has no program of its own that would have made it
+        _link(f"{executor}/runs/{run}", link)
+        _link(agent, f"{os.path.dirname(agent)}/latest")
     except OSError as error:
         raise SandboxError(f"The sandbox {sandbox} cannot be made: {error.strerror}") from error
 
@@ -58,31 +59,66 @@ def _owner(user: str) -> tuple[int, int]:
     return entry.pw_uid, entry.pw_gid
 
 
-def _make(path: str, below: str, owner: tuple[int, int] | None) -> None:
-    os.makedirs(path, exist_ok=True)
-    for part in below.split("/"):  # the run's own directory, and those of nested containers
-        path = f"{path}/{part}"
-        try:
-            os.mkdir(path, MODE)
-        except FileExistsError:
-            continue
+def _make(runs: str, run: str, owner: tuple[int, int] | None) -> None:
+    """The run's own directory. Those above are the agent's: nobody plants links there."""
+    os.makedirs(runs, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(f"{runs}/{run}", MODE)
         if owner is not None:
-            os.chown(path, *owner)
+            os.chown(f"{runs}/{run}", *owner, follow_symlinks=False)
 
 
-def _link(sandbox: str, link: str, owner: tuple[int, int] | None) -> None:
-    parent = os.path.dirname(link)
-    if not os.path.isdir(parent):
-        os.mkdir(parent, MODE)
-        if owner is not None:
-            os.chown(parent, *owner)
-    target = os.path.relpath(sandbox, parent)
+def _make_nested(run: str, inside: str, link: str, owner: tuple[int, int] | None) -> None:
+    """The sandbox of a nested container, and the link to it.
+
+    All of it lies in a directory of the task's user, who may have put links there that lead anywhere. So we go from
+    open directory to open directory and follow none.
+    """
+    sandbox = f"{run}/{inside}"
+    _enter(run, inside.split("/"), owner, lambda folder: None)
+    parents, name = os.path.split(os.path.relpath(link, run))
+    target = os.path.relpath(sandbox, os.path.dirname(link))
+    _enter(run, parents.split("/"), owner, lambda folder: _point(name, target, folder))
+
+
+def _enter(run: str, parts: list[str], owner: tuple[int, int] | None, do: Callable[[int], None]) -> None:
+    """Make the directories `parts` below `run`, one in the other, and `do` something with the last one, open."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    folder = os.open(run, flags)
     try:
-        os.symlink(target, link)
+        for part in parts:
+            made = True
+            try:
+                os.mkdir(part, MODE, dir_fd=folder)
+            except FileExistsError:
+                made = False
+            below = os.open(part, flags, dir_fd=folder)
+            os.close(folder)
+            folder = below
+            if made and owner is not None:
+                os.fchown(folder, *owner)
+        do(folder)
+    finally:
+        os.close(folder)
+
+
+def _link(target: str, link: str) -> None:
+    """Let `link`, in a directory of the agent, point to `target`."""
+    parent, name = os.path.split(link)
+    folder = os.open(parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _point(name, os.path.relpath(target, parent), folder)
+    finally:
+        os.close(folder)
+
+
+def _point(name: str, target: str, folder: int) -> None:
+    try:
+        os.symlink(target, name, dir_fd=folder)
     except FileExistsError:
-        if os.readlink(link) != target:
-            os.unlink(link)
-            os.symlink(target, link)
+        if os.readlink(name, dir_fd=folder) != target:
+            os.unlink(name, dir_fd=folder)
+            os.symlink(target, name, dir_fd=folder)
 
 
 def expired(work_dir: Path, live: frozenset[str], before_s: float) -> list[Path]:

@@ -77,17 +77,20 @@ class Files:
         """A descriptor of the path, to be closed by the caller, and what it is."""
         base, rest = self._resolve(virtual)
         try:
-            descriptor = os.open(base / rest, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+            # Only to look: opening a device in earnest may do something.
+            found = os.open(base / rest, os.O_PATH | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             raise FilesError(404, f"There is no file '{virtual}'.") from None
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise FilesError(403, f"'{virtual}' cannot be read: {reason}.") from error
-        opened = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
-        if not opened.is_relative_to(os.path.realpath(base)):
-            os.close(descriptor)
-            raise FilesError(403, f"'{virtual}' leads out of the directory that is shown.")
-        return descriptor, os.fstat(descriptor)
+        try:
+            status = _check(found, base, virtual)
+            return os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC), status
+        except OSError as error:
+            raise FilesError(403, f"'{virtual}' cannot be read: {error.strerror}.") from error
+        finally:
+            os.close(found)
 
     def _resolve(self, virtual: str) -> tuple[Path, str]:
         """The attached real path that leads to `virtual`, and the rest behind it."""
@@ -159,6 +162,20 @@ class Files:
 
     async def _answer_debug(self, request: BaseRequest) -> Answer:
         return answer_json(self.attached())
+
+
+def _check(found: int, base: Path, virtual: str) -> os.stat_result:
+    """What was found, which must be a file or directory below `base`, and no other's than it seems. Raises FilesError."""
+    path = Path(os.readlink(f"/proc/self/fd/{found}"))
+    if not path.is_relative_to(os.path.realpath(base)):
+        raise FilesError(403, f"'{virtual}' leads out of the directory that is shown.")
+    status = os.fstat(found)
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+        raise FilesError(400, f"'{virtual}' is no regular file.")
+    if stat.S_ISREG(status.st_mode) and status.st_nlink > 1 and status.st_uid != os.stat(path.parent).st_uid:
+        # A second name, given to somebody else's file that its owner may not have meant to show.
+        raise FilesError(403, f"'{virtual}' is a hard link to another user's file.")
+    return status
 
 
 def whole_characters(data: bytes) -> bytes:

@@ -64,6 +64,28 @@ def test_the_sandbox_belongs_to_the_user_of_the_task(tmp_path):
     assert owners == {"runs": 0, "c": nobody, "n": nobody, "tasks": nobody}
 
 
+@pytest.mark.parametrize("planted", ["containers", "tasks"])
+def test_links_that_a_task_planted_open_no_door_for_its_group(tmp_path, planted):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    run = run_of(tmp_path, "c")
+    (run / planted).symlink_to(elsewhere)
+    with pytest.raises(SandboxError, match="cannot be made"):
+        sandbox.prepare(str(run / "containers/n"), str(run / "tasks/t"), None)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_link_in_the_place_of_a_run_is_not_given_away(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    runs = tmp_path / "slaves/S0/frameworks/F/executors/e/runs"
+    runs.mkdir(parents=True)
+    (runs / "c").symlink_to(elsewhere)
+    with pytest.raises(SandboxError, match="cannot be made"):
+        sandbox.prepare(str(runs / "c/containers/n"), str(runs / "c/tasks/t"), None)
+    assert list(elsewhere.iterdir()) == []
+
+
 def test_old_runs_are_collected_but_not_those_that_live(tmp_path):
     old, live, new = run_of(tmp_path, "old"), run_of(tmp_path, "live", "e2"), run_of(tmp_path, "new")
     for run in (old, live):

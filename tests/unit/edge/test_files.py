@@ -1,6 +1,7 @@
 """Files over HTTP: what is shown, and what never is."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -135,3 +136,37 @@ async def test_detached_path_is_gone(files):
 async def test_detached_file_below_an_attached_directory_is_still_shown(files):
     files.detach("/master/log")
     assert (await files.browse("/runs/latest/stdout"))[0].size == 11
+
+
+async def test_a_device_is_told_by_looking_only(files, root, monkeypatch):
+    (root / "device").symlink_to("/dev/null")
+    files.attach("/everything", Path("/"))
+    opened: list[tuple[str, int]] = []
+    real = os.open
+
+    def spy(path, flags, *rest, **more):
+        opened.append((str(path), flags))
+        return real(path, flags, *rest, **more)
+
+    monkeypatch.setattr(os, "open", spy)
+    for path, status in (("/runs/latest/device", 403), ("/everything/dev/null", 400)):
+        with pytest.raises(FilesError) as refused:
+            await files.read(path, 0, None)
+        assert refused.value.status == status
+    assert opened
+    assert all(flags & os.O_PATH for _, flags in opened)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+async def test_a_hard_link_to_another_users_file_shows_nothing(files, root, tmp_path):
+    secret = tmp_path / "secret-of-root"
+    secret.write_text("secret")
+    secret.chmod(0o600)
+    os.link(secret, root / "innocent")
+    os.link(root / "stdout", root / "own")
+    for path in (root, root / "stdout"):
+        os.chown(path, 65534, 65534)
+    with pytest.raises(FilesError) as refused:
+        await files.read("/runs/latest/innocent", 0, None)
+    assert refused.value.status == 403
+    assert (await files.read("/runs/latest/own", 0, 5))[1] == b"hello"
