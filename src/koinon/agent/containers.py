@@ -35,6 +35,8 @@ class Containers:
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="sandboxes")
         self._launches: list[LaunchContainer] = []
         self._early: list[Exit] | None = []
+        #: Containers that the core does not know (see `run`).
+        self._own: dict[str, asyncio.Future[Exit]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.containerizer: Containerizer  #: set once, before anything is done
 
@@ -43,6 +45,7 @@ class Containers:
         return {
             container.container_id: FoundContainer(
                 pid=container.pid,
+                started_s=container.launched_s,
                 running=container.exit is None,
                 status=container.exit.status if container.exit is not None else None,
                 message=container.exit.message if container.exit is not None else "",
@@ -58,7 +61,11 @@ class Containers:
 
     def ended(self, end: Exit) -> None:
         """A container ended."""
-        if self._early is not None:
+        if (own := self._own.pop(end.container_id, None)) is not None:
+            self.forget(end.container_id)
+            if not own.done():
+                own.set_result(end)
+        elif self._early is not None:
             self._early.append(end)
         elif end.status is None:
             self._feed(ContainerLost(end.container_id, end.message))
@@ -84,6 +91,26 @@ class Containers:
     def forget(self, container_id: str) -> None:
         """The end of the container is stored."""
         self.containerizer.forget(container_id)
+
+    async def run(self, spec: LaunchSpec) -> Exit:
+        """Run a program to its end without the core; when we are cancelled it is destroyed. Raises LaunchFailed."""
+        own: asyncio.Future[Exit] = self._loop.create_future()
+        self._own[spec.container_id] = own
+        try:
+            await self.containerizer.launch(spec)
+            return await own
+        except LaunchFailed:
+            del self._own[spec.container_id]
+            raise
+        except asyncio.CancelledError:
+            self._start(self._quietly(self._dispose(spec.container_id)))
+            raise
+
+    async def _dispose(self, container_id: str) -> bool:
+        if not (found := await self.containerizer.destroy(container_id)):
+            # It was not launched. If it ended just now: the core forgets what it does not know.
+            self._own.pop(container_id, None)
+        return found
 
     async def close(self) -> None:
         """Wait for nothing."""

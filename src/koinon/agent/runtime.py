@@ -14,6 +14,7 @@ from typing import Any
 from koinon import logs
 from koinon.agent.channel import Channel
 from koinon.agent.checkpoint import Gate
+from koinon.agent.checks import Probes
 from koinon.agent.containers import Containers
 from koinon.agent.core import Agent
 from koinon.agent.core import events as ev
@@ -30,8 +31,9 @@ class Runtime:
         self.streams: dict[str, EventStream] = {}  #: of executors, by id
         self.exit: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.gate = Gate(store, self._perform)
-        self.channel: Channel  #: both are set before the first event
+        self.channel: Channel  #: these are set before the first event
         self.containers: Containers
+        self.probes: Probes
         self._loop = asyncio.get_running_loop()
         self._log = logs.get(role="agent")
         self._timer: asyncio.TimerHandle | None = None
@@ -45,6 +47,10 @@ class Runtime:
             ev.TerminateContainer: lambda effect: self.containers.terminate(effect.container_id),
             ev.DestroyContainer: lambda effect: self.containers.destroy(effect.container_id),
             ev.ForgetContainer: lambda effect: self.containers.forget(effect.container_id),
+            ev.ProbeCommand: lambda effect: self.probes.start(effect),
+            ev.ProbeHttp: lambda effect: self.probes.start(effect),
+            ev.ProbeTcp: lambda effect: self.probes.start(effect),
+            ev.AbandonProbe: lambda effect: self.probes.abandon(effect.probe_id),
             ev.Exit: self._exit,
             ev.Note: lambda effect: self._log.info(effect.message, of=effect.subject),
         }

@@ -27,6 +27,7 @@ from koinon import MESOS_VERSION, __version__, logs
 from koinon.agent import detection, sandbox
 from koinon.agent import metrics as numbers
 from koinon.agent.channel import Channel
+from koinon.agent.checks import Probes
 from koinon.agent.containerizer.process import ProcessContainerizer
 from koinon.agent.containers import Containers
 from koinon.agent.core import Agent, Config, records
@@ -113,6 +114,7 @@ class _Role:
         self._containers.containerizer = ProcessContainerizer(
             runtime_dir, on_exit=self._containers.ended, on_trouble=self._trouble
         )
+        self._probes = Probes(self._feed_container, self._containers)
         self._runtime: Runtime
 
     async def run(self) -> int:
@@ -149,6 +151,7 @@ class _Role:
         config = self._config()
         runtime = self._runtime = Runtime(Agent(config, seed=randbits(64)), self._store)
         runtime.containers = self._containers
+        runtime.probes = self._probes
         runtime.channel = Channel(
             self._flags.master, runtime.tell, backoff_s=self._flags.registration_backoff_factor
         )
@@ -174,6 +177,7 @@ class _Role:
     async def _let_go(self, *, busy: bool) -> None:
         """Close everything; what runs goes on."""
         await self._server.stop()
+        await self._probes.close()
         await self._containers.close()
         if busy:
             await self._containers.containerizer.close()

@@ -159,14 +159,6 @@ def test_what_cannot_be_done_fails_with_a_sentence(bench, more, word):
     assert "tasks/F/t" not in bench.disk
 
 
-def test_a_task_that_asks_for_checks_runs_and_says_that_there_are_none(bench):
-    bench.running(task(health_check=v1.HealthCheck(type=v1.HealthCheck.Type.COMMAND)))
-    bench.acknowledge(updates_in(bench.effects)[0])
-    running = updates_in(bench.effects)[1]
-    assert running.state is TaskState.TASK_RUNNING
-    assert "checks" in running.message
-
-
 def test_a_task_of_an_id_that_is_here_already_is_not_run_again(bench):
     bench.running()
     assert [type(effect) for effect in bench.run()] == [ev.Note]
@@ -211,6 +203,22 @@ def test_a_second_kill_does_not_lengthen_the_grace_period(bench):
     assert bench.pass_time(1.0) == [ev.DestroyContainer(container_id)]
 
 
+def test_a_second_kill_counts_its_grace_period_from_the_first(bench):
+    container_id = bench.running(task(kill_policy=grace(60)))
+    bench.kill()
+    bench.pass_time(3.0)
+    assert bench.kill(policy=grace(5)) == [only(bench.effects[-1:], ev.Checkpoint)]
+    assert bench.pass_time(1.9) == []
+    assert bench.pass_time(0.2) == [ev.DestroyContainer(container_id)]
+
+
+def test_a_second_kill_that_comes_too_late_for_its_own_grace_period_kills_at_once(bench):
+    container_id = bench.running(task(kill_policy=grace(60)))
+    bench.kill()
+    bench.pass_time(10.0)
+    assert only(bench.kill(policy=grace(5)), ev.DestroyContainer).container_id == container_id
+
+
 def test_a_framework_that_wants_to_know_hears_of_the_killing(bench):
     container_id = bench.running(of=framework(capabilities=["TASK_KILLING_STATE"]))
     bench.kill()
@@ -242,7 +250,34 @@ def test_a_task_that_runs_too_long_has_failed(bench):
     container_id = bench.running(task(max_completion_time=v1.DurationInfo(5_000_000_000)))
     assert of_type(bench.pass_time(5.0), ev.DestroyContainer) == [ev.DestroyContainer(container_id)]
     bench.exited(container_id, 9)
-    assert statuses(bench)[-1][:2] == ("TASK_FAILED", "REASON_MAX_COMPLETION_TIME_REACHED")
+    assert statuses(bench)[-1] == (
+        "TASK_FAILED",
+        "REASON_MAX_COMPLETION_TIME_REACHED",
+        "Command terminated with signal Killed: it ran longer than its max_completion_time",
+    )
+
+
+def test_a_task_that_runs_too_long_is_not_announced_as_being_killed(bench):
+    limit = v1.DurationInfo(5_000_000_000)
+    container_id = bench.running(
+        task(max_completion_time=limit), of=framework(capabilities=["TASK_KILLING_STATE"])
+    )
+    bench.pass_time(5.0)
+    bench.exited(container_id, 9)
+    assert [one[0] for one in statuses(bench)] == ["TASK_STARTING", "TASK_RUNNING", "TASK_FAILED"]
+
+
+def test_a_task_being_killed_when_its_time_is_up_is_killed(bench):
+    container_id = bench.running(task(max_completion_time=v1.DurationInfo(5_000_000_000)))
+    bench.kill(policy=grace(60))
+    assert not of_type(bench.pass_time(9.0), ev.DestroyContainer)
+    bench.exited(container_id, 15)
+    assert statuses(bench)[-1][:2] == ("TASK_KILLED", None)
+
+
+def test_a_max_completion_time_of_nothing_is_none(bench):
+    bench.running(task(max_completion_time=v1.DurationInfo(0)))
+    assert not of_type(bench.pass_time(1000.0), ev.DestroyContainer)
 
 
 # ── frameworks and the agent going ────────────────────────────────────────────────────────────────

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from koinon.agent.core import events as ev
 from koinon.mesos import internal, v1
-from tests.unit.agent.bench import AGENT_ID, Bench, executor, of_type, said, task
+from tests.unit.agent.bench import AGENT_ID, Bench, executor, grace, of_type, said, task
 
 
 @pytest.fixture
@@ -73,10 +74,80 @@ def test_a_task_that_fails_takes_its_group_with_it_and_no_other(bench):
     assert list(bench.agent.state.containers) == [second["t3"]]
 
 
-def test_killing_one_task_kills_its_group(bench):
+def test_killing_one_task_kills_its_group_when_that_task_is_gone(bench):
     containers = run_group(bench, "t1", "t2")
     effects = bench.kill("t2")
+    assert of_type(effects, ev.TerminateContainer) == [ev.TerminateContainer(containers["t2"])]
+    effects = bench.exited(containers["t2"], 0)
+    assert of_type(effects, ev.TerminateContainer) == [ev.TerminateContainer(containers["t1"])]
+    bench.exited(containers["t1"], 15)
+    ends = {one.task_id.value: one for one in bench.acknowledge_all()}
+    assert {name: one.state.value for name, one in ends.items()} == {"t1": "TASK_KILLED", "t2": "TASK_KILLED"}
+    assert ends["t1"].message == (
+        "Command terminated with signal Terminated: its group's task t2 ended with TASK_KILLED"
+    )
+
+
+def test_the_others_of_a_group_keep_their_own_grace_periods(bench):
+    tasks = [task("t1"), task("t2", kill_policy=grace(60))]
+    containers = {}
+    for launched in of_type(bench.run_group(*tasks, by=BY), ev.LaunchContainer):
+        containers[launched.link.rpartition("/")[2]] = launched.container_id
+        bench.started(launched.container_id)
+    bench.kill("t1", policy=grace(0))
+    bench.exited(containers["t1"], 9)
+    assert not of_type(bench.pass_time(59.0), ev.DestroyContainer)
+    assert of_type(bench.pass_time(1.0), ev.DestroyContainer) == [ev.DestroyContainer(containers["t2"])]
+
+
+def test_a_task_that_is_being_killed_already_keeps_its_grace_period_when_another_of_its_group_ends(bench):
+    containers = run_group(bench, "t1", "t2")
+    bench.kill("t1", policy=grace(60))
+    bench.exited(containers["t2"], 1 << 8)
+    assert not of_type(bench.pass_time(59.0), ev.DestroyContainer)
+    assert of_type(bench.pass_time(1.0), ev.DestroyContainer) == [ev.DestroyContainer(containers["t1"])]
+
+
+# ── shutting down ─────────────────────────────────────────────────────────────────────────────────
+def shut_down(bench: Bench) -> list[ev.Effect]:
+    return bench.hear(internal.ShutdownExecutor(framework_id="F", executor_id="e"))
+
+
+def test_an_executor_that_is_shut_down_kills_all_its_groups(bench):
+    containers = {**run_group(bench, "t1", "t2"), **run_group(bench, "t3")}
+    effects = shut_down(bench)
     assert {one.container_id for one in of_type(effects, ev.TerminateContainer)} == set(containers.values())
+    for container_id in containers.values():
+        effects = bench.exited(container_id, 15)
+    assert internal.ExecutorExited(framework_id="F", executor_id="e", status=0) in said(effects)
+    assert set(final_states(bench).values()) == {"TASK_KILLED"}
+
+
+def test_no_task_of_an_executor_takes_longer_to_shut_down_than_the_executor_may(bench):
+    by = msgspec.structs.replace(BY, shutdown_grace_period=v1.DurationInfo(1_000_000_000))
+    (launched,) = of_type(bench.run_group(task("t1", kill_policy=grace(60)), by=by), ev.LaunchContainer)
+    bench.started(launched.container_id)
+    shut_down(bench)
+    assert bench.pass_time(1.0) == [ev.DestroyContainer(launched.container_id)]
+
+
+def test_an_executor_that_is_shut_down_takes_no_more_tasks(bench):
+    run_group(bench, "t1")
+    shut_down(bench)
+    effects = bench.run_group(task("t2"), by=BY)
+    (dropped,) = [one for one in said(effects) if isinstance(one, internal.Update)]
+    assert (dropped.status.state.value, dropped.status.reason.value) == (
+        "TASK_LOST",
+        "REASON_EXECUTOR_TERMINATED",
+    )
+
+
+def test_an_executor_that_is_shut_down_is_so_after_a_restart_of_the_agent(bench):
+    containers = run_group(bench, "t1")
+    shut_down(bench)
+    bench.start({containers["t1"]: ev.FoundContainer(42)})
+    assert not of_type(bench.run_group(task("t2"), by=BY), ev.LaunchContainer)
+    assert bench.pass_time(3.0) == [ev.DestroyContainer(containers["t1"])]
 
 
 def test_the_executor_ends_with_its_last_task(bench):

@@ -32,6 +32,7 @@ from koinon.agent.core.events import (
     MasterLost,
     MasterSaid,
     Note,
+    Probed,
     Refused,
     ShutdownRequested,
     StateLoaded,
@@ -90,6 +91,8 @@ class Agent:
                 self._container(event)
             case ClockTicked():
                 self._context.timers.run(now)
+            case Probed():
+                self._builtin.probed(event)
             case MasterConnected(session):
                 self._context.state.session = session
                 self._register()

@@ -3,15 +3,21 @@
     STAGING ─container started─▶ STARTING, RUNNING ─kill─▶ [KILLING] ─exit─▶ FINISHED │ FAILED │ KILLED
        └──────────not started───────────────────────────────────────────────▶ FAILED │ LOST/DROPPED │ KILLED
 
-A kill sends SIGTERM to the whole container and SIGKILL when the grace period is over. When one task of a group fails or
-is killed, the others of its group are killed.
+A kill sends SIGTERM to the whole container and SIGKILL when the grace period is over. When one task of a group has failed
+or been killed, the others of its group are killed.
 """
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
+import msgspec
+
 from koinon.agent.core import launch, records
+from koinon.agent.core.checks import Checks, obstacles
 from koinon.agent.core.context import Context
-from koinon.agent.core.events import Checkpoint, DestroyContainer, TerminateContainer
+from koinon.agent.core.events import Checkpoint, DestroyContainer, Probed, TerminateContainer
 from koinon.agent.core.life import AGENT, EXECUTOR, Life
 from koinon.agent.core.state import Executor, Framework, Kill, Kind, Task
 from koinon.agent.core.tables import ExecutorState
@@ -19,9 +25,7 @@ from koinon.mesos import v1
 from koinon.mesos.v1 import TaskState, TaskStatus
 
 Reason = TaskStatus.Reason
-
-#: What a RUNNING status says of a task that asks for checks.
-NO_CHECKS = "This agent does not perform checks yet: the task runs without"
+DURING_LAUNCH = Reason.REASON_TASK_KILLED_DURING_LAUNCH
 
 
 class Builtin:
@@ -30,6 +34,7 @@ class Builtin:
     def __init__(self, context: Context, life: Life) -> None:
         self._context = context
         self._life = life
+        self._checks = Checks(context, life)
 
     # ── launching ─────────────────────────────────────────────────────────────────────────────────
     def run_command(self, framework: Framework, info: v1.TaskInfo) -> None:
@@ -107,7 +112,8 @@ class Builtin:
 
     def _launch(self, framework: Framework, executor: Executor, task: Task) -> None:
         container = task.info.container or executor.info.container
-        if (obstacle := launch.refusal(task.info.command, container)) is not None:
+        obstacle = launch.refusal(task.info.command, container) or next(obstacles(task.info), None)
+        if obstacle is not None:
             self._not_launched(framework, executor, task, obstacle)
             return
         config, agent_id = self._context.config, self._context.state.agent_id
@@ -118,27 +124,36 @@ class Builtin:
     def started(self, framework: Framework, executor: Executor, task: Task, pid: int) -> None:
         """The program of a task runs."""
         task.pid = pid
+        task.started_s = task.started_s or self._context.now
         if task.kill is not None:  # killed while it was being launched
             self._context.out.append(DestroyContainer(task.container_id))
             return
-        checked = task.info.health_check is not None or task.info.check is not None
         self._life.report(framework, executor, task, TaskState.TASK_STARTING, EXECUTOR)
-        self._life.report(
-            framework,
-            executor,
-            task,
-            TaskState.TASK_RUNNING,
-            EXECUTOR,
-            message=NO_CHECKS if checked else None,
-        )
-        self.watch_completion(task)
+        self._life.report(framework, executor, task, TaskState.TASK_RUNNING, EXECUTOR)
+        self.watch(task)
 
-    def watch_completion(self, task: Task) -> None:
-        """Kill a running task that takes longer than it may."""
-        if (limit := task.info.max_completion_time) is None:
+    def watch(self, task: Task) -> None:
+        """Look after a running task: kill it when it takes longer than it may, and make its checks."""
+        if task.kill is not None:
             return
-        started_s = task.statuses[0].timestamp or self._context.now
-        self._context.timers.at(started_s + limit.nanoseconds / 1e9, self._completion_due, task.container_id)
+        if (limit := task.info.max_completion_time) is not None and limit.nanoseconds > 0:
+            due_s = task.started_s + limit.nanoseconds / 1e9
+            self._context.timers.at(due_s, self._completion_due, task.container_id)
+        self._checks.start(task)
+
+    def probed(self, result: Probed) -> None:
+        """A probe of a task is done."""
+        if (watch := self._checks.take(result.probe_id)) is None:
+            return
+        found = self._life.find(watch.container_id)
+        assert found is not None
+        framework, executor, task = found
+        assert task is not None
+        if self._checks.judge(framework, executor, task, watch, result):
+            times = "once" if task.failures == 1 else f"{task.failures} times in a row"
+            message = f"its health check failed {times}"
+            grace_s = launch.kill_grace_s(task.info, None)
+            self._kill(framework, executor, task, grace_s, message=message, healthy=False)
 
     def not_started(
         self, framework: Framework, executor: Executor, task: Task, message: str, *, prepared: bool
@@ -201,16 +216,18 @@ class Builtin:
         message: str,
     ) -> None:
         """A task is over; `state`, `reason` and `message` hold unless it was killed."""
+        self._checks.stop(task)
         healthy = None
         if (kill := task.kill) is not None:
             state, reason, healthy = kill.state, kill.reason, kill.healthy
-            message = kill.message or message
+            if kill.message is not None:
+                message = f"{message}: {kill.message}" if kill.reason is not DURING_LAUNCH else kill.message
         self._life.report(
             framework, executor, task, state, source, reason=reason, message=message, healthy=healthy
         )
         if task.group and state is not TaskState.TASK_FINISHED:
             for other in executor.live_tasks:
-                if other.group == task.group:
+                if other.group == task.group and other.kill is None:
                     self._kill_with_group(framework, executor, other, task)
         if executor.state is not ExecutorState.TERMINATED and not executor.live_tasks:
             self._life.executor_ended(framework, executor, 0)
@@ -218,7 +235,7 @@ class Builtin:
     def _kill_with_group(self, framework: Framework, executor: Executor, task: Task, culprit: Task) -> None:
         ended = f"its group's task {culprit.task_id} ended with {culprit.state.value}"
         if task.container_id in self._context.state.containers:
-            self.kill(framework, executor, task, None, message=f"Killed because {ended}")
+            self.kill(framework, executor, task, None, message=ended)
         else:  # not launched yet
             message = f"Not started because {ended}"
             self._life.report(framework, executor, task, TaskState.TASK_KILLED, EXECUTOR, message=message)
@@ -237,29 +254,30 @@ class Builtin:
         if task.terminal:
             return
         grace_s = launch.kill_grace_s(task.info, policy)
-        self._kill(framework, executor, task, Kill(self._context.now + grace_s, message=message))
-        if task.group:
-            for other in executor.live_tasks:
-                if other.group == task.group and other.kill is None:
-                    because = f"Killed because its group's task {task.task_id} is being killed"
-                    self.kill(framework, executor, other, policy, message=because)
+        self._kill(framework, executor, task, grace_s, message=message)
 
-    def _kill(self, framework: Framework, executor: Executor, task: Task, kill: Kill) -> None:
-        first = task.kill is None
-        if task.kill is not None:
+    def _kill(
+        self, framework: Framework, executor: Executor, task: Task, grace_s: float, **report: Any
+    ) -> None:
+        first, now = task.kill is None, self._context.now
+        if task.kill is None:
+            kill = Kill(now, now + grace_s, **report)
+            if not task.pid and kill.reason is None:
+                kill.reason = DURING_LAUNCH
+                because = f": {kill.message}" if kill.message is not None else ""
+                kill.message = f"Killed before it started{because}"
+        else:
+            kill = msgspec.structs.replace(task.kill, due_s=task.kill.since_s + grace_s)
             if kill.due_s >= task.kill.due_s:
                 return
-            kill = Kill(kill.due_s, task.kill.state, task.kill.reason, task.kill.message, task.kill.healthy)
-        elif not task.pid and kill.reason is None:
-            kill.reason = Reason.REASON_TASK_KILLED_DURING_LAUNCH
-            kill.message = kill.message or "Killed before it started"
+        self._checks.stop(task)
         task.kill = kill
         if framework.info.checkpoint:
             key = records.kill_key(framework.framework_id, task.task_id)
             self._context.out.append(Checkpoint({key: records.encode(kill)}))
         if not task.pid:
             return  # `started` and `not_started` know what to do
-        if first and framework.killing_state:
+        if first and framework.killing_state and kill.state is TaskState.TASK_KILLED:
             self._life.report(framework, executor, task, TaskState.TASK_KILLING, EXECUTOR)
         self.carry_out_kill(task, first=first)
 
@@ -274,9 +292,16 @@ class Builtin:
         self._context.timers.at(task.kill.due_s, self._kill_due, task.container_id)
 
     def shut_down(self, framework: Framework, executor: Executor) -> None:
-        """Kill all tasks of an executor, each with its grace period."""
+        """Kill all tasks of an executor, each with its grace period or that of the executor if this is shorter."""
+        if executor.state in (ExecutorState.TERMINATING, ExecutorState.TERMINATED):
+            return
+        executor.move(ExecutorState.TERMINATING)
+        self._life.checkpoint_executor(framework, executor)
+        longest_s = math.inf  # a command executor waits as long as its task may take
+        if executor.kind is Kind.DEFAULT:
+            longest_s = launch.shutdown_grace_s(self._context.config, executor.info)
         for task in executor.live_tasks:
-            self.kill(framework, executor, task, None)
+            self._kill(framework, executor, task, min(launch.kill_grace_s(task.info, None), longest_s))
 
     def _kill_due(self, container_id: str) -> None:
         if (found := self._life.find(container_id)) is None:
@@ -290,10 +315,12 @@ class Builtin:
             return
         framework, executor, task = found
         if task is not None and not task.terminal and task.kill is None:
-            kill = Kill(
-                self._context.now,
-                TaskState.TASK_FAILED,
-                Reason.REASON_MAX_COMPLETION_TIME_REACHED,
-                "Killed because it ran longer than max_completion_time",
+            self._kill(
+                framework,
+                executor,
+                task,
+                0.0,
+                state=TaskState.TASK_FAILED,
+                reason=Reason.REASON_MAX_COMPLETION_TIME_REACHED,
+                message="it ran longer than its max_completion_time",
             )
-            self._kill(framework, executor, task, kill)

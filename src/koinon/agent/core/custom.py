@@ -76,7 +76,8 @@ class Custom:
         if task.queued:
             self._withdraw(framework, executor, task)
             return
-        task.kill = Kill(self._context.now + launch.kill_grace_s(task.info, policy))
+        now = self._context.now
+        task.kill = Kill(now, now + launch.kill_grace_s(task.info, policy))
         self._send_kill(executor, task, policy)
 
     def message(self, executor: Executor, data: bytes) -> None:
@@ -94,10 +95,7 @@ class Custom:
             self._context.out.append(DestroyContainer(executor.container_id))
             return
         self._send(executor, Event(type=Event.Type.SHUTDOWN))
-        grace = executor.info.shutdown_grace_period
-        grace_s = self._context.config.executor_shutdown_grace_period_s
-        if grace is not None:
-            grace_s = grace.nanoseconds / 1e9
+        grace_s = launch.shutdown_grace_s(self._context.config, executor.info)
         self._context.timers.at(self._context.now + grace_s, self._destroy_due, executor.container_id)
 
     # ── from the executor ─────────────────────────────────────────────────────────────────────────

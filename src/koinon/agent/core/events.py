@@ -42,6 +42,7 @@ class FoundContainer(Struct, frozen=True, gc=False):
     """A container that the launcher knows of: running, or ended with a wait status, which may be unknown."""
 
     pid: int
+    started_s: float = 0.0
     running: bool = True
     status: int | None = None
     message: str = ""
@@ -100,6 +101,18 @@ class ContainerLost(Event, frozen=True):
 
     container_id: str
     message: str
+
+
+class Probed(Event, frozen=True):
+    """What a probe brought: exit status, HTTP status, or whether the connection stood; None: it failed, or took too long.
+
+    Not `made`: it could not even be tried, which says nothing about the task. `message` tells what went wrong.
+    """
+
+    probe_id: str
+    value: int | None = None
+    message: str = ""
+    made: bool = True
 
 
 class ExecutorSubscribed(Event, frozen=True):
@@ -200,6 +213,42 @@ class ForgetContainer(Effect, frozen=True):
     """How a container ended is safe with us: the launcher may drop its record."""
 
     container_id: str
+
+
+class ProbeCommand(Effect, frozen=True):
+    """Run a command in the sandbox of `container`, as its user and within its limits; answered by Probed.
+
+    As for all probes: a `timeout_s` of None is none, and `probe_id` is new.
+    """
+
+    probe_id: str
+    timeout_s: float | None
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    container: LaunchContainer
+
+
+class ProbeHttp(Effect, frozen=True):
+    """GET `url`; answered by Probed."""
+
+    probe_id: str
+    timeout_s: float | None
+    url: str
+
+
+class ProbeTcp(Effect, frozen=True):
+    """Connect to a port; answered by Probed."""
+
+    probe_id: str
+    timeout_s: float | None
+    address: str
+    port: int
+
+
+class AbandonProbe(Effect, frozen=True):
+    """Nobody wants to know any more; nothing of the probe may go on."""
+
+    probe_id: str
 
 
 class Exit(Effect, frozen=True):

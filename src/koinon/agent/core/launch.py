@@ -46,6 +46,11 @@ def _obstacles(command: CommandInfo | None, container: ContainerInfo | None) -> 
         return
     if command.uris:
         yield f"This agent cannot fetch yet: leave out 'command.uris' ({command.uris[0].value})"
+    yield from command_obstacles(command)
+
+
+def command_obstacles(command: CommandInfo) -> Iterator[str]:
+    """What keeps a command from being run, wherever it is from: sentences."""
     for variable in command.environment.variables if command.environment is not None else ():
         if variable.type is Environment.Variable.Type.SECRET and _secret_text(variable) is None:
             yield f"The variable {variable.name} names a secret, which this agent cannot look up: give its value"
@@ -145,9 +150,7 @@ def _executor_environment(
     config: Config, agent_id: str, framework: Framework, executor: Executor
 ) -> dict[str, str]:
     checkpoint = framework.info.checkpoint
-    grace_s = config.executor_shutdown_grace_period_s
-    if executor.info.shutdown_grace_period is not None:
-        grace_s = executor.info.shutdown_grace_period.nanoseconds / 1e9
+    grace_s = shutdown_grace_s(config, executor.info)
     environment = {
         "PATH": PATH,
         "MESOS_FRAMEWORK_ID": executor.framework_id,
@@ -173,10 +176,14 @@ def _executor_environment(
 def _add_command(environment: dict[str, str], command: CommandInfo, sandbox: str) -> None:
     environment.setdefault("PATH", PATH)
     environment["PWD"] = sandbox
-    if command.environment is not None:
-        for variable in command.environment.variables:
-            text = variable.value if variable.secret is None else _secret_text(variable)
-            environment[variable.name] = text or ""
+    environment.update(variables(command))
+
+
+def variables(command: CommandInfo) -> dict[str, str]:
+    """The environment that a command brings."""
+    given = command.environment.variables if command.environment is not None else []
+    texts = ((one.name, one.value if one.secret is None else _secret_text(one)) for one in given)
+    return {name: text or "" for name, text in texts}
 
 
 def _role(task: TaskInfo) -> str | None:
@@ -205,6 +212,13 @@ def kill_grace_s(task: TaskInfo, policy: v1.KillPolicy | None) -> float:
         if one is not None and one.grace_period is not None:
             return one.grace_period.nanoseconds / 1e9
     return KILL_GRACE_S
+
+
+def shutdown_grace_s(config: Config, info: ExecutorInfo) -> float:
+    """How long an executor may take to end after SHUTDOWN."""
+    if info.shutdown_grace_period is not None:
+        return info.shutdown_grace_period.nanoseconds / 1e9
+    return config.executor_shutdown_grace_period_s
 
 
 def outcome(who: str, wait_status: int) -> str:

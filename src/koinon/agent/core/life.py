@@ -12,7 +12,15 @@ from koinon.agent.core.streams import Streams
 from koinon.agent.core.tables import ExecutorState
 from koinon.mesos import internal, v1
 from koinon.mesos.states import TERMINAL
-from koinon.mesos.v1 import ContainerID, ContainerStatus, NetworkInfo, TaskState, TaskStatus
+from koinon.mesos.v1 import (
+    CheckInfo,
+    CheckStatusInfo,
+    ContainerID,
+    ContainerStatus,
+    NetworkInfo,
+    TaskState,
+    TaskStatus,
+)
 
 AGENT = TaskStatus.Source.SOURCE_AGENT
 EXECUTOR = TaskStatus.Source.SOURCE_EXECUTOR
@@ -100,8 +108,11 @@ class Life:
         reason: TaskStatus.Reason | None = None,
         message: str | None = None,
         healthy: bool | None = None,
+        check_status: CheckStatusInfo | None = None,
     ) -> None:
         """A task enters `state`, as we or a built-in executor see it."""
+        if check_status is None and task.info.check is not None and executor.kind is not Kind.CUSTOM:
+            check_status = check_result(task.info.check)
         status = TaskStatus(
             task_id=task.info.task_id,
             state=state,
@@ -113,6 +124,7 @@ class Life:
             timestamp=self._context.now,
             uuid=self._context.new_uuid(),
             healthy=healthy,
+            check_status=check_status,
             container_status=self.container_status(executor, task),
         )
         self.accept(framework, executor, task, status)
@@ -182,6 +194,8 @@ class Life:
             keys = [records.task_key(framework.framework_id, task.task_id)]
             if task.kill is not None:
                 keys.append(records.kill_key(framework.framework_id, task.task_id))
+            if task.failures:
+                keys.append(records.failures_key(framework.framework_id, task.task_id))
             self._context.forget(*keys)
         self._settle(framework, executor)
 
@@ -206,6 +220,17 @@ class Life:
         for one in idle[: max(len(idle) - self._context.config.idle_frameworks_max, 0)]:
             del frameworks[one.framework_id]
             self._context.forget(records.framework_key(one.framework_id))
+
+
+def check_result(check: CheckInfo, value: int | None = None) -> CheckStatusInfo:
+    """The result of a check as it is reported; `value` is None when there is none."""
+    match check.type:
+        case CheckInfo.Type.COMMAND:
+            return CheckStatusInfo(type=check.type, command=CheckStatusInfo.Command(exit_code=value))
+        case CheckInfo.Type.HTTP:
+            return CheckStatusInfo(type=check.type, http=CheckStatusInfo.Http(status_code=value))
+    succeeded = None if value is None else bool(value)
+    return CheckStatusInfo(type=check.type, tcp=CheckStatusInfo.Tcp(succeeded=succeeded))
 
 
 def _keep_last(found: list[Any], count: int) -> None:

@@ -5,6 +5,7 @@
     executors/FID/EID              executors (not those of command tasks, which their task tells all about)
     tasks/FID/TID                  tasks, until the terminal update is acknowledged
     kills/FID/TID                  that a task is being killed, and until when
+    failures/FID/TID               how often a task's health check failed in a row, if it did
     updates/FID/TID/N              status updates: those not acknowledged, and the newest
     acks/FID/TID                   number of the newest acknowledged update
 
@@ -80,6 +81,11 @@ def kill_key(framework_id: str, task_id: str) -> str:
     return f"kills/{framework_id}/{task_id}"
 
 
+def failures_key(framework_id: str, task_id: str) -> str:
+    """Key of the number of health checks that failed in a row."""
+    return f"failures/{framework_id}/{task_id}"
+
+
 def update_key(framework_id: str, task_id: str, number: int) -> str:
     """Key of an update."""
     return f"updates/{framework_id}/{task_id}/{number}"
@@ -101,6 +107,7 @@ class Checkpointed(Struct):
     executors: dict[tuple[str, str], StoredExecutor] = {}
     tasks: dict[tuple[str, str], StoredTask] = {}
     kills: dict[tuple[str, str], Kill] = {}
+    failures: dict[tuple[str, str], int] = {}
     updates: dict[tuple[str, str], dict[int, v1.TaskStatus]] = {}
     acks: dict[tuple[str, str], int] = {}
 
@@ -132,6 +139,8 @@ def _read_entry(found: Checkpointed, key: str, value: bytes) -> None:
             found.tasks[framework_id, task_id] = msgspec.json.decode(value, type=StoredTask)
         case ["kills", framework_id, task_id]:
             found.kills[framework_id, task_id] = msgspec.json.decode(value, type=Kill)
+        case ["failures", framework_id, task_id]:
+            found.failures[framework_id, task_id] = int(value)
         case ["updates", framework_id, task_id, number]:
             status = msgspec.json.decode(value, type=v1.TaskStatus)
             found.updates.setdefault((framework_id, task_id), {})[int(number)] = status

@@ -78,6 +78,9 @@ class Recovery:
         for (framework_id, task_id), kill in found.kills.items():
             if (known := state.frameworks.get(framework_id)) is not None and task_id in known.tasks:
                 known.tasks[task_id].kill = kill
+        for (framework_id, task_id), failures in found.failures.items():
+            if (known := state.frameworks.get(framework_id)) is not None and task_id in known.tasks:
+                known.tasks[task_id].failures = failures
         self._settle(containers)
 
     # ── records ───────────────────────────────────────────────────────────────────────────────────
@@ -169,11 +172,12 @@ class Recovery:
             self._life.executor_ended(framework, executor, 0)
 
     def _adopt(self, framework: Framework, executor: Executor, task: Task, container: FoundContainer) -> None:
+        task.started_s = container.started_s or self._context.now
         if task.state is TaskState.TASK_STAGING:
             self._builtin.started(framework, executor, task, container.pid)
         else:
             task.pid = container.pid
-            self._builtin.watch_completion(task)
+            self._builtin.watch(task)
         if container.status is not None:
             self._builtin.exited(framework, executor, task, container.status)
         elif not container.running:

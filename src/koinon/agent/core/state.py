@@ -61,9 +61,11 @@ class Kind(Enum):
 class Kill(Struct, gc=False):
     """Why a task must end, and what is reported when it has."""
 
+    since_s: float
     due_s: float  #: SIGKILL then
     state: TaskState = TaskState.TASK_KILLED
     reason: TaskStatus.Reason | None = None
+    #: What is said beside how the task ended; instead of it when it never ran.
     message: str | None = None
     healthy: bool | None = None
     policy: v1.KillPolicy | None = None  #: as asked for, which a custom executor is to hear
@@ -87,6 +89,9 @@ class Task(Struct, kw_only=True, gc=False):
     queued: bool = False
     #: Process id of its container; 0 = not started.
     pid: int = 0
+    started_s: float = 0.0
+    #: How often its health check failed in a row.
+    failures: int = 0
     kill: Kill | None = None
     user: str | None = None
     #: Slot for the views: the task's rendering, None after every change.

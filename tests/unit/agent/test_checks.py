@@ -1,0 +1,486 @@
+"""Checks and health checks: when a task is looked at, and what is reported of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from koinon.agent.core import events as ev
+from koinon.mesos import v1
+from koinon.mesos.v1 import CheckInfo, CheckStatusInfo, HealthCheck, NetworkInfo, TaskState, TaskStatus
+from tests.unit.agent.bench import Bench, config, executor, framework, grace, of_type, only, task
+
+Reason = TaskStatus.Reason
+HEALTH = Reason.REASON_TASK_HEALTH_CHECK_STATUS_UPDATED
+CHECK = Reason.REASON_TASK_CHECK_STATUS_UPDATED
+PROBES = ev.ProbeCommand | ev.ProbeHttp | ev.ProbeTcp
+
+
+def health_check(**more: Any) -> HealthCheck:
+    """Of a port; every field at its default."""
+    return HealthCheck(type=HealthCheck.Type.TCP, tcp=HealthCheck.TCPCheckInfo(port=80), **more)
+
+
+def check(**more: Any) -> CheckInfo:
+    return CheckInfo(type=CheckInfo.Type.HTTP, http=CheckInfo.Http(port=80, path="/x"), **more)
+
+
+def command_check(command: v1.CommandInfo, **more: Any) -> CheckInfo:
+    return CheckInfo(type=CheckInfo.Type.COMMAND, command=CheckInfo.Command(command), **more)
+
+
+def probes(effects: list[ev.Effect]) -> list[Any]:
+    return [effect for effect in effects if isinstance(effect, PROBES)]
+
+
+class Checked:
+    """A running task with checks, all of whose updates are acknowledged at once."""
+
+    def __init__(self, bench: Bench, *, of: v1.FrameworkInfo | None = None, **fields: Any) -> None:
+        self.bench = bench
+        self.container_id = bench.running(task(**fields), of=of)
+        self.news()
+
+    def news(self) -> list[TaskStatus]:
+        """What was reported since the last call."""
+        found = self.bench.acknowledge_all()
+        self.bench.effects.clear()
+        return found
+
+    def wait(self, seconds: float) -> Any:
+        """The probe that is due after so many seconds, and none before."""
+        since_s, found = self.bench.now, probes(self.bench.pass_time(0.0))
+        while not found:
+            due_s = self.bench.agent.next_wakeup
+            assert due_s is not None
+            found = probes(self.bench.pass_time(due_s - self.bench.now))
+        assert self.bench.now - since_s == pytest.approx(seconds)
+        (probe,) = found
+        return probe
+
+    def answer(self, probe: Any, value: int | None, **more: Any) -> list[TaskStatus]:
+        """The probe is done; what is reported of it."""
+        self.bench.tell(ev.Probed(probe.probe_id, value, **more))
+        return self.news()
+
+
+def verdicts(statuses: list[TaskStatus]) -> list[tuple[str, bool | None, Reason | None]]:
+    return [(one.state.value, one.healthy, one.reason) for one in statuses]
+
+
+HEALTHY = [("TASK_RUNNING", True, HEALTH)]
+UNHEALTHY = [("TASK_RUNNING", False, HEALTH)]
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+# ── when ──────────────────────────────────────────────────────────────────────────────────────────
+def test_a_task_is_first_looked_at_after_the_delay_and_then_an_interval_after_each_result(bench):
+    checked = Checked(bench, health_check=health_check())
+    first = checked.wait(15.0)
+    assert first.timeout_s == 20.0
+    assert probes(bench.pass_time(12.0)) == []  # it is under way
+    checked.answer(first, 1)
+    assert checked.wait(10.0).probe_id != first.probe_id
+
+
+def test_a_task_without_checks_is_not_looked_at(bench):
+    bench.running()
+    assert probes(bench.pass_time(1000.0)) == []
+
+
+def test_without_a_time_out_a_probe_may_take_for_ever(bench):
+    checked = Checked(bench, check=check(delay_seconds=0.0, timeout_seconds=0.0))
+    assert checked.wait(0.0).timeout_s is None
+
+
+def test_an_interval_of_nothing_keeps_the_agent_from_nothing_else(bench):
+    checked = Checked(bench, check=check(delay_seconds=0.0, interval_seconds=0.0))
+    checked.answer(checked.wait(0.0), 200)
+    checked.wait(0.1)
+
+
+def test_times_without_end_never_come(bench):
+    for number in range(2):
+        forever = {"delay_seconds": number and float("inf"), "interval_seconds": float("inf")}
+        bench.run(task(f"t{number}", check=check(**forever)))
+    for launched in of_type(bench.effects, ev.LaunchContainer):
+        bench.started(launched.container_id)
+    (probe,) = probes(bench.pass_time(0.0))
+    bench.tell(ev.Probed(probe.probe_id, 200))
+    assert probes(bench.pass_time(100 * 86400.0)) == []
+    assert bench.agent.next_wakeup < float("inf")
+
+
+def test_a_task_with_a_check_and_a_health_check_has_both(bench):
+    checked = Checked(bench, check=check(delay_seconds=1.0), health_check=health_check(delay_seconds=2.0))
+    assert isinstance(checked.wait(1.0), ev.ProbeHttp)
+    assert isinstance(checked.wait(1.0), ev.ProbeTcp)
+
+
+# ── checks ────────────────────────────────────────────────────────────────────────────────────────
+def http_status(code: int | None) -> CheckStatusInfo:
+    return CheckStatusInfo(type=CheckInfo.Type.HTTP, http=CheckStatusInfo.Http(status_code=code))
+
+
+def test_every_update_of_a_task_with_a_check_has_its_type(bench):
+    container_id = bench.running(task(check=check()), of=framework(capabilities=["TASK_KILLING_STATE"]))
+    bench.kill()
+    bench.exited(container_id, 15)
+    statuses = bench.acknowledge_all()
+    assert [(one.state.value, one.check_status) for one in statuses] == [
+        ("TASK_STARTING", http_status(None)),
+        ("TASK_RUNNING", http_status(None)),
+        ("TASK_KILLING", http_status(None)),
+        ("TASK_KILLED", http_status(None)),
+    ]
+
+
+def test_a_result_is_reported_when_it_changes(bench):
+    checked = Checked(bench, check=check(delay_seconds=10.0))
+    (first,) = checked.answer(checked.wait(10.0), 200)
+    assert (first.state, first.reason, first.check_status) == (
+        TaskState.TASK_RUNNING,
+        CHECK,
+        http_status(200),
+    )
+    assert first.healthy is None
+    assert checked.answer(checked.wait(10.0), 200) == []
+    (second,) = checked.answer(checked.wait(10.0), 503)
+    assert second.check_status == http_status(503)
+
+
+def test_no_result_in_time_is_an_empty_result(bench):
+    checked = Checked(bench, check=check(delay_seconds=10.0))
+    assert checked.answer(checked.wait(10.0), None) == []  # nothing was known before
+    checked.answer(checked.wait(10.0), 200)
+    (lost,) = checked.answer(checked.wait(10.0), None, message="too late")
+    assert lost.check_status == http_status(None)
+
+
+def test_a_probe_that_could_not_be_made_says_nothing(bench):
+    checked = Checked(bench, check=check(delay_seconds=10.0), health_check=health_check(delay_seconds=500.0))
+    checked.answer(checked.wait(10.0), 200)
+    assert checked.answer(checked.wait(10.0), None, made=False) == []
+    checked.wait(10.0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "value", "expected"),
+    [
+        (
+            command_check(v1.CommandInfo(value="x")),
+            3,
+            CheckStatusInfo(type=CheckInfo.Type.COMMAND, command=CheckStatusInfo.Command(exit_code=3)),
+        ),
+        (
+            CheckInfo(type=CheckInfo.Type.TCP, tcp=CheckInfo.Tcp(80)),
+            0,
+            CheckStatusInfo(type=CheckInfo.Type.TCP, tcp=CheckStatusInfo.Tcp(succeeded=False)),
+        ),
+    ],
+)
+def test_results_are_told_in_the_field_of_their_type(bench, asked, value, expected):
+    checked = Checked(bench, check=asked)
+    (status,) = checked.answer(checked.wait(15.0), value)
+    assert status.check_status == expected
+
+
+def test_check_and_health_check_each_keep_what_the_other_found(bench):
+    checked = Checked(bench, check=check(delay_seconds=1.0), health_check=health_check(delay_seconds=2.0))
+    checked.answer(checked.wait(1.0), 200)
+    (status,) = checked.answer(checked.wait(1.0), 1)
+    assert (status.reason, status.healthy, status.check_status) == (HEALTH, True, http_status(200))
+    (status,) = checked.answer(checked.wait(9.0), 404)
+    assert (status.reason, status.healthy, status.check_status) == (CHECK, True, http_status(404))
+
+
+# ── health checks ─────────────────────────────────────────────────────────────────────────────────
+def test_health_is_reported_at_the_first_success_at_each_failure_and_at_the_recovery(bench):
+    checked = Checked(bench, health_check=health_check())
+    assert verdicts(checked.answer(checked.wait(15.0), 1)) == HEALTHY
+    assert checked.answer(checked.wait(10.0), 1) == []
+    assert verdicts(checked.answer(checked.wait(10.0), 0)) == UNHEALTHY
+    assert verdicts(checked.answer(checked.wait(10.0), None)) == UNHEALTHY
+    assert verdicts(checked.answer(checked.wait(10.0), 1)) == HEALTHY
+    assert checked.answer(checked.wait(10.0), 1) == []
+
+
+def test_a_failure_tells_what_went_wrong(bench):
+    checked = Checked(bench, health_check=health_check())
+    (status,) = checked.answer(checked.wait(15.0), 0, message="nobody listens")
+    assert status.message == "The health check failed: nobody listens"
+
+
+def test_failures_in_the_grace_period_before_the_first_success_do_not_count(bench):
+    patient = health_check(delay_seconds=0.0, grace_period_seconds=25.0, consecutive_failures=1)
+    checked = Checked(bench, health_check=patient)
+    assert checked.answer(checked.wait(0.0), 0) == []
+    assert checked.answer(checked.wait(10.0), 0) == []
+    assert verdicts(checked.answer(checked.wait(10.0), 1)) == HEALTHY
+
+
+def test_a_failure_after_a_success_counts_in_the_grace_period_too(bench):
+    checked = Checked(bench, health_check=health_check(delay_seconds=0.0, grace_period_seconds=100.0))
+    checked.answer(checked.wait(0.0), 1)
+    assert verdicts(checked.answer(checked.wait(10.0), 0)) == UNHEALTHY
+
+
+def test_a_failure_after_the_grace_period_counts(bench):
+    checked = Checked(bench, health_check=health_check(delay_seconds=0.0, grace_period_seconds=5.0))
+    assert checked.answer(checked.wait(0.0), 0) == []
+    assert verdicts(checked.answer(checked.wait(10.0), 0)) == UNHEALTHY
+
+
+def test_without_a_grace_period_the_first_failure_counts(bench):
+    checked = Checked(bench, health_check=health_check(delay_seconds=0.0, grace_period_seconds=0.0))
+    assert verdicts(checked.answer(checked.wait(0.0), 0)) == UNHEALTHY
+
+
+def test_so_many_failures_in_a_row_kill_the_task(bench):
+    checked = Checked(
+        bench,
+        health_check=health_check(),
+        kill_policy=grace(7),
+        of=framework(capabilities=["TASK_KILLING_STATE"]),
+    )
+    checked.answer(checked.wait(15.0), 0)
+    checked.answer(checked.wait(10.0), 1)  # they must be in a row
+    checked.answer(checked.wait(10.0), 0)
+    checked.answer(checked.wait(10.0), 0)
+    effects = bench.tell(ev.Probed(checked.wait(10.0).probe_id, 0))
+    assert only(effects, ev.TerminateContainer).container_id == checked.container_id
+    assert of_type(bench.pass_time(7.0), ev.DestroyContainer) == [ev.DestroyContainer(checked.container_id)]
+    bench.exited(checked.container_id, 9)
+    statuses = checked.news()
+    assert verdicts(statuses) == [
+        ("TASK_RUNNING", False, HEALTH),
+        ("TASK_KILLING", None, None),
+        ("TASK_KILLED", False, None),
+    ]
+    assert statuses[-1].message == (
+        "Command terminated with signal Killed: its health check failed 3 times in a row"
+    )
+
+
+def test_a_task_killed_by_others_says_nothing_of_its_health(bench):
+    checked = Checked(bench, health_check=health_check())
+    checked.answer(checked.wait(15.0), 1)
+    bench.kill()
+    bench.exited(checked.container_id, 15)
+    assert verdicts(checked.news()) == [("TASK_KILLED", None, None)]
+
+
+@pytest.mark.parametrize(
+    ("value", "healthy"), [(199, False), (200, True), (302, True), (399, True), (400, False), (None, False)]
+)
+def test_answers_from_200_to_399_are_healthy(bench, value, healthy):
+    asked = HealthCheck(type=HealthCheck.Type.HTTP, http=HealthCheck.HTTPCheckInfo(port=80))
+    checked = Checked(bench, health_check=asked)
+    (status,) = checked.answer(checked.wait(15.0), value)
+    assert status.healthy is healthy
+
+
+@pytest.mark.parametrize(("value", "healthy"), [(0, True), (1, False), (None, False)])
+def test_a_command_that_ends_with_0_is_healthy(bench, value, healthy):
+    asked = HealthCheck(type=HealthCheck.Type.COMMAND, command=v1.CommandInfo(value="x"))
+    checked = Checked(bench, health_check=asked)
+    (status,) = checked.answer(checked.wait(15.0), value)
+    assert status.healthy is healthy
+
+
+# ── what is looked at ─────────────────────────────────────────────────────────────────────────────
+def health_probe(bench: Bench, kind: str, **fields: Any) -> Any:
+    asked = HealthCheck(type=HealthCheck.Type[kind], **fields)
+    return Checked(bench, health_check=asked).wait(15.0)
+
+
+IPV6 = NetworkInfo.Protocol.IPv6
+
+
+def test_http_is_asked_of_this_machine(bench):
+    asked = HealthCheck.HTTPCheckInfo(port=8080, path="/ok?a=1")
+    assert health_probe(bench, "HTTP", http=asked).url == "http://127.0.0.1:8080/ok?a=1"
+
+
+def test_https_over_ipv6_is_asked_so(bench):
+    asked = HealthCheck.HTTPCheckInfo(port=8443, scheme="https", protocol=IPV6)
+    assert health_probe(bench, "HTTP", http=asked).url == "https://[::1]:8443"
+
+
+@pytest.mark.parametrize(("protocol", "address"), [(NetworkInfo.Protocol.IPv4, "127.0.0.1"), (IPV6, "::1")])
+def test_a_port_is_tried_over_the_protocol_asked_for(bench, protocol, address):
+    asked = HealthCheck.TCPCheckInfo(port=22, protocol=protocol)
+    probe = health_probe(bench, "TCP", tcp=asked)
+    assert (probe.address, probe.port) == (address, 22)
+
+
+def test_the_type_says_what_is_looked_at_whatever_else_is_there(bench):
+    http, tcp = HealthCheck.HTTPCheckInfo(port=1), HealthCheck.TCPCheckInfo(port=2)
+    assert health_probe(bench, "TCP", http=http, tcp=tcp).port == 2
+
+
+def test_a_command_gets_what_its_task_got_and_its_own_environment(bench):
+    def environment(**variables: str) -> v1.Environment:
+        return v1.Environment(
+            variables=[v1.Environment.Variable(name=name, value=value) for name, value in variables.items()]
+        )
+
+    own = v1.CommandInfo(value="x", user="nobody", environment=environment(A="task", B="task"))
+    asked = v1.CommandInfo(value="look", environment=environment(B="check"))
+    launched = only(bench.run(task(command=own, check=command_check(asked))), ev.LaunchContainer)
+    bench.started(launched.container_id)
+    (probe,) = probes(bench.pass_time(15.0))
+    assert probe.argv == ("/bin/sh", "-c", "look")
+    assert probe.environment == {**launched.environment, "B": "check"}
+    assert (probe.container.sandbox, probe.container.user) == (launched.sandbox, "nobody")
+
+
+def test_tasks_of_a_group_are_looked_at_each_in_its_own_sandbox(bench):
+    by = executor(type=v1.ExecutorInfo.Type.DEFAULT, command=None)
+    asked = command_check(v1.CommandInfo(value="look"))
+    launches = of_type(
+        bench.run_group(task("t1", check=asked), task("t2", check=asked), by=by), ev.LaunchContainer
+    )
+    for launched in launches:
+        bench.started(launched.container_id)
+    found = probes(bench.pass_time(15.0))
+    assert [one.container.sandbox for one in found] == [one.sandbox for one in launches]
+
+
+def test_one_unhealthy_task_ends_its_group(bench):
+    by = executor(type=v1.ExecutorInfo.Type.DEFAULT, command=None)
+    tasks = [task("t1", health_check=health_check(consecutive_failures=1)), task("t2")]
+    containers = [one.container_id for one in of_type(bench.run_group(*tasks, by=by), ev.LaunchContainer)]
+    for container_id in containers:
+        bench.started(container_id)
+    (probe,) = probes(bench.pass_time(15.0))
+    bench.tell(ev.Probed(probe.probe_id, 0))
+    effects = bench.exited(containers[0], 15)
+    assert of_type(effects, ev.TerminateContainer) == [ev.TerminateContainer(containers[1])]
+
+
+# ── the end ───────────────────────────────────────────────────────────────────────────────────────
+def test_a_task_that_is_being_killed_is_not_looked_at(bench):
+    checked = Checked(bench, health_check=health_check())
+    probe = checked.wait(15.0)
+    assert ev.AbandonProbe(probe.probe_id) in bench.kill(policy=grace(100))
+    assert checked.answer(probe, 0) == []
+    assert probes(bench.pass_time(50.0)) == []
+
+
+def test_a_probe_of_a_task_that_ends_is_abandoned(bench):
+    checked = Checked(bench, check=check(), health_check=health_check(delay_seconds=16.0))
+    probe = checked.wait(15.0)
+    assert ev.AbandonProbe(probe.probe_id) in bench.exited(checked.container_id, 0)
+    assert [one.state.value for one in checked.answer(probe, 200)] == ["TASK_FINISHED"]
+    assert probes(bench.pass_time(1000.0)) == []
+
+
+# ── restarts ──────────────────────────────────────────────────────────────────────────────────────
+def restart(checked: Checked, *, after_s: float = 0.5) -> None:
+    bench = checked.bench
+    started_s = bench.agent.state.frameworks["F"].tasks["t"].started_s
+    bench.now += after_s
+    bench.start({checked.container_id: ev.FoundContainer(42, started_s=started_s)})
+    checked.news()
+
+
+def test_failures_are_counted_on_after_a_restart_of_the_agent(bench):
+    checked = Checked(bench, health_check=health_check())
+    checked.answer(checked.wait(15.0), 0)
+    restart(checked)
+    checked.answer(checked.wait(9.5), 0)
+    restart(checked)
+    probe = checked.wait(9.5)
+    assert of_type(bench.tell(ev.Probed(probe.probe_id, 0)), ev.TerminateContainer)
+
+
+def test_what_was_known_is_known_after_a_restart_of_the_agent(bench):
+    checked = Checked(bench, check=check(), health_check=health_check(delay_seconds=16.0))
+    checked.answer(checked.wait(15.0), 200)
+    checked.answer(checked.wait(1.0), 1)
+    restart(checked)
+    assert checked.answer(checked.wait(8.5), 200) == []
+    assert checked.answer(checked.wait(1.0), 1) == []
+
+
+def test_the_grace_period_counts_from_the_start_of_the_task(bench):
+    checked = Checked(bench, health_check=health_check(delay_seconds=1.0, grace_period_seconds=30.0))
+    restart(checked, after_s=5.5)
+    assert checked.answer(checked.wait(5.5), 0) == []
+    assert checked.answer(checked.wait(10.0), 0) == []
+    assert verdicts(checked.answer(checked.wait(10.0), 0)) == UNHEALTHY
+
+
+def test_a_task_found_again_late_is_looked_at_when_it_would_have_been(bench):
+    checked = Checked(bench, health_check=health_check())
+    restart(checked, after_s=1002.0)
+    checked.wait(3.0)
+
+
+def test_a_task_that_is_being_killed_is_not_looked_at_after_a_restart(bench):
+    checked = Checked(bench, health_check=health_check())
+    bench.kill(policy=grace(1000))
+    restart(checked)
+    assert probes(bench.pass_time(100.0)) == []
+
+
+def test_a_healthy_task_costs_no_entry_in_the_checkpoint(bench):
+    checked = Checked(bench, health_check=health_check())
+    checked.answer(checked.wait(15.0), 0)
+    assert bench.disk["failures/F/t"] == b"1"
+    checked.answer(checked.wait(10.0), 1)
+    assert "failures/F/t" not in bench.disk
+
+
+def test_nothing_is_left_of_an_unhealthy_task(bench):
+    checked = Checked(bench, health_check=health_check(consecutive_failures=1))
+    checked.answer(checked.wait(15.0), 0)
+    bench.exited(checked.container_id, 15)
+    checked.news()
+    assert set(bench.disk) == {"agent", "frameworks/F"}
+
+
+def test_the_time_that_a_task_may_take_counts_from_its_start_over_restarts():
+    bench = Bench()
+    limit = v1.DurationInfo(60_000_000_000)
+    checked = Checked(bench, health_check=health_check(), max_completion_time=limit)
+    checked.answer(checked.wait(15.0), 1)
+    restart(checked)
+    bench.config = config()
+    assert of_type(bench.pass_time(45.0), ev.DestroyContainer)
+
+
+# ── what cannot be checked ────────────────────────────────────────────────────────────────────────
+SECRET = v1.Environment.Variable(
+    name="S",
+    type=v1.Environment.Variable.Type.SECRET,
+    secret=v1.Secret(type=v1.Secret.Type.REFERENCE, reference=v1.Secret.Reference(name="s")),
+)
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({"check": CheckInfo()}, "needs a type"),
+        ({"health_check": HealthCheck(type=HealthCheck.Type.HTTP)}, "needs a type"),
+        (
+            {
+                "check": command_check(
+                    v1.CommandInfo(value="x", environment=v1.Environment(variables=[SECRET]))
+                )
+            },
+            "secret",
+        ),
+    ],
+)
+def test_a_task_whose_checks_cannot_be_made_is_not_run(bench, fields, word):
+    assert not of_type(bench.run(task(**fields)), ev.LaunchContainer)
+    (status,) = bench.acknowledge_all()
+    assert status.reason is Reason.REASON_CONTAINER_LAUNCH_FAILED
+    assert word in status.message
