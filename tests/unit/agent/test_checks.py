@@ -293,6 +293,21 @@ def test_a_command_that_ends_with_0_is_healthy(bench, value, healthy):
     assert status.healthy is healthy
 
 
+def test_a_scheduler_that_stays_away_does_not_fill_the_agent_with_news(bench):
+    checked = Checked(bench, health_check=health_check(consecutive_failures=10**6))
+    bench.disconnect()
+    for _ in range(200):
+        bench.now += 1000.0
+        (probe,) = probes(bench.pass_time(0.0))
+        bench.tell(ev.Probed(probe.probe_id, 0, message=f"at {bench.now}"))
+    assert len([key for key in bench.disk if key.startswith("updates/")]) < 100
+    bench.exited(checked.container_id, 0)
+    bench.connect()
+    statuses = checked.news()
+    assert statuses[-2].message == f"The health check failed: at {bench.now}"
+    assert [one.state.value for one in statuses[-2:]] == ["TASK_RUNNING", "TASK_FINISHED"]
+
+
 # ── what is looked at ─────────────────────────────────────────────────────────────────────────────
 def health_probe(bench: Bench, kind: str, **fields: Any) -> Any:
     asked = HealthCheck(type=HealthCheck.Type[kind], **fields)

@@ -8,7 +8,7 @@ from koinon.agent.core import records
 from koinon.agent.core.context import Context
 from koinon.agent.core.events import Checkpoint, ForgetContainer
 from koinon.agent.core.state import Executor, Framework, Kind, Place, Task
-from koinon.agent.core.streams import Streams
+from koinon.agent.core.streams import PASSING, Streams
 from koinon.agent.core.tables import ExecutorState
 from koinon.mesos import internal, v1
 from koinon.mesos.states import TERMINAL
@@ -127,13 +127,22 @@ class Life:
             check_status=check_status,
             container_status=self.container_status(executor, task),
         )
-        self.accept(framework, executor, task, status)
+        self.accept(framework, executor, task, status, passing=reason in PASSING)
 
-    def accept(self, framework: Framework, executor: Executor, task: Task, status: TaskStatus) -> None:
+    def accept(
+        self,
+        framework: Framework,
+        executor: Executor,
+        task: Task,
+        status: TaskStatus,
+        *,
+        passing: bool = False,
+    ) -> None:
         """A status that is complete: remember it and see that the scheduler gets it."""
         task.move(status)
         if not framework.terminating:
-            self._streams.put(framework.framework_id, task.task_id, status, durable=framework.info.checkpoint)
+            durable = framework.info.checkpoint
+            self._streams.put(framework.framework_id, task.task_id, status, durable=durable, passing=passing)
         if task.terminal:
             task.queued = False
             counts = self._context.state.counters.terminal

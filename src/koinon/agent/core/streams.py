@@ -18,6 +18,12 @@ from koinon.mesos.v1 import TaskState, TaskStatus
 
 RESEND_FIRST_S = 10.0
 RESEND_MAX_S = 600.0
+#: When so many updates wait, news of checks take each other's place: the newest tells all.
+PASSING_MAX = 50
+PASSING = (
+    TaskStatus.Reason.REASON_TASK_CHECK_STATUS_UPDATED,
+    TaskStatus.Reason.REASON_TASK_HEALTH_CHECK_STATUS_UPDATED,
+)
 
 
 class Stream(Struct, gc=False):
@@ -42,11 +48,15 @@ class Streams:
         self._streams: dict[tuple[str, str], Stream] = {}
         self._open = False
 
-    def put(self, framework_id: str, task_id: str, status: TaskStatus, *, durable: bool) -> None:
-        """Add an update, whose uuid is set."""
+    def put(
+        self, framework_id: str, task_id: str, status: TaskStatus, *, durable: bool, passing: bool = False
+    ) -> None:
+        """Add an update, whose uuid is set. A `passing` one is worth nothing when there is a newer one."""
         key = (framework_id, task_id)
         if (stream := self._streams.get(key)) is None:
             stream = self._streams[key] = Stream(framework_id, task_id, durable)
+        if passing and len(stream.pending) >= PASSING_MAX and stream.pending[-1].reason in PASSING:
+            stream.pending.pop()
         if durable:
             number = stream.number + len(stream.pending)
             stored = {records.update_key(framework_id, task_id, number): records.encode(status)}
