@@ -28,7 +28,7 @@ from msgspec import Struct
 __all__ = ["Container", "Exit", "LaunchFailed", "LaunchSpec", "LauncherClient", "LauncherError"]
 
 #: What both ends must speak; the launcher tells its own in its first line.
-PROTOCOL = 1
+PROTOCOL = 2
 _LAUNCHER = Path(__file__).parent / "launcher" / "__main__.py"
 _START_TIMEOUT_S = 30.0
 _RETRY_S = 1.0
@@ -53,7 +53,11 @@ class LaunchFailed(Exception):
 
 
 class LaunchSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What to run. The environment is exactly `env`; stdin is empty; no other file is open."""
+    """What to run. The environment is exactly `env`; stdin is empty; no other file is open.
+
+    Instead of the files a container may have `pipes` or a `terminal` of the agent, or a terminal of its own (`window`),
+    which `LauncherClient.terminal` gives; its `stdout` is then the log of that terminal, for whoever has it to write.
+    """
 
     #: Unique for all times; launching a container that exists already gives its pid.
     container_id: str
@@ -64,8 +68,16 @@ class LaunchSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     env: dict[str, str]
     #: Absolute paths. The two files are made if missing, by the task's user, and appended to.
     cwd: str
-    stdout: str
-    stderr: str
+    stdout: str = ""
+    stderr: str = ""
+    #: Paths of stdin, stdout and stderr, to be opened as the agent's user.
+    pipes: tuple[str, str, str] | None = None
+    #: Path of a terminal, likewise.
+    terminal: str = ""
+    #: Rows and columns.
+    window: tuple[int, int] | None = None
+    #: Whether it is destroyed when the agent goes.
+    tied: bool = False
     #: Empty: the user of the agent. Another user needs root.
     user: str = ""
     #: By the names of v1 `RLimitInfo` (`RLMT_NOFILE`): soft and hard limit, None for unlimited.
@@ -90,6 +102,8 @@ class Container(Struct, frozen=True, kw_only=True):
     pid: int
     launched_s: float
     exit: Exit | None = None
+    #: Whether it has a terminal that `LauncherClient.terminal` gives.
+    terminal: bool = False
 
 
 class _Line(Struct, frozen=True, kw_only=True):
@@ -165,6 +179,25 @@ class LauncherClient:
     async def list(self) -> list[Container]:
         """All containers the launcher knows, the ended and not yet forgotten ones too."""
         return (await self._ask("list")).containers
+
+    async def terminal(self, container_id: str) -> tuple[int, ...]:
+        """The other end of a container's terminal, and the log of that if it has one.
+
+        Empty if the container has ended and was forgotten. Raises LauncherError.
+        """
+        return await asyncio.to_thread(self._fetch_terminal, container_id)
+
+    def _fetch_terminal(self, container_id: str) -> tuple[int, ...]:
+        try:
+            if (dialled := self._dial("terminals")) is None:
+                return ()
+            with dialled:
+                dialled.settimeout(_START_TIMEOUT_S)
+                dialled.sendall(container_id.encode())
+                _, fds, _, _ = socket.recv_fds(dialled, 1, 2)
+        except OSError as error:
+            raise LauncherError(f"cannot get the terminal of {container_id}: {error}") from error
+        return tuple(fds)
 
     async def stop(self) -> None:
         """Kill all containers and end the launcher. Exits are told first; untold ones stay in its journal.
@@ -278,13 +311,13 @@ class LauncherClient:
             if not connection.greeted.done() or connection.greeted.cancelled():
                 connection.transport.abort()
 
-    def _dial(self) -> socket.socket | None:
+    def _dial(self, name: str = "socket") -> socket.socket | None:
         """A socket connected to the launcher, None if none listens."""
         # The path of a Unix socket has at most 107 bytes; through the open directory any path is short.
         folder = os.open(self._directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         dialled = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
-            dialled.connect(f"/proc/self/fd/{folder}/socket")
+            dialled.connect(f"/proc/self/fd/{folder}/{name}")
         except (FileNotFoundError, ConnectionRefusedError):
             dialled.close()
             return None

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from koinon.agent.launcher.journal import EXITED, RUNNING, Container, Journal
-from koinon.agent.launching import LauncherClient, LauncherError, LaunchFailed
+from koinon.agent.launching import PROTOCOL, LauncherClient, LauncherError, LaunchFailed
 
 from .conftest import Bench, alive, kill_9, until
 from .test_trees import DAEMON, STAY
@@ -315,7 +315,7 @@ async def test_rubbish_on_the_socket_costs_only_that_connection(bench: Bench) ->
     ):
         reader, writer = await asyncio.open_unix_connection(f"/proc/self/fd/{folder}/socket")
         writer.write(rubbish)
-        assert json.loads(await reader.readline())["protocol"] == 1
+        assert json.loads(await reader.readline())["protocol"] == PROTOCOL
         with contextlib.suppress(ConnectionResetError):
             assert await reader.read() == b""
         writer.transport.abort()

@@ -43,6 +43,13 @@ class Containerizer(Protocol):
         """Kill a container with all its processes; its exit follows. False as for `signal`."""
         ...
 
+    async def terminal(self, container_id: str) -> tuple[int, ...]:
+        """Our end of a container's own terminal, and the log to write what it shows into, if there is one.
+
+        Empty if the container is no more. Raises LauncherError.
+        """
+        ...
+
     def forget(self, container_id: str) -> None:
         """The end of this container is stored safely and need not be told again."""
         ...

@@ -48,6 +48,10 @@ class ProcessContainerizer:
         """See `Containerizer.destroy`."""
         return await self._client.destroy(container_id)
 
+    async def terminal(self, container_id: str) -> tuple[int, ...]:
+        """See `Containerizer.terminal`."""
+        return await self._client.terminal(container_id)
+
     def forget(self, container_id: str) -> None:
         """See `Containerizer.forget`."""
         self._client.forget(container_id)

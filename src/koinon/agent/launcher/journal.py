@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from koinon.agent.launcher.processes import read, start_ticks
+from koinon.agent.launcher.streams import Terminal
 
 STARTING, RUNNING, ENDING, EXITED = range(4)
 _COMPACT_BYTES = 1 << 20
@@ -22,7 +23,7 @@ class Container:
 
     __slots__ = (
         "destroyed", "ended_s", "error_fd", "id", "killed", "launched_s", "message", "pid", "start",
-        "state", "status", "strays", "sweep_s", "sweeps", "waiting",
+        "state", "status", "strays", "sweep_s", "sweeps", "terminal", "tied", "waiting",
     )  # fmt: skip
 
     def __init__(self, id: str, pid: int, launched_s: float, *, state: int, start: int = 0) -> None:
@@ -36,6 +37,10 @@ class Container:
         self.status: int | None = None
         self.message = ""
         self.ended_s = 0.0
+        #: Our end of its terminal, if we made one for it.
+        self.terminal: Terminal | None = None
+        #: Whether it is destroyed when the agent goes.
+        self.tied = False
         #: While STARTING: where its failure to start arrives, and the requests to be answered.
         self.error_fd = -1
         self.waiting: list[int] = []

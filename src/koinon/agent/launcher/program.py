@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import pwd
 import resource
 import signal
+import termios
 from typing import Any, NoReturn
+
+from koinon.agent.launcher.streams import Streams
 
 #: Signals the launcher handles or ignores; they are blocked while it forks.
 HANDLED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -56,7 +60,9 @@ class Plan:
         self.user: str = spec.get("user", "")
         self.cwd: str = spec["cwd"]
         self.outputs = [
-            (fd, spec[name], self._near(spec[name])) for fd, name in ((1, "stdout"), (2, "stderr"))
+            (fd, spec[name], self._near(spec[name]))
+            for fd, name in ((1, "stdout"), (2, "stderr"))
+            if spec.get(name)
         ]
         self.limits = [_limit(name, *values) for name, values in spec.get("rlimits", {}).items()]
         #: The journal's record, but for the child's pid and start.
@@ -71,7 +77,7 @@ class Plan:
         return name if folder == self.cwd.rstrip("/") else path
 
 
-def become(plan: Plan, journal_fd: int, oom_score: bytes, error_fd: int) -> NoReturn:
+def become(plan: Plan, streams: Streams | None, journal_fd: int, oom_score: bytes, error_fd: int) -> NoReturn:
     """Become the program; or write `[step, sentence]` to `error_fd`, which `execve` closes, and end."""
     step, doing = "launcher", "cannot prepare the process"
     try:
@@ -105,6 +111,10 @@ def become(plan: Plan, journal_fd: int, oom_score: bytes, error_fd: int) -> NoRe
         if user is not None:
             os.seteuid(0)
 
+        if streams is not None:
+            doing = "cannot take over the streams"
+            _take_over(streams, user)
+
         step, doing = "journal", "cannot write the journal of the launcher"
         record = plan.record % (os.getpid(), _own_start_ticks())
         if os.write(journal_fd, record) != len(record):
@@ -133,6 +143,15 @@ def become(plan: Plan, journal_fd: int, oom_score: bytes, error_fd: int) -> NoRe
         _tell(error_fd, step, f"{doing}: {error}")
     finally:
         os._exit(127)
+
+
+def _take_over(streams: Streams, user: pwd.struct_passwd | None) -> None:
+    for fd, stream in enumerate(streams.ends):
+        if user is not None:  # who could not open /dev/stdout or /dev/tty otherwise
+            os.fchown(stream, user.pw_uid, -1)
+        os.dup2(stream, fd)
+    if streams.is_terminal:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def _tell(error_fd: int, step: str, sentence: str) -> None:

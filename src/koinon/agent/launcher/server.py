@@ -28,8 +28,10 @@ from koinon.agent.launcher.processes import (
     start_ticks,
 )
 from koinon.agent.launcher.program import HANDLED, Plan, StepFailed, become
+from koinon.agent.launcher.streams import Terminal, open_streams
+from koinon.agent.launcher.terminals import Terminals
 
-PROTOCOL = 1
+PROTOCOL = 2
 _IDLE_S = 60.0
 #: Requests handled before exits are looked after again.
 _BATCH = 32
@@ -42,7 +44,9 @@ _UNIQUE_ID_LENGTH = 32
 class Launcher:
     """All state of the process, and one turn of its loop after the other."""
 
-    def __init__(self, folder: int, listener: socket.socket, oom_score: bytes) -> None:
+    def __init__(
+        self, folder: int, listener: socket.socket, counter: socket.socket, oom_score: bytes
+    ) -> None:
         self.listener = listener
         #: The `oom_score_adj` of containers; empty to leave it as it is.
         self.oom_score = oom_score
@@ -65,6 +69,7 @@ class Launcher:
         self.idle_since_s = time.monotonic()
         self.epoll = select.epoll()
         self.handlers: dict[int, Callable[[], None]] = {}
+        self.terminals = Terminals(counter, self.containers, self.watch, self.leave)
         self.group = os.getpgid(0)
 
     # ── the loop ──────────────────────────────────────────────────────────────────────────────────
@@ -72,6 +77,7 @@ class Launcher:
         """Serve until stopped or not needed."""
         self.watch_signals()
         self.watch(self.listener.fileno(), self.accept)
+        self.watch(self.terminals.listener.fileno(), self.terminals.accept)
         self.take_over_orphans()
         gc.collect()
         gc.freeze()  # a fork copies fewer pages when nothing touches these objects
@@ -98,10 +104,14 @@ class Launcher:
         self.handlers[fd] = handler
         self.epoll.register(fd, select.EPOLLIN)
 
+    def leave(self, fd: int) -> None:
+        """Watch a file descriptor no more, if it is watched."""
+        if self.handlers.pop(fd, None):
+            self.epoll.unregister(fd)
+
     def unwatch(self, fd: int) -> None:
         """Close a watched file descriptor."""
-        del self.handlers[fd]
-        self.epoll.unregister(fd)
+        self.leave(fd)
         os.close(fd)
 
     def watch_signals(self) -> None:
@@ -147,6 +157,7 @@ class Launcher:
         """A new client takes the place of the one before and hears what it may have missed."""
         connection, _ = self.listener.accept()
         self.hang_up()
+        self.terminals.leave_all()
         self.client = client = Client(connection)
         self.watch(connection.fileno(), self.receive)
         client.tell(protocol=PROTOCOL, pid=os.getpid())
@@ -164,6 +175,10 @@ class Launcher:
         if self.client:
             self.unwatch(self.client.connection.detach())
             self.client = None
+            self.terminals.resume()
+            for each in self.mains.values():
+                if each.tied and each.state < ENDING:
+                    self.destroy(each)
         for each in self.mains.values():
             each.waiting.clear()
 
@@ -230,9 +245,16 @@ class Launcher:
             self.client.tell(id=number, step=failed.args[0], error=failed.args[1])
             return
         try:
+            streams = open_streams(spec)
+        except OSError as error:
+            self.client.tell(id=number, step="output", error=f"cannot open the streams: {error.strerror}")
+            return
+        try:
             # What the child writes here is why it failed; that it closes says that it became the program.
             error_fd, childs_end = os.pipe2(os.O_CLOEXEC)
         except OSError as error:
+            if streams:
+                streams.give_up()
             self.client.tell(id=number, step="launcher", error=f"cannot start a process: {error.strerror}")
             return
         # A signal meant for the container must find the child with the launcher's handlers gone.
@@ -240,15 +262,22 @@ class Launcher:
         try:
             pid = os.fork()
             if pid == 0:
-                become(plan, self.journal.fd, self.oom_score, childs_end)
+                become(plan, streams, self.journal.fd, self.oom_score, childs_end)
         except OSError as error:
             os.close(error_fd)
+            if streams:
+                streams.give_up()
             self.client.tell(id=number, step="launcher", error=f"cannot start a process: {error.strerror}")
             return
         finally:
             os.close(childs_end)
+            if streams:
+                streams.close()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         container = Container(id, pid, plan.at, state=STARTING)
+        container.tied = spec.get("tied", False)
+        if streams and streams.kept >= 0:
+            container.terminal = Terminal(streams.kept, spec["stdout"])
         container.error_fd = error_fd
         container.waiting.append(number)
         self.containers[id] = self.mains[pid] = container
@@ -261,6 +290,8 @@ class Launcher:
         container.state = RUNNING
         waiting, container.waiting = container.waiting, []
         if not failure:
+            if container.terminal:
+                container.terminal.open_log(container.pid)
             for number in waiting:
                 if self.client:
                     self.client.tell(id=number, pid=container.pid)
@@ -283,6 +314,7 @@ class Launcher:
             self.ending.pop(id, None)
             self.sweeping.pop(id, None)
             self.journal.forgotten(id)
+            self.terminals.remove(container)
 
     # ── signals and ends ──────────────────────────────────────────────────────────────────────────
     def signal(self, container: Container | None, signum: int) -> str:
@@ -456,6 +488,7 @@ class Launcher:
 
 def _listed(container: Container) -> dict[str, Any]:
     listed = {"container_id": container.id, "pid": container.pid, "launched_s": container.launched_s}
+    listed["terminal"] = container.terminal is not None
     return {**listed, "exit": container.exit()} if container.state == EXITED else listed
 
 

@@ -30,8 +30,7 @@ def serve(directory: str) -> None:
     os.chdir("/")
     lock = _lock(folder)
     try:
-        listener = _listen(folder)
-        launcher = Launcher(folder, listener, _protect())
+        launcher = Launcher(folder, _listen(folder, "socket"), _listen(folder, "terminals"), _protect())
     except OSError as error:
         sys.exit(f"{error.filename or directory}: {error.strerror}")
     if os.fork():
@@ -44,8 +43,9 @@ def serve(directory: str) -> None:
     become_subreaper()
     launcher.group = os.getpgid(0)
     launcher.run()
-    with contextlib.suppress(FileNotFoundError):  # the whole directory may have been removed
-        os.unlink("socket", dir_fd=folder)
+    for name in ("socket", "terminals"):
+        with contextlib.suppress(FileNotFoundError):  # the whole directory may have been removed
+            os.unlink(name, dir_fd=folder)
     os.close(lock)
 
 
@@ -62,12 +62,12 @@ def _lock(folder: int) -> int:
             time.sleep(0.05)
 
 
-def _listen(folder: int) -> socket.socket:
+def _listen(folder: int, name: str) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with contextlib.suppress(FileNotFoundError):
-        os.unlink("socket", dir_fd=folder)
+        os.unlink(name, dir_fd=folder)
     # Through the open directory, since the path of a Unix socket has at most 107 bytes.
-    listener.bind(f"/proc/self/fd/{folder}/socket")
+    listener.bind(f"/proc/self/fd/{folder}/{name}")
     listener.listen()
     return listener
 
