@@ -11,9 +11,11 @@ from koinon.mesos.v1.executor import Call, Event
 from tests.unit.agent.bench import (
     AGENT_ID,
     Bench,
+    config,
     events_in,
     executor,
     framework,
+    grace,
     of_type,
     only,
     said,
@@ -118,6 +120,8 @@ def test_a_second_terminal_update_is_acknowledged_and_dropped(subscribed):
         ({"source": TaskStatus.Source.SOURCE_AGENT}, "source"),
         ({"state": TaskState.TASK_STAGING}, "TASK_STAGING"),
         ({"executor_id": v1.ExecutorID("other")}, "executor"),
+        ({"check_status": v1.CheckStatusInfo()}, "check_status"),
+        ({"check_status": v1.CheckStatusInfo(type=v1.CheckInfo.Type.TCP)}, "check_status"),
     ],
 )
 def test_a_wrong_update_is_refused(subscribed, changes, word):
@@ -209,7 +213,7 @@ def test_a_new_subscription_closes_the_old_one_and_gets_what_waited(subscribed):
     subscribed.tell(ev.ExecutorStreamClosed("s1"))
     subscribed.run(task("t2", executor=executor()))
     subscribed.kill("t")
-    effects = subscribed.subscribe("s2")
+    effects = subscribed.subscribe("s2", unacknowledged_tasks=[task("t")])
     assert events_in(effects) == ["SUBSCRIBED", "KILL", "LAUNCH"]
     assert only(subscribed.subscribe("s3")[:1], ev.CloseExecutorStream).stream_id == "s2"
 
@@ -222,6 +226,21 @@ def test_an_executor_that_cannot_be_launched_fails_its_tasks(bench):
         TaskState.TASK_FAILED,
         TaskStatus.Reason.REASON_CONTAINER_LAUNCH_FAILED,
     )
+
+
+def test_a_kill_that_waited_keeps_its_policy(subscribed):
+    subscribed.tell(ev.ExecutorStreamClosed("s1"))
+    subscribed.kill("t", policy=grace(30))
+    effects = subscribed.subscribe("s2", unacknowledged_tasks=[task("t")])
+    (kill,) = [one.event.kill for one in of_type(effects, ev.SendToExecutor) if one.event.kill is not None]
+    assert kill.kill_policy == grace(30)
+
+
+def test_a_task_lost_with_the_connection_to_its_executor_is_dropped(subscribed):
+    subscribed.tell(ev.ExecutorStreamClosed("s1"))
+    (update,) = updates_in(subscribed.subscribe("s2"))
+    assert (update.state, update.reason) == (TaskState.TASK_LOST, TaskStatus.Reason.REASON_AGENT_RESTARTED)
+    assert "connection" in update.message
 
 
 # ── over a restart of the agent ───────────────────────────────────────────────────────────────────
@@ -263,3 +282,33 @@ def test_a_task_that_never_reached_its_executor_is_dropped(subscribed):
         TaskState.TASK_LOST,
         TaskStatus.Reason.REASON_AGENT_RESTARTED,
     )
+
+
+def test_a_kill_reaches_an_executor_that_comes_back_after_a_restart(subscribed):
+    subscribed.say(status("t", RUNNING))
+    subscribed.tell(ev.ExecutorStreamClosed("s1"))
+    subscribed.kill("t", policy=grace(30))
+    subscribed.start({container_of(subscribed): ev.FoundContainer(42)})
+    assert events_in(subscribed.subscribe("s2")) == ["SUBSCRIBED", "KILL"]
+    subscribed.say(status("t", TaskState.TASK_KILLED, 2))
+    subscribed.acknowledge_all()
+    assert not [key for key in subscribed.disk if key.startswith("kills/")]
+
+
+def test_an_executor_found_by_an_agent_that_cleans_up_is_asked_to_end(subscribed):
+    subscribed.say(status("t", RUNNING))
+    container_id = container_of(subscribed)
+    subscribed.config = config(cleanup=True)
+    subscribed.start({container_id: ev.FoundContainer(42)})
+    assert events_in(subscribed.subscribe("s2")) == ["SHUTDOWN"]
+    assert not of_type(subscribed.pass_time(4.9), ev.DestroyContainer)
+    assert only(subscribed.pass_time(0.1), ev.DestroyContainer).container_id == container_id
+    assert of_type(subscribed.exited(container_id, 9), ev.Exit)
+
+
+def test_an_executor_that_does_not_hear_that_it_is_to_end_is_destroyed(subscribed):
+    subscribed.say(status("t", RUNNING))
+    container_id = container_of(subscribed)
+    subscribed.hear(internal.ShutdownExecutor(framework_id="F", executor_id="e"))
+    subscribed.start({container_id: ev.FoundContainer(42)})
+    assert only(subscribed.pass_time(2.0), ev.DestroyContainer).container_id == container_id

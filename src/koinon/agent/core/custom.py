@@ -10,9 +10,16 @@ at any time. Its word is taken for its tasks; what it leaves behind when it ends
 
 from __future__ import annotations
 
-from koinon.agent.core import launch
+from koinon.agent.core import launch, records
 from koinon.agent.core.context import Context
-from koinon.agent.core.events import CloseExecutorStream, DestroyContainer, Note, Refused, SendToExecutor
+from koinon.agent.core.events import (
+    Checkpoint,
+    CloseExecutorStream,
+    DestroyContainer,
+    Note,
+    Refused,
+    SendToExecutor,
+)
 from koinon.agent.core.life import AGENT, EXECUTOR, Life
 from koinon.agent.core.state import Ending, Executor, Framework, Kill, Kind, Task
 from koinon.agent.core.streams import Streams
@@ -77,7 +84,10 @@ class Custom:
             self._withdraw(framework, executor, task)
             return
         now = self._context.now
-        task.kill = Kill(now, now + launch.kill_grace_s(task.info, policy))
+        task.kill = Kill(now, now + launch.kill_grace_s(task.info, policy), policy=policy)
+        if framework.info.checkpoint:  # the executor may be away, and so may we be when it returns
+            key = records.kill_key(framework.framework_id, task.task_id)
+            self._context.out.append(Checkpoint({key: records.encode(task.kill)}))
         self._send_kill(executor, task, policy)
 
     def message(self, executor: Executor, data: bytes) -> None:
@@ -88,12 +98,21 @@ class Custom:
         """Ask an executor to end; it is destroyed when it does not within its grace period."""
         if executor.state in (ExecutorState.TERMINATING, ExecutorState.TERMINATED):
             return
-        subscribed = executor.stream_id is not None
         executor.move(ExecutorState.TERMINATING)
         self._life.checkpoint_executor(framework, executor)
-        if not subscribed:
+        if executor.stream_id is not None:
+            self._send_shutdown(executor)
+        elif executor.recovered:
+            self.await_shutdown(executor)
+        else:
             self._context.out.append(DestroyContainer(executor.container_id))
-            return
+
+    def await_shutdown(self, executor: Executor) -> None:
+        """An executor found again after a restart is to end: it may subscribe and hear of it, or is destroyed."""
+        due_s = self._context.now + self._context.config.executor_reregistration_timeout_s
+        self._context.timers.at(due_s, self._unheard_due, executor.container_id)
+
+    def _send_shutdown(self, executor: Executor) -> None:
         self._send(executor, Event(type=Event.Type.SHUTDOWN))
         grace_s = launch.shutdown_grace_s(self._context.config, executor.info)
         self._context.timers.at(self._context.now + grace_s, self._destroy_due, executor.container_id)
@@ -112,7 +131,9 @@ class Custom:
         executor.stream_id = stream_id
         self._listeners[stream_id] = executor
         if executor.state is ExecutorState.TERMINATING:
-            self._send(executor, Event(type=Event.Type.SHUTDOWN))
+            self._send_shutdown(executor)
+            for update in subscribe.unacknowledged_updates:
+                self._take(framework, executor, update.status)
             return
         if executor.state is ExecutorState.REGISTERING:
             executor.move(ExecutorState.RUNNING)
@@ -128,8 +149,9 @@ class Custom:
             self._take(framework, executor, update.status)
         known = {info.task_id.value for info in subscribe.unacknowledged_tasks}
         for task in executor.live_tasks:
-            if executor.recovered and task.state is TaskState.TASK_STAGING and task.task_id not in known:
-                message = "The agent restarted before the task had reached its executor"
+            if not task.queued and task.state is TaskState.TASK_STAGING and task.task_id not in known:
+                lost = "the agent restarted" if executor.recovered else "the connection to its executor broke"
+                message = f"The task had not reached its executor when {lost}"
                 self._life.report(
                     framework,
                     executor,
@@ -140,7 +162,7 @@ class Custom:
                     message=message,
                 )
             elif task.kill is not None and not task.queued:
-                self._send_kill(executor, task, None)
+                self._send_kill(executor, task, task.kill.policy)
         executor.recovered = False
         self._deliver(executor)
 
@@ -346,6 +368,11 @@ class Custom:
         self._life.checkpoint_executor(framework, executor)
         self._context.out.append(DestroyContainer(container_id))
 
+    def _unheard_due(self, container_id: str) -> None:
+        found = self._life.find(container_id)
+        if found is not None and found[1].stream_id is None:
+            self._context.out.append(DestroyContainer(container_id))
+
     def _destroy_due(self, container_id: str) -> None:
         if self._life.find(container_id) is not None:
             self._context.out.append(DestroyContainer(container_id))
@@ -360,5 +387,12 @@ def check_update(call: Call, update: Call.Update) -> None:
         raise Refused(400, "The source of the update must be SOURCE_EXECUTOR")
     if status.state not in _SAYABLE:
         raise Refused(400, f"An executor cannot report {status.state.value}")
+    if status.check_status is not None and not _is_complete(status.check_status):
+        raise Refused(400, "The check_status of the update needs a type, and the field of that name")
     if status.executor_id is not None and status.executor_id != call.executor_id:
         raise Refused(400, "The update is of another executor than the call")
+
+
+def _is_complete(found: v1.CheckStatusInfo) -> bool:
+    kind = found.type.value.lower() if found.type is not None else ""
+    return kind in ("command", "http", "tcp") and getattr(found, kind) is not None

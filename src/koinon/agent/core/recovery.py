@@ -203,7 +203,7 @@ class Recovery:
         else:
             executor.pid = container.pid
             if executor.state is ExecutorState.TERMINATING:
-                self._context.out.append(DestroyContainer(executor.container_id))
+                self._custom.await_shutdown(executor)
             else:
                 self._custom.await_subscription(executor, recovered=True)
 
