@@ -163,7 +163,7 @@ def _prepare_all(batch: list[LaunchContainer]) -> list[str | None]:
     problems: list[str | None] = []
     for effect in batch:
         try:
-            sandbox.prepare(effect.sandbox, effect.link, effect.user)
+            sandbox.prepare(effect.sandbox, effect.link, effect.user, effect.shared)
         except sandbox.SandboxError as error:
             problems.append(str(error))
         else:

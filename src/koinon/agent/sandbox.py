@@ -14,7 +14,7 @@ import contextlib
 import os
 import pwd
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 MODE = 0o750
@@ -24,8 +24,11 @@ class SandboxError(Exception):
     """No sandbox; the text is a sentence for the owner of the task."""
 
 
-def prepare(sandbox: str, link: str, user: str | None) -> None:
-    """Make `sandbox`, for `user` unless that is ourselves, and let `link` point to it. Raises SandboxError."""
+def prepare(sandbox: str, link: str, user: str | None, shared: Iterable[tuple[str, str]] = ()) -> None:
+    """Make `sandbox`, for `user` unless that is ourselves, and let `link` point to it. Raises SandboxError.
+
+    `shared` are paths of directories to be made, in this sandbox or in the one around it, and of links to them.
+    """
     owner = _owner(user) if user is not None else None
     executor, _, below = sandbox.rpartition("/runs/")
     run, nested, inside = below.partition("/")
@@ -40,6 +43,8 @@ def prepare(sandbox: str, link: str, user: str | None) -> None:
             link = f"{executor}/runs/latest"  # the run has no program of its own that would have made it
         _link(f"{executor}/runs/{run}", link)
         _link(agent, f"{os.path.dirname(agent)}/latest")
+        for source, link in shared:
+            _share(f"{executor}/runs/{run}", source, link, owner)
     except OSError as error:
         raise SandboxError(f"The sandbox {sandbox} cannot be made: {error.strerror}") from error
 
@@ -79,6 +84,22 @@ def _make_nested(run: str, inside: str, link: str, owner: tuple[int, int] | None
     parents, name = os.path.split(os.path.relpath(link, run))
     target = os.path.relpath(sandbox, os.path.dirname(link))
     _enter(run, parents.split("/"), owner, lambda folder: _point(name, target, folder))
+
+
+def _share(run: str, source: str, link: str, owner: tuple[int, int] | None) -> None:
+    """Make the directory `source` unless something is there, and let `link` point to it; both below `run`."""
+
+    def make(folder: int) -> None:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, MODE, dir_fd=folder)
+            if owner is not None:
+                os.chown(name, *owner, dir_fd=folder, follow_symlinks=False)
+
+    parents, name = os.path.split(os.path.relpath(source, run))
+    _enter(run, parents.split("/") if parents else [], owner, make)
+    parents, last = os.path.split(os.path.relpath(link, run))
+    target = os.path.relpath(source, os.path.dirname(link))
+    _enter(run, parents.split("/") if parents else [], owner, lambda folder: _point(last, target, folder))
 
 
 def _enter(run: str, parts: list[str], owner: tuple[int, int] | None, do: Callable[[int], None]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from koinon.agent.core import launch, records
+from koinon.agent.core import launch, records, volumes
 from koinon.agent.core.checks import Checks, obstacles
 from koinon.agent.core.context import Context
 from koinon.agent.core.events import Checkpoint, DestroyContainer, Probed, TerminateContainer
@@ -113,6 +113,10 @@ class Builtin:
     def _launch(self, framework: Framework, executor: Executor, task: Task) -> None:
         container = task.info.container or executor.info.container
         obstacle = launch.refusal(task.info.command, container) or next(obstacles(task.info), None)
+        if obstacle is None:
+            obstacle = volumes.refusal(task.info.container, nested=executor.kind is Kind.DEFAULT)
+        if obstacle is None and executor.info.container is not None and executor.info.container.volumes:
+            obstacle = "A default executor has no volumes of its own here: give them to its tasks"
         if obstacle is not None:
             self._not_launched(framework, executor, task, obstacle)
             return

@@ -10,7 +10,7 @@ at any time. Its word is taken for its tasks; what it leaves behind when it ends
 
 from __future__ import annotations
 
-from koinon.agent.core import launch, records
+from koinon.agent.core import launch, records, volumes
 from koinon.agent.core.context import Context
 from koinon.agent.core.events import (
     Checkpoint,
@@ -267,7 +267,8 @@ class Custom:
     def _launch(self, framework: Framework, executor: Executor) -> None:
         info = executor.info
         self._life.place(executor.container_id, executor, None)
-        if (obstacle := launch.refusal(info.command, info.container)) is not None:
+        obstacle = launch.refusal(info.command, info.container)
+        if (obstacle := obstacle or volumes.refusal(info.container, nested=False)) is not None:
             self.not_started(framework, executor, obstacle, prepared=True)
             return
         agent_id = self._context.state.agent_id

@@ -185,7 +185,8 @@ class LaunchContainer(Effect, frozen=True):
     """Make the sandbox and start the program; answered by ContainerStarted or ContainerNotStarted.
 
     The sandbox belongs to `user` (None: the agent's own). `link` is made to point to the sandbox. `rlimits` are
-    (name as in the v1 API, soft, hard), None = unlimited.
+    (name as in the v1 API, soft, hard), None = unlimited. `shared` are directories, made if missing, and the links
+    to be made to them, all in sandboxes.
     """
 
     container_id: str
@@ -195,6 +196,7 @@ class LaunchContainer(Effect, frozen=True):
     link: str
     user: str | None
     rlimits: tuple[tuple[str, int | None, int | None], ...] = ()
+    shared: tuple[tuple[str, str], ...] = ()
 
 
 class TerminateContainer(Effect, frozen=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 
+from koinon.agent.core import volumes
 from koinon.agent.core.events import LaunchContainer
 from koinon.agent.core.state import Config, Executor, Framework, Kind, Task
 from koinon.mesos import v1
@@ -34,8 +35,6 @@ def _obstacles(command: CommandInfo | None, container: ContainerInfo | None) -> 
             )
         if container.mesos is not None and container.mesos.image is not None:
             yield "This agent cannot run images yet: leave out 'container.mesos.image'"
-        if container.volumes:
-            yield "This agent cannot mount volumes yet: leave out 'container.volumes'"
         if any(network.name for network in container.network_infos):
             yield "This agent knows no networks but the host's: leave out the name in 'container.network_infos'"
         for field in ("hostname", "linux_info", "tty_info"):
@@ -128,7 +127,16 @@ def task_container(
     if (role := _role(task.info)) is not None:
         environment["MESOS_ALLOCATION_ROLE"] = role
     limits = rlimits(task.info.container)
-    return LaunchContainer(task.container_id, argv(command), environment, sandbox, link, task.user, limits)
+    return LaunchContainer(
+        task.container_id,
+        argv(command),
+        environment,
+        sandbox,
+        link,
+        task.user,
+        limits,
+        shared=volumes.shared(task.info.container, sandbox, executor.directory),
+    )
 
 
 def executor_container(
@@ -142,7 +150,14 @@ def executor_container(
     link = f"{sandbox.rpartition('/')[0]}/latest"
     limits = rlimits(executor.info.container)
     return LaunchContainer(
-        executor.container_id, argv(command), environment, sandbox, link, executor.user, limits
+        executor.container_id,
+        argv(command),
+        environment,
+        sandbox,
+        link,
+        executor.user,
+        limits,
+        shared=volumes.shared(executor.info.container, sandbox, sandbox),
     )
 
 
