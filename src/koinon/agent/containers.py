@@ -23,13 +23,17 @@ from koinon.agent.core.events import (
     FoundContainer,
     LaunchContainer,
 )
+from koinon.agent.fetcher import Fetcher, FetchError
 
 
 class Containers:
     """Carries out the effects on containers. Exits told before `recovered` are kept until then."""
 
-    def __init__(self, feed: Callable[[Event], None]) -> None:
+    def __init__(self, feed: Callable[[Event], None], fetcher: Fetcher) -> None:
         self._feed = feed
+        self._fetcher = fetcher
+        #: Launches that something is to be fetched for; the task once that is under way.
+        self._fetching: dict[str, asyncio.Task[None] | None] = {}
         self._loop = asyncio.get_running_loop()
         self._log = logs.get(role="agent")
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="sandboxes")
@@ -77,6 +81,8 @@ class Containers:
     def launch(self, effect: LaunchContainer) -> None:
         """Make the sandbox and start the program, soon."""
         self._launches.append(effect)
+        if effect.fetches:
+            self._fetching[effect.container_id] = None
         if len(self._launches) == 1:
             self._loop.call_soon(lambda: self._start(self._launch_all()))
 
@@ -85,7 +91,13 @@ class Containers:
         self._start(self._quietly(self.containerizer.signal(container_id, signal.SIGTERM)))
 
     def destroy(self, container_id: str) -> None:
-        """SIGKILL to all its processes."""
+        """SIGKILL to all its processes; nothing is fetched for it any more."""
+        if container_id in self._fetching:
+            if (fetching := self._fetching.pop(container_id)) is not None:
+                fetching.cancel()
+            message = "Destroyed before all was fetched that it needs"
+            self._loop.call_soon(self._feed, ContainerNotStarted(container_id, message))
+            return
         self._start(self._quietly(self.containerizer.destroy(container_id)))
 
     def forget(self, container_id: str) -> None:
@@ -119,19 +131,35 @@ class Containers:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._disk.shutdown(wait=False)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _launch_all(self) -> None:
         batch, self._launches = self._launches, []
         problems = await self._loop.run_in_executor(self._disk, _prepare_all, batch)
         for effect, problem in zip(batch, problems, strict=True):
+            if effect.fetches and effect.container_id not in self._fetching:
+                continue  # destroyed meanwhile
             if problem is not None:
+                self._fetching.pop(effect.container_id, None)
                 self._feed(ContainerNotStarted(effect.container_id, problem, prepared=False))
+            elif effect.fetches:
+                self._fetching[effect.container_id] = self._start(self._fetch_and_launch(effect))
             else:
                 self._start(self._launch_one(effect))
+
+    async def _fetch_and_launch(self, effect: LaunchContainer) -> None:
+        try:
+            await self._fetcher.fetch(effect.sandbox, effect.user, effect.fetches, effect.fetch_bytes)
+        except FetchError as error:
+            del self._fetching[effect.container_id]
+            self._feed(ContainerNotStarted(effect.container_id, str(error)))
+        else:
+            del self._fetching[effect.container_id]
+            await self._launch_one(effect)
 
     async def _launch_one(self, effect: LaunchContainer) -> None:
         spec = LaunchSpec(

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from koinon.flags import Duration, Flag
+from koinon.flags import Duration, Flag, Size
 
 #: Where flags are read from, besides command line and environment; the strongest first.
 DIRECTORIES = (Path("/etc/mesos-agent"), Path("/etc/mesos-slave"))
@@ -91,9 +91,34 @@ class AgentFlags(msgspec.Struct, frozen=True, kw_only=True):
     max_completed_executors_per_framework: Annotated[
         int, Flag("How many completed executors of each framework are remembered.")
     ] = 150
-    gc_delay: Annotated[Duration, Flag("Sandboxes are removed so long after their end.")] = Duration(
-        7 * 86400
-    )
+    frameworks_home: Annotated[
+        str | None,
+        Flag("Directory that URIs begin in which are relative paths; without it they are refused."),
+    ] = None
+    fetcher_cache_dir: Annotated[
+        Path | None,
+        Flag("Where the fetcher keeps files that are marked to be cached; without it below --work_dir."),
+    ] = None
+    fetcher_cache_size: Annotated[Size, Flag("How much it keeps there.")] = Size(2 << 30)
+    fetcher_stall_timeout: Annotated[
+        Duration, Flag("A download that brings less than a byte a second for so long is given up.")
+    ] = Duration(60)
+    gc_delay: Annotated[
+        Duration, Flag("Sandboxes are removed so long after their end, sooner when the disk fills.")
+    ] = Duration(7 * 86400)
+    gc_disk_headroom: Annotated[
+        float,
+        Flag("Part of the disk to be kept free: the fuller it is, the sooner sandboxes are removed."),
+    ] = 0.1
+    disk_watch_interval: Annotated[
+        Duration, Flag("How often sandboxes are looked through for those to remove.")
+    ] = Duration(60)
+    container_disk_watch_interval: Annotated[
+        Duration, Flag("How often it is looked how much disk the sandboxes of tasks with 'disk' take.")
+    ] = Duration(15)
+    enforce_container_disk_quota: Annotated[
+        bool, Flag("Kill tasks whose sandbox takes more disk than the 'disk' they have.")
+    ] = False
     logging_level: Annotated[Literal["INFO", "WARNING", "ERROR"], Flag("What is logged.")] = "INFO"
 
     def __post_init__(self) -> None:
@@ -101,6 +126,16 @@ class AgentFlags(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("--port must be between 0 and 65535")
         if self.executor_reregistration_timeout > 15:
             raise ValueError("--executor_reregistration_timeout must be 15secs at most")
+        if not 0 <= self.gc_disk_headroom <= 1:
+            raise ValueError("--gc_disk_headroom must be between 0 and 1")
+        if self.disk_watch_interval <= 0 or self.container_disk_watch_interval <= 0:
+            raise ValueError(
+                "--disk_watch_interval and --container_disk_watch_interval must be longer than nothing"
+            )
+        if self.fetcher_stall_timeout <= 0:
+            raise ValueError("--fetcher_stall_timeout must be longer than nothing")
+        if self.frameworks_home is not None and not self.frameworks_home.startswith("/"):
+            raise ValueError("--frameworks_home must be an absolute path")
         if self.max_completed_executors_per_framework < 0:
             raise ValueError("--max_completed_executors_per_framework must not be negative")
         if "://" in self.master:

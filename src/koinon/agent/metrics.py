@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 
+from koinon.agent.collector import Collector
 from koinon.agent.core.state import Kind, State
 from koinon.agent.core.tables import AgentState, ExecutorState
+from koinon.agent.fetcher import Fetcher
 from koinon.agent.views.records import executors, used_resources
-from koinon.edge import Counter, Metrics
+from koinon.edge import Metrics
 from koinon.mesos.resources import Resources
 from koinon.mesos.v1 import TaskState
 
@@ -17,10 +19,6 @@ _TERMINAL = ("finished", "failed", "killed", "lost", "gone")
 
 #: Parts that this agent does not have; tools look for their numbers.
 _ABSENT = (
-    "containerizer/fetcher/cache_size_total_bytes",
-    "containerizer/fetcher/cache_size_used_bytes",
-    "containerizer/fetcher/task_fetches_failed",
-    "containerizer/fetcher/task_fetches_succeeded",
     "containerizer/mesos/container_destroy_errors",
     "containerizer/mesos/provisioner/bind/remove_rootfs_errors",
     "containerizer/mesos/provisioner/remove_container_errors",
@@ -31,16 +29,14 @@ _ABSENT = (
 )
 
 
-class Collected:
-    """What the sandboxes' garbage collection counts."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self.failed: Counter = metrics.counter("gc/path_removals_failed")
-        self.succeeded: Counter = metrics.counter("gc/path_removals_succeeded")
-
-
 def declare(
-    metrics: Metrics, state: State, *, started_s: float, recovery_s: float, gc_delay_s: float
+    metrics: Metrics,
+    state: State,
+    *,
+    started_s: float,
+    recovery_s: float,
+    collector: Collector,
+    fetcher: Fetcher,
 ) -> None:
     """Show the numbers of an agent."""
 
@@ -52,8 +48,14 @@ def declare(
             **_executors(state),
             **_counted(state),
         }
-        values["gc/path_removals_pending"] = 0
-        values["slave/executor_directory_max_allowed_age_secs"] = gc_delay_s
+        values["gc/path_removals_pending"] = collector.pending
+        values["gc/path_removals_succeeded"] = collector.succeeded
+        values["gc/path_removals_failed"] = collector.failed
+        values["slave/executor_directory_max_allowed_age_secs"] = collector.max_age_s
+        values["containerizer/fetcher/task_fetches_succeeded"] = fetcher.succeeded
+        values["containerizer/fetcher/task_fetches_failed"] = fetcher.failed
+        values["containerizer/fetcher/cache_size_total_bytes"] = fetcher.cache.size_bytes
+        values["containerizer/fetcher/cache_size_used_bytes"] = fetcher.cache.used_bytes
         values["slave/recovery_time_secs"] = recovery_s
         values["slave/registered"] = float(state.state is AgentState.REGISTERED)
         values["slave/uptime_secs"] = time.time() - started_s

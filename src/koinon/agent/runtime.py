@@ -33,6 +33,7 @@ class Runtime:
         self.gate = Gate(store, self._perform)
         self.channel: Channel  #: these are set before the first event
         self.containers: Containers
+        self.collect: Callable[[str], None]
         self.probes: Probes
         self._loop = asyncio.get_running_loop()
         self._log = logs.get(role="agent")
@@ -51,6 +52,7 @@ class Runtime:
             ev.ProbeHttp: lambda effect: self.probes.start(effect),
             ev.ProbeTcp: lambda effect: self.probes.start(effect),
             ev.AbandonProbe: lambda effect: self.probes.abandon(effect.probe_id),
+            ev.CollectSandbox: lambda effect: self.collect(effect.directory),
             ev.Exit: self._exit,
             ev.Note: lambda effect: self._log.info(effect.message, of=effect.subject),
         }

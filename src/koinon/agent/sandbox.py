@@ -13,8 +13,9 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-import shutil
-from collections.abc import Callable, Iterable, Iterator
+import stat
+import subprocess
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 MODE = 0o750
@@ -142,32 +143,34 @@ def _point(name: str, target: str, folder: int) -> None:
             os.symlink(target, name, dir_fd=folder)
 
 
-def expired(work_dir: Path, live: frozenset[str], before_s: float) -> list[Path]:
-    """Directories of runs that nothing has changed in since `before_s` and that are none of the containers `live`."""
+def runs(work_dir: Path) -> list[tuple[float, str]]:
+    """The directories of all runs, with the time of the last change in each."""
     found = []
-    for run in _runs(work_dir):
-        with contextlib.suppress(FileNotFoundError):
-            if run.name not in live and run.lstat().st_mtime < before_s:
-                found.append(run)
-    return found
-
-
-def _runs(work_dir: Path) -> Iterator[Path]:
     for agent in work_dir.glob("slaves/*"):
         for run in () if agent.is_symlink() else agent.glob("frameworks/*/executors/*/runs/*"):
-            if not run.is_symlink():
-                yield run
+            with contextlib.suppress(FileNotFoundError):
+                status = run.lstat()
+                if stat.S_ISDIR(status.st_mode):
+                    found.append((status.st_mtime, str(run)))
+    return found
 
 
 def remove(run: Path) -> None:
     """Remove a run's directory, and those above that it leaves empty. Raises OSError."""
-    shutil.rmtree(run)
-    runs = run.parent
-    latest = runs / "latest"
+    # A task may nest directories deeper than any recursion of ours reaches.
+    done = subprocess.run(
+        ["rm", "-rf", "--", str(run)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    if done.returncode:
+        raise OSError(done.stderr.decode(errors="replace").strip().rpartition("\n")[2])
+    parent = run.parent
+    latest = parent / "latest"
     if latest.is_symlink() and not latest.exists():
-        latest.unlink()
+        latest.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # not empty: there are other runs, executors, frameworks
-        runs.rmdir()
-        runs.parent.rmdir()
-        runs.parent.parent.rmdir()
-        runs.parent.parent.parent.rmdir()
+        for folder in (parent, *list(parent.parents)[:3]):
+            folder.rmdir()

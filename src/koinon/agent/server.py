@@ -24,16 +24,26 @@ import uvloop
 from aiohttp.web_request import BaseRequest
 
 from koinon import MESOS_VERSION, __version__, logs
-from koinon.agent import detection, sandbox
+from koinon.agent import detection, disk_usage
 from koinon.agent import metrics as numbers
 from koinon.agent.channel import Channel
 from koinon.agent.checks import Probes
+from koinon.agent.collector import Collector
 from koinon.agent.containerizer.process import ProcessContainerizer
 from koinon.agent.containers import Containers
 from koinon.agent.core import Agent, Config, records
-from koinon.agent.core.events import Event, FoundContainer, Incompatible, ShutdownRequested, StateLoaded
+from koinon.agent.core.events import (
+    Event,
+    FoundContainer,
+    Incompatible,
+    SandboxesMeasured,
+    ShutdownRequested,
+    StateLoaded,
+)
 from koinon.agent.core.records import CorruptCheckpoint
+from koinon.agent.core.tables import ExecutorState
 from koinon.agent.executors import ExecutorApi
+from koinon.agent.fetcher import Fetcher, cache_name
 from koinon.agent.flags import DIRECTORIES, PREFIXES, AgentFlags
 from koinon.agent.launching import LauncherError
 from koinon.agent.operator_api import OperatorApi
@@ -50,10 +60,6 @@ from koinon.mesos.attributes import parse_attributes
 from koinon.mesos.resources import ResourceError
 
 PROCESS = "slave(1)"
-
-#: How often sandboxes are looked through for those to remove.
-_COLLECT_S = 3600.0
-
 
 #: How long the end may take to write what is left to write.
 _DRAIN_S = 5.0
@@ -110,7 +116,16 @@ class _Role:
         self._log = logs.get(role="agent")
         self._loop = asyncio.get_running_loop()
         self._server = Server(PROCESS)
-        self._containers = Containers(self._feed_container)
+        cache_dir = (flags.fetcher_cache_dir or work_dir / "fetched").absolute() / cache_name(work_dir)
+        self._fetcher = Fetcher(
+            cache_dir,
+            cache_size_bytes=flags.fetcher_cache_size,
+            stall_timeout_s=flags.fetcher_stall_timeout,
+        )
+        self._collector = Collector(
+            work_dir, delay_s=flags.gc_delay, headroom=flags.gc_disk_headroom, live=self._live_runs
+        )
+        self._containers = Containers(self._feed_container, self._fetcher)
         self._containers.containerizer = ProcessContainerizer(
             runtime_dir, on_exit=self._containers.ended, on_trouble=self._trouble
         )
@@ -120,6 +135,10 @@ class _Role:
     async def run(self) -> int:
         """Returns the exit status."""
         entries = self._store.load()
+        try:
+            await asyncio.to_thread(self._fetcher.cache.clear)
+        except OSError as error:
+            raise CannotStart(f"cannot use --fetcher_cache_dir: {error}") from error
         found = await self._containers.recover()
         metrics = Metrics()
         try:
@@ -137,7 +156,14 @@ class _Role:
         self._loop.add_signal_handler(signal.SIGUSR1, lambda: runtime.tell(shutdown))
         background = [
             self._loop.create_task(runtime.channel.run()),
-            self._loop.create_task(self._collect_sandboxes(numbers.Collected(metrics))),
+            self._loop.create_task(self._collector.run(self._flags.disk_watch_interval)),
+            self._loop.create_task(
+                disk_usage.watch(
+                    runtime.core.state,
+                    self._flags.container_disk_watch_interval,
+                    lambda used: runtime.tell(SandboxesMeasured(used)),
+                )
+            ),
         ]
         try:
             return await runtime.exit
@@ -151,6 +177,7 @@ class _Role:
         config = self._config()
         runtime = self._runtime = Runtime(Agent(config, seed=randbits(64)), self._store)
         runtime.containers = self._containers
+        runtime.collect = self._collector.add
         runtime.probes = self._probes
         runtime.channel = Channel(
             self._flags.master, runtime.tell, backoff_s=self._flags.registration_backoff_factor
@@ -179,6 +206,7 @@ class _Role:
         await self._server.stop()
         await self._probes.close()
         await self._containers.close()
+        await self._fetcher.close()
         if busy:
             await self._containers.containerizer.close()
         else:
@@ -226,6 +254,8 @@ class _Role:
             executor_environment=flags.executor_environment_variables or {},
             recovery_timeout_s=flags.recovery_timeout,
             reconfiguration_policy=flags.reconfiguration_policy,
+            frameworks_home=flags.frameworks_home,
+            enforce_disk_quota=flags.enforce_container_disk_quota,
             cleanup=flags.recover == "cleanup",
             completed_executors_max=flags.max_completed_executors_per_framework,
         )
@@ -245,7 +275,8 @@ class _Role:
             state,
             started_s=self._started_s,
             recovery_s=time.time() - self._started_s,
-            gc_delay_s=float(self._flags.gc_delay),
+            collector=self._collector,
+            fetcher=self._fetcher,
         )
         # Every sandbox, old and new, lies below this one; nothing has to be attached per task.
         slaves = self._work_dir / "slaves"
@@ -284,23 +315,13 @@ class _Role:
     def _trouble(self, sentence: str) -> None:
         self._log.warning(sentence)
 
-    async def _collect_sandboxes(self, counted: numbers.Collected) -> None:
-        """Remove sandboxes of runs that ended long ago."""
-        while True:
-            before_s = time.time() - self._flags.gc_delay
-            live = frozenset(
-                executor.container_id
-                for framework in self._runtime.core.state.frameworks.values()
-                for executor in framework.executors.values()
-            )
-            for run in await asyncio.to_thread(sandbox.expired, self._work_dir, live, before_s):
-                try:
-                    await asyncio.to_thread(sandbox.remove, run)
-                    counted.succeeded.value += 1
-                except OSError as error:
-                    counted.failed.value += 1
-                    self._log.warning("sandbox not removed", path=str(run), error=str(error))
-            await asyncio.sleep(_COLLECT_S)
+    def _live_runs(self) -> frozenset[str]:
+        return frozenset(
+            executor.container_id
+            for framework in self._runtime.core.state.frameworks.values()
+            for executor in framework.executors.values()
+            if executor.state is not ExecutorState.TERMINATED
+        )
 
 
 def _boot_id() -> str:

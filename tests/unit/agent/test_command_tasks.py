@@ -99,7 +99,12 @@ def test_an_update_is_on_disk_before_it_is_sent_and_its_container_forgotten_afte
     bench.acknowledge(updates_in(bench.effects)[-1])
     (container_id,) = bench.agent.state.containers
     effects = bench.exited(container_id, 0)
-    assert [type(effect) for effect in effects] == [ev.Checkpoint, ev.SendToMaster, ev.ForgetContainer]
+    assert [type(effect) for effect in effects] == [
+        ev.Checkpoint,
+        ev.SendToMaster,
+        ev.CollectSandbox,
+        ev.ForgetContainer,
+    ]
 
 
 def test_nothing_is_left_of_an_acknowledged_task_but_history(bench):
@@ -135,7 +140,7 @@ def test_a_task_whose_program_cannot_be_started_has_failed(bench):
 @pytest.mark.parametrize(
     ("more", "word"),
     [
-        ({"command": v1.CommandInfo(value="x", uris=[v1.CommandInfo.URI(value="http://h/f")])}, "fetch"),
+        ({"command": v1.CommandInfo(value="x", uris=[v1.CommandInfo.URI(value="hdfs://h/f")])}, "hdfs"),
         ({"command": v1.CommandInfo()}, "command.value"),
         ({"container": v1.ContainerInfo(type=v1.ContainerInfo.Type.DOCKER)}, "Docker"),
         (
@@ -309,6 +314,7 @@ def test_an_agent_that_leaves_kills_first_then_unregisters_then_ends(bench):
     assert not of_type(bench.tell(ev.ShutdownRequested("enough")), ev.Exit)
     effects = bench.exited(container_id, 15)
     assert [type(effect) for effect in effects if not isinstance(effect, ev.Forget)] == [
+        ev.CollectSandbox,
         ev.ForgetContainer,
         ev.Checkpoint,
         ev.SendToMaster,

@@ -219,7 +219,7 @@ def test_a_new_subscription_closes_the_old_one_and_gets_what_waited(subscribed):
 
 
 def test_an_executor_that_cannot_be_launched_fails_its_tasks(bench):
-    by = executor(command=v1.CommandInfo(value="x", uris=[v1.CommandInfo.URI(value="http://h/f")]))
+    by = executor(command=v1.CommandInfo(value="x", uris=[v1.CommandInfo.URI(value="hdfs://h/f")]))
     effects = bench.run(task(executor=by))
     (update,) = updates_in(effects)
     assert (update.state, update.reason) == (

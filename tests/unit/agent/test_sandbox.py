@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -84,18 +83,6 @@ def test_a_link_in_the_place_of_a_run_is_not_given_away(tmp_path):
     with pytest.raises(SandboxError, match="cannot be made"):
         sandbox.prepare(str(runs / "c/containers/n"), str(runs / "c/tasks/t"), None)
     assert list(elsewhere.iterdir()) == []
-
-
-def test_old_runs_are_collected_but_not_those_that_live(tmp_path):
-    old, live, new = run_of(tmp_path, "old"), run_of(tmp_path, "live", "e2"), run_of(tmp_path, "new")
-    for run in (old, live):
-        os.utime(run, (0, 0))
-    found = sandbox.expired(tmp_path, frozenset(["live"]), time.time() - 60)
-    assert found == [old]
-    sandbox.remove(old)
-    assert (not old.exists(), live.is_dir(), new.is_dir()) == (True, True, True)
-    sandbox.remove(live)
-    assert not live.parents[1].exists(), "what is left empty goes, too"
 
 
 # ── detection ─────────────────────────────────────────────────────────────────────────────────────

@@ -8,9 +8,10 @@ Pure: facts come in as events with the time, commands go out as effects in the o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from random import Random
 
-from koinon.agent.core import launch, records
+from koinon.agent.core import disk, launch, records
 from koinon.agent.core.builtin import Builtin
 from koinon.agent.core.context import Context
 from koinon.agent.core.custom import Custom
@@ -34,6 +35,7 @@ from koinon.agent.core.events import (
     Note,
     Probed,
     Refused,
+    SandboxesMeasured,
     ShutdownRequested,
     StateLoaded,
 )
@@ -91,6 +93,8 @@ class Agent:
                 self._container(event)
             case ClockTicked():
                 self._context.timers.run(now)
+            case SandboxesMeasured(used_bytes):
+                self._measure(used_bytes)
             case Probed():
                 self._builtin.probed(event)
             case MasterConnected(session):
@@ -316,6 +320,21 @@ class Agent:
                 else:
                     self._custom.exited(framework, executor, -1, message)
         self._leave_when_done()
+
+    def _measure(self, used_bytes: Mapping[str, int]) -> None:
+        """Remember how much disk sandboxes take, and kill in those that take too much."""
+        for framework in list(self._context.state.frameworks.values()):
+            for executor in list(framework.executors.values()):
+                if (used := used_bytes.get(executor.container_id)) is None:
+                    continue
+                executor.disk_used_bytes = used
+                limit = disk.limit_bytes(executor)
+                if self._context.config.enforce_disk_quota and limit and used > limit:
+                    message = disk.over(used, limit)
+                    if executor.kind is Kind.CUSTOM:
+                        self._custom.over_quota(executor, message, limit)
+                    else:
+                        self._builtin.over_quota(framework, executor, message, limit)
 
     # ── shutting down ─────────────────────────────────────────────────────────────────────────────
     def _shut_down_executor(self, framework: Framework, executor: Executor) -> None:

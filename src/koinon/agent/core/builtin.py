@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from koinon.agent.core import launch, records, volumes
+from koinon.agent.core import disk, launch, records, volumes
 from koinon.agent.core.checks import Checks, obstacles
 from koinon.agent.core.context import Context
 from koinon.agent.core.events import Checkpoint, DestroyContainer, Probed, TerminateContainer
@@ -112,7 +112,8 @@ class Builtin:
 
     def _launch(self, framework: Framework, executor: Executor, task: Task) -> None:
         container = task.info.container or executor.info.container
-        obstacle = launch.refusal(task.info.command, container) or next(obstacles(task.info), None)
+        home = self._context.config.frameworks_home
+        obstacle = launch.refusal(task.info.command, container, home) or next(obstacles(task.info), None)
         if obstacle is None:
             obstacle = volumes.refusal(task.info.container, nested=executor.kind is Kind.DEFAULT)
         if obstacle is None and executor.info.container is not None and executor.info.container.volumes:
@@ -221,13 +222,21 @@ class Builtin:
     ) -> None:
         """A task is over; `state`, `reason` and `message` hold unless it was killed."""
         self._checks.stop(task)
-        healthy = None
+        healthy = limitation = None
         if (kill := task.kill) is not None:
-            state, reason, healthy = kill.state, kill.reason, kill.healthy
+            state, reason, healthy, limitation = kill.state, kill.reason, kill.healthy, kill.limitation
             if kill.message is not None:
                 message = f"{message}: {kill.message}" if kill.reason is not DURING_LAUNCH else kill.message
         self._life.report(
-            framework, executor, task, state, source, reason=reason, message=message, healthy=healthy
+            framework,
+            executor,
+            task,
+            state,
+            source,
+            reason=reason,
+            message=message,
+            healthy=healthy,
+            limitation=limitation,
         )
         if task.group and state is not TaskState.TASK_FINISHED:
             for other in executor.live_tasks:
@@ -279,8 +288,10 @@ class Builtin:
         if framework.info.checkpoint:
             key = records.kill_key(framework.framework_id, task.task_id)
             self._context.out.append(Checkpoint({key: records.encode(kill)}))
-        if not task.pid:
-            return  # `started` and `not_started` know what to do
+        if not task.pid:  # `started` and `not_started` know what to do
+            if task.info.command is not None and task.info.command.uris:
+                self._context.out.append(DestroyContainer(task.container_id))  # it may be fetched for long
+            return
         if first and framework.killing_state and kill.state is TaskState.TASK_KILLED:
             self._life.report(framework, executor, task, TaskState.TASK_KILLING, EXECUTOR)
         self.carry_out_kill(task, first=first)
@@ -306,6 +317,20 @@ class Builtin:
             longest_s = launch.shutdown_grace_s(self._context.config, executor.info)
         for task in executor.live_tasks:
             self._kill(framework, executor, task, min(launch.kill_grace_s(task.info, None), longest_s))
+
+    def over_quota(self, framework: Framework, executor: Executor, message: str, limit_bytes: int) -> None:
+        """The sandbox takes more disk than it may: kill all tasks at once."""
+        for task in executor.live_tasks:
+            self._kill(
+                framework,
+                executor,
+                task,
+                0.0,
+                state=disk.STATE,
+                reason=disk.REASON,
+                message=message,
+                limitation=disk.limitation(limit_bytes),
+            )
 
     def _kill_due(self, container_id: str) -> None:
         if (found := self._life.find(container_id)) is None:

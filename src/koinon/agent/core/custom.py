@@ -10,7 +10,7 @@ at any time. Its word is taken for its tasks; what it leaves behind when it ends
 
 from __future__ import annotations
 
-from koinon.agent.core import launch, records, volumes
+from koinon.agent.core import disk, launch, records, volumes
 from koinon.agent.core.context import Context
 from koinon.agent.core.events import (
     Checkpoint,
@@ -202,6 +202,8 @@ class Custom:
         executor.pid = pid
         if executor.state is ExecutorState.TERMINATING:
             self._context.out.append(DestroyContainer(executor.container_id))
+        elif executor.state is ExecutorState.REGISTERING:
+            self.await_subscription(executor)
 
     def await_subscription(self, executor: Executor, *, recovered: bool = False) -> None:
         """Destroy the executor unless it subscribes in time."""
@@ -238,10 +240,17 @@ class Custom:
                 AGENT,
                 reason=ending.reason,
                 message=ending.message,
+                limitation=ending.limitation,
             )
         container_id = executor.container_id
         self._life.executor_ended(framework, executor, wait_status)
         self._life.container_ended(container_id)
+
+    def over_quota(self, executor: Executor, message: str, limit_bytes: int) -> None:
+        """The sandbox takes more disk than it may: the executor is killed with all its tasks."""
+        if executor.ending is None:
+            executor.ending = Ending(disk.STATE, disk.REASON, message, disk.limitation(limit_bytes))
+            self._context.out.append(DestroyContainer(executor.container_id))
 
     # ── helpers ───────────────────────────────────────────────────────────────────────────────────
     def _executor(self, framework: Framework, info: v1.ExecutorInfo) -> Executor:
@@ -267,14 +276,14 @@ class Custom:
     def _launch(self, framework: Framework, executor: Executor) -> None:
         info = executor.info
         self._life.place(executor.container_id, executor, None)
-        obstacle = launch.refusal(info.command, info.container)
+        home = self._context.config.frameworks_home
+        obstacle = launch.refusal(info.command, info.container, home)
         if (obstacle := obstacle or volumes.refusal(info.container, nested=False)) is not None:
             self.not_started(framework, executor, obstacle, prepared=True)
             return
         agent_id = self._context.state.agent_id
         config = self._context.config
         self._context.out.append(launch.executor_container(config, agent_id, framework, executor))
-        self.await_subscription(executor)
 
     def _deliver(self, executor: Executor) -> None:
         """Hand over what waits."""

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from koinon.agent.core.uris import Fetch
 from koinon.mesos import internal
 from koinon.mesos.v1 import executor
 
@@ -115,6 +116,12 @@ class Probed(Event, frozen=True):
     made: bool = True
 
 
+class SandboxesMeasured(Event, frozen=True):
+    """How many bytes of disk the sandboxes of executors take, by the executor's container."""
+
+    used_bytes: Mapping[str, int]
+
+
 class ExecutorSubscribed(Event, frozen=True):
     """A custom executor sent SUBSCRIBE; `stream_id` is new and names its answer. May raise Refused."""
 
@@ -186,7 +193,8 @@ class LaunchContainer(Effect, frozen=True):
 
     The sandbox belongs to `user` (None: the agent's own). `link` is made to point to the sandbox. `rlimits` are
     (name as in the v1 API, soft, hard), None = unlimited. `shared` are directories, made if missing, and the links
-    to be made to them, all in sandboxes.
+    to be made to them, all in sandboxes. `fetches` come into the sandbox before the program starts, `fetch_bytes`
+    together at most; DestroyContainer ends them.
     """
 
     container_id: str
@@ -197,6 +205,8 @@ class LaunchContainer(Effect, frozen=True):
     user: str | None
     rlimits: tuple[tuple[str, int | None, int | None], ...] = ()
     shared: tuple[tuple[str, str], ...] = ()
+    fetches: tuple[Fetch, ...] = ()
+    fetch_bytes: int | None = None
 
 
 class TerminateContainer(Effect, frozen=True):
@@ -215,6 +225,12 @@ class ForgetContainer(Effect, frozen=True):
     """How a container ended is safe with us: the launcher may drop its record."""
 
     container_id: str
+
+
+class CollectSandbox(Effect, frozen=True):
+    """Nothing runs in a sandbox any more: it may be removed after a while."""
+
+    directory: str
 
 
 class ProbeCommand(Effect, frozen=True):

@@ -9,8 +9,10 @@ import signal
 from collections.abc import Iterator
 
 from koinon.agent.core import volumes
+from koinon.agent.core.disk import limit_bytes
 from koinon.agent.core.events import LaunchContainer
 from koinon.agent.core.state import Config, Executor, Framework, Kind, Task
+from koinon.agent.core.uris import Unfetchable, fetches
 from koinon.mesos import v1
 from koinon.mesos.v1 import CommandInfo, ContainerInfo, Environment, ExecutorInfo, Secret, TaskInfo
 
@@ -22,12 +24,16 @@ KILL_GRACE_S = 3.0
 
 
 # ── what cannot be done ───────────────────────────────────────────────────────────────────────────
-def refusal(command: CommandInfo | None, container: ContainerInfo | None) -> str | None:
+def refusal(
+    command: CommandInfo | None, container: ContainerInfo | None, frameworks_home: str | None
+) -> str | None:
     """Why a program described so cannot be launched here; None if it can."""
-    return next(_obstacles(command, container), None)
+    return next(_obstacles(command, container, frameworks_home), None)
 
 
-def _obstacles(command: CommandInfo | None, container: ContainerInfo | None) -> Iterator[str]:
+def _obstacles(
+    command: CommandInfo | None, container: ContainerInfo | None, frameworks_home: str | None
+) -> Iterator[str]:
     if container is not None:
         if container.type is ContainerInfo.Type.DOCKER:
             yield (
@@ -43,8 +49,10 @@ def _obstacles(command: CommandInfo | None, container: ContainerInfo | None) -> 
     if command is None or (not command.value and not (command.arguments and not command.shell)):
         yield "There is no command to run: set 'command.value'"
         return
-    if command.uris:
-        yield f"This agent cannot fetch yet: leave out 'command.uris' ({command.uris[0].value})"
+    try:
+        fetches(command.uris, frameworks_home)
+    except Unfetchable as error:
+        yield str(error)
     yield from command_obstacles(command)
 
 
@@ -136,6 +144,8 @@ def task_container(
         task.user,
         limits,
         shared=volumes.shared(task.info.container, sandbox, executor.directory),
+        fetches=fetches(command.uris, config.frameworks_home),
+        fetch_bytes=_fetch_bytes(config, executor),
     )
 
 
@@ -158,7 +168,13 @@ def executor_container(
         executor.user,
         limits,
         shared=volumes.shared(executor.info.container, sandbox, sandbox),
+        fetches=fetches(command.uris, config.frameworks_home),
+        fetch_bytes=_fetch_bytes(config, executor),
     )
+
+
+def _fetch_bytes(config: Config, executor: Executor) -> int | None:
+    return (limit_bytes(executor) or None) if config.enforce_disk_quota else None
 
 
 def _executor_environment(

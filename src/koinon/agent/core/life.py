@@ -6,7 +6,7 @@ from typing import Any
 
 from koinon.agent.core import records
 from koinon.agent.core.context import Context
-from koinon.agent.core.events import Checkpoint, ForgetContainer
+from koinon.agent.core.events import Checkpoint, CollectSandbox, ForgetContainer
 from koinon.agent.core.state import Executor, Framework, Kind, Place, Task
 from koinon.agent.core.streams import PASSING, Streams
 from koinon.agent.core.tables import ExecutorState
@@ -18,6 +18,7 @@ from koinon.mesos.v1 import (
     ContainerID,
     ContainerStatus,
     NetworkInfo,
+    TaskResourceLimitation,
     TaskState,
     TaskStatus,
 )
@@ -109,6 +110,7 @@ class Life:
         message: str | None = None,
         healthy: bool | None = None,
         check_status: CheckStatusInfo | None = None,
+        limitation: list[v1.Resource] | None = None,
     ) -> None:
         """A task enters `state`, as we or a built-in executor see it."""
         if check_status is None and task.info.check is not None and executor.kind is not Kind.CUSTOM:
@@ -125,6 +127,7 @@ class Life:
             uuid=self._context.new_uuid(),
             healthy=healthy,
             check_status=check_status,
+            limitation=TaskResourceLimitation(resources=limitation) if limitation is not None else None,
             container_status=self.container_status(executor, task),
         )
         self.accept(framework, executor, task, status, passing=reason in PASSING)
@@ -179,6 +182,7 @@ class Life:
         """Nothing of an executor runs any more."""
         executor.move(ExecutorState.TERMINATED)
         executor.stream_id = None
+        self._context.out.append(CollectSandbox(executor.directory))
         self._context.state.counters.executors_terminated += 1
         if executor.kind is not Kind.COMMAND and not framework.terminating:
             self._context.say(

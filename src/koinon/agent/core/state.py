@@ -41,6 +41,9 @@ class Config(Struct, frozen=True, kw_only=True):
     executor_shutdown_grace_period_s: float = 5.0
     executor_environment: dict[str, str] = {}
     recovery_timeout_s: float = 900.0
+    #: Where URIs that are relative paths begin.
+    frameworks_home: str | None = None
+    enforce_disk_quota: bool = False
     #: `equal`: resources and attributes must be what they were; `additive`: there may be more.
     reconfiguration_policy: str = "equal"
     #: Kill what was found at recovery, and end.
@@ -68,6 +71,7 @@ class Kill(Struct, gc=False):
     #: What is said beside how the task ended; instead of it when it never ran.
     message: str | None = None
     healthy: bool | None = None
+    limitation: list[v1.Resource] | None = None  #: what it had too little of
     policy: v1.KillPolicy | None = None  #: as asked for, which a custom executor is to hear
 
 
@@ -120,6 +124,7 @@ class Ending(Struct, gc=False):
     state: TaskState
     reason: TaskStatus.Reason
     message: str
+    limitation: list[v1.Resource] | None = None  #: what the executor had too little of
 
 
 class Executor(Struct, kw_only=True):
@@ -143,6 +148,8 @@ class Executor(Struct, kw_only=True):
     completed: list[Task] = []
     groups: int = 0
     ending: Ending | None = None
+    #: Of disk, when it was looked at last; None if it was not.
+    disk_used_bytes: int | None = None
     #: Found again after a restart, and not heard of since.
     recovered: bool = False
 

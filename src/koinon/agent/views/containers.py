@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from koinon.agent.core.disk import limit_bytes
 from koinon.agent.core.state import Executor, Kind, State, Task
 from koinon.agent.views.records import executor_resources, executors, task_resources
 from koinon.mesos import v1
@@ -27,6 +28,9 @@ def containers(
         if not any(id_ in state.containers for id_ in ids):
             continue
         statistics = _sum([usage[id_] for id_ in ids if id_ in usage], executor_resources(executor), now)
+        if executor.disk_used_bytes is not None:
+            statistics.disk_used_bytes = executor.disk_used_bytes
+            statistics.disk_limit_bytes = limit_bytes(executor)
         found.append(
             Container(
                 framework_id=v1.FrameworkID(framework.framework_id),

@@ -1,0 +1,17 @@
+"""Start a placer: `__main__.py SOCKET_FD JSON`."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Find the package without the path of site packages, and serve."""
+    sys.path.append(__file__.rsplit("/", 4)[0])
+    from koinon.agent.placer.serve import serve
+
+    serve(int(sys.argv[1]), sys.argv[2])
+
+
+if __name__ == "__main__":
+    main()
