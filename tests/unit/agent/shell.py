@@ -82,6 +82,13 @@ class FakeMaster:
     async def run(self, *infos: v1.TaskInfo, of: v1.FrameworkInfo = OURS) -> None:
         await self.say(*(internal.RunTask(framework=of, task=info) for info in infos))
 
+    async def run_group(self, *infos: v1.TaskInfo, by: v1.ExecutorInfo) -> None:
+        group = v1.TaskGroupInfo(tasks=list(infos))
+        await self.say(internal.RunTaskGroup(framework=OURS, executor=by, task_group=group))
+
+    async def kill(self, task_id: str) -> None:
+        await self.say(internal.KillTask(framework_id="F", task_id=task_id))
+
     async def hear(self, kind: type[M], count: int = 1) -> M:
         """The newest message of a kind, once there are `count`."""
         found = await until(
