@@ -16,6 +16,7 @@ from koinon.agent import sandbox
 from koinon.agent.containerizer.base import Containerizer, Exit, LauncherError, LaunchFailed, LaunchSpec
 from koinon.agent.core.events import (
     ContainerExited,
+    ContainerGone,
     ContainerLost,
     ContainerNotStarted,
     ContainerStarted,
@@ -24,6 +25,7 @@ from koinon.agent.core.events import (
     LaunchContainer,
 )
 from koinon.agent.fetcher import Fetcher, FetchError
+from koinon.agent.switchboard import Switchboard
 
 
 class Containers:
@@ -39,6 +41,12 @@ class Containers:
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="sandboxes")
         self._launches: list[LaunchContainer] = []
         self._early: list[Exit] | None = []
+        #: Containers that do not count as started yet, and how they have ended meanwhile.
+        self._starting: dict[str, Exit | None] = {}
+        self.switchboard = Switchboard(self._disk)
+        #: Who waits to hear what came of a launch, or of an end.
+        self._launched: dict[str, asyncio.Future[str | None]] = {}
+        self._gone: dict[str, list[asyncio.Future[ContainerGone]]] = {}
         #: Containers that the core does not know (see `run`).
         self._own: dict[str, asyncio.Future[Exit]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -46,6 +54,11 @@ class Containers:
 
     async def recover(self) -> dict[str, FoundContainer]:
         """What runs, or ended while nobody looked. Raises LauncherError."""
+        self.switchboard.containerizer = self.containerizer
+        found = await self.containerizer.recover()
+        for container in found:
+            if container.terminal and container.exit is None:
+                await self.switchboard.take_terminal(container.container_id)
         return {
             container.container_id: FoundContainer(
                 pid=container.pid,
@@ -54,7 +67,7 @@ class Containers:
                 status=container.exit.status if container.exit is not None else None,
                 message=container.exit.message if container.exit is not None else "",
             )
-            for container in await self.containerizer.recover()
+            for container in found
         }
 
     def recovered(self) -> None:
@@ -71,6 +84,8 @@ class Containers:
                 own.set_result(end)
         elif self._early is not None:
             self._early.append(end)
+        elif end.container_id in self._starting:
+            self._starting[end.container_id] = end
         elif end.status is None:
             self._feed(ContainerLost(end.container_id, end.message))
         else:
@@ -86,9 +101,42 @@ class Containers:
         if len(self._launches) == 1:
             self._loop.call_soon(lambda: self._start(self._launch_all()))
 
+    def launched(self, container_id: str) -> asyncio.Future[str | None]:
+        """What came of a launch, when it is known: why it failed, or None."""
+        future = self._launched[container_id] = self._loop.create_future()
+        future.add_done_callback(lambda _: self._launched.pop(container_id, None))
+        return future
+
+    def gone(self, container_id: str) -> asyncio.Future[ContainerGone]:
+        """How a container will have ended."""
+        future: asyncio.Future[ContainerGone] = self._loop.create_future()
+        self._gone.setdefault(container_id, []).append(future)
+        return future
+
+    def tell_gone(self, effect: ContainerGone) -> None:
+        """A container has ended, which may be known now."""
+        self.switchboard.conclude(effect.container_id)
+        for future in self._gone.pop(effect.container_id, ()):
+            if not future.done():
+                future.set_result(effect)
+
     def terminate(self, container_id: str) -> None:
         """SIGTERM to all its processes."""
-        self._start(self._quietly(self.containerizer.signal(container_id, signal.SIGTERM)))
+        self.signal(container_id, signal.SIGTERM)
+
+    def signal(self, container_id: str, number: int) -> None:
+        """A signal to all its processes."""
+        self._start(self._quietly(self.containerizer.signal(container_id, number)))
+
+    def remove_sandbox(self, path: str) -> None:
+        """Remove the sandbox of a nested or standalone container, soon."""
+        self._start(self._remove_sandbox(path))
+
+    async def _remove_sandbox(self, path: str) -> None:
+        try:
+            await self._loop.run_in_executor(self._disk, sandbox.remove_nested, path)
+        except OSError as error:
+            self._log.warning("sandbox not removed", path=path, error=str(error))
 
     def destroy(self, container_id: str) -> None:
         """SIGKILL to all its processes; nothing is fetched for it any more."""
@@ -129,6 +177,7 @@ class Containers:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.switchboard.close()
         self._disk.shutdown(wait=False)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -145,7 +194,7 @@ class Containers:
                 continue  # destroyed meanwhile
             if problem is not None:
                 self._fetching.pop(effect.container_id, None)
-                self._feed(ContainerNotStarted(effect.container_id, problem, prepared=False))
+                self._not_started(effect.container_id, problem, prepared=False)
             elif effect.fetches:
                 self._fetching[effect.container_id] = self._start(self._fetch_and_launch(effect))
             else:
@@ -167,17 +216,43 @@ class Containers:
             argv=list(effect.argv),
             env=dict(effect.environment),
             cwd=effect.sandbox,
-            stdout=f"{effect.sandbox}/stdout",
-            stderr=f"{effect.sandbox}/stderr",
+            stdout="" if effect.session else f"{effect.sandbox}/stdout",
+            stderr="" if effect.session else f"{effect.sandbox}/stderr",
+            window=None if effect.session else effect.window,
             user=effect.user or "",
             rlimits={name: (soft, hard) for name, soft, hard in effect.rlimits},
         )
         try:
-            pid = await self.containerizer.launch(spec)
+            if effect.session or effect.window:
+                pid = await self._launch_with_streams(spec, effect)
+            else:
+                pid = await self.containerizer.launch(spec)
         except LaunchFailed as error:
-            self._feed(ContainerNotStarted(effect.container_id, str(error), prepared=error.step != "user"))
+            self._not_started(effect.container_id, str(error), prepared=error.step != "user")
         else:
             self._feed(ContainerStarted(effect.container_id, pid))
+            if (waiting := self._launched.get(effect.container_id)) is not None and not waiting.done():
+                waiting.set_result(None)
+        finally:
+            if (end := self._starting.pop(effect.container_id, None)) is not None:
+                self.ended(end)
+
+    async def _launch_with_streams(self, spec: LaunchSpec, effect: LaunchContainer) -> int:
+        """It counts as started when its streams can be used."""
+        self._starting[spec.container_id] = None
+        if effect.session:
+            return await self.switchboard.launch_session(spec, effect.window)
+        pid = await self.containerizer.launch(spec)
+        try:
+            await self.switchboard.take_terminal(spec.container_id)
+        except LauncherError as error:
+            self._log.warning("a terminal cannot be attached", container=spec.container_id, error=str(error))
+        return pid
+
+    def _not_started(self, container_id: str, message: str, *, prepared: bool = True) -> None:
+        if (waiting := self._launched.get(container_id)) is not None and not waiting.done():
+            waiting.set_result(message)
+        self._feed(ContainerNotStarted(container_id, message, prepared=prepared))
 
     async def _quietly(self, request: Coroutine[Any, Any, bool]) -> None:
         try:
@@ -191,7 +266,10 @@ def _prepare_all(batch: list[LaunchContainer]) -> list[str | None]:
     problems: list[str | None] = []
     for effect in batch:
         try:
-            sandbox.prepare(effect.sandbox, effect.link, effect.user, effect.shared)
+            if effect.standalone:
+                sandbox.prepare_standalone(effect.sandbox, effect.user)
+            elif not effect.session:
+                sandbox.prepare(effect.sandbox, effect.link, effect.user, effect.shared)
         except sandbox.SandboxError as error:
             problems.append(str(error))
         else:

@@ -71,6 +71,9 @@ class AgentFlags(msgspec.Struct, frozen=True, kw_only=True):
     executor_shutdown_grace_period: Annotated[
         Duration, Flag("How long an executor may take to shut down unless it says so itself.")
     ] = Duration(5)
+    http_heartbeat_interval: Annotated[
+        Duration, Flag("How often a sign of life is sent to who is attached to a container's output.")
+    ] = Duration(30)
     registration_backoff_factor: Annotated[
         Duration,
         Flag(

@@ -1,4 +1,4 @@
-"""`POST /api/v1`: people and tools look at the agent."""
+"""`POST /api/v1`: people and tools look at the agent, and have containers run."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from aiohttp import hdrs, web
 from aiohttp.web_request import BaseRequest
+from multidict import CIMultiDict
 
+from koinon.agent.container_api import MESSAGE_CONTENT_TYPE, ContainerApi, StreamType
 from koinon.agent.runtime import Runtime
 from koinon.agent.views import containers, messages
 from koinon.agent.views.about import About
-from koinon.edge import Answer, Files, HttpError, LogLevel, Metrics, answer_message, preferred_type, read_call
+from koinon.edge import Answer, Files, HttpError, LogLevel, Metrics, answer_message, preferred_type
 from koinon.edge.answers import EMPTY, answer_json
+from koinon.edge.negotiation import content_type_of, decode_call
 from koinon.edge.system import version_info
 from koinon.mesos import codec, v1
 from koinon.mesos.v1.agent import Call, Response
@@ -20,22 +24,43 @@ from koinon.mesos.v1.agent import Call, Response
 Type = Response.Type
 
 #: Calls whose message of the same name, in lower case, must be there.
-_WITH_BODY = frozenset(("SET_LOGGING_LEVEL", "LIST_FILES", "READ_FILE"))
+_WITH_BODY = frozenset(
+    (
+        "GET_METRICS", "SET_LOGGING_LEVEL", "LIST_FILES", "READ_FILE", "LAUNCH_CONTAINER", "WAIT_CONTAINER",
+        "KILL_CONTAINER", "REMOVE_CONTAINER", "LAUNCH_NESTED_CONTAINER", "WAIT_NESTED_CONTAINER",
+        "KILL_NESTED_CONTAINER", "REMOVE_NESTED_CONTAINER", "LAUNCH_NESTED_CONTAINER_SESSION",
+        "ATTACH_CONTAINER_OUTPUT", "ADD_RESOURCE_PROVIDER_CONFIG", "UPDATE_RESOURCE_PROVIDER_CONFIG",
+        "REMOVE_RESOURCE_PROVIDER_CONFIG", "MARK_RESOURCE_PROVIDER_GONE",
+    )
+)  # fmt: skip
+
+_STREAMED = (Call.Type.LAUNCH_NESTED_CONTAINER_SESSION, Call.Type.ATTACH_CONTAINER_OUTPUT)
+_MESSAGE_ACCEPT = "Message-Accept"
+_TYPES = (codec.JSON, codec.PROTOBUF, codec.RECORDIO)
+
+_NO_PROVIDERS = "This agent has no resource providers."
 
 
 class OperatorApi:
     """The handler, bound to one runtime."""
 
     def __init__(
-        self, runtime: Runtime, about: About, files: Files, metrics: Metrics, log_level: LogLevel
+        self,
+        runtime: Runtime,
+        about: About,
+        files: Files,
+        metrics: Metrics,
+        log_level: LogLevel,
+        heartbeat_interval_s: float,
     ) -> None:
+        self._containers = ContainerApi(runtime, heartbeat_interval_s)
         self._runtime = runtime
         self._state = runtime.core.state
         self._about = about
         self._files = files
         self._metrics = metrics
         self._log_level = log_level
-        self._answers: dict[Call.Type, Callable[[Call], Awaitable[Response | None]]] = {
+        self._answers: dict[Call.Type, Callable[[Call], Awaitable[Response | Answer | None]]] = {
             Call.Type.GET_HEALTH: self._get_health,
             Call.Type.GET_FLAGS: self._get_flags,
             Call.Type.GET_VERSION: self._get_version,
@@ -52,25 +77,38 @@ class OperatorApi:
             Call.Type.GET_TASKS: self._get_tasks,
             Call.Type.GET_AGENT: self._get_agent,
             Call.Type.GET_RESOURCE_PROVIDERS: self._get_resource_providers,
+            Call.Type.ADD_RESOURCE_PROVIDER_CONFIG: self._refuse_provider,
+            Call.Type.UPDATE_RESOURCE_PROVIDER_CONFIG: self._refuse_provider,
+            Call.Type.REMOVE_RESOURCE_PROVIDER_CONFIG: self._refuse_provider,
+            Call.Type.MARK_RESOURCE_PROVIDER_GONE: self._refuse_provider,
+            Call.Type.PRUNE_IMAGES: self._prune_images,
+            **self._containers.answers,
         }
 
-    async def __call__(self, request: BaseRequest) -> Answer:
+    async def __call__(self, request: BaseRequest) -> Answer | web.StreamResponse:
         """Answer one call."""
-        call = await read_call(request, Call)
+        content_type = content_type_of(request.headers, _TYPES)
+        if content_type == codec.RECORDIO:
+            _accepted(request, streamed=False)
+            return await self._containers.attach_input(request)
+        if MESSAGE_CONTENT_TYPE in request.headers:
+            raise HttpError(415, f"{MESSAGE_CONTENT_TYPE} is for requests of {codec.RECORDIO} only.")
+        call = decode_call(Call, await request.read(), content_type)
         if call.type is None:
             raise HttpError(400, "The call has no type, or one that nobody knows.")
         name = call.type.value
         if name in _WITH_BODY and getattr(call, name.lower()) is None:
             raise HttpError(400, f"A call of type {name} must have the field {name.lower()}.")
-        content_type = preferred_type(request.headers)
+        if call.type is Call.Type.ATTACH_CONTAINER_INPUT:
+            raise HttpError(415, f"A call of type {name} comes as {codec.RECORDIO}.")
+        accept = _accepted(request, streamed=call.type in _STREAMED)
+        if call.type is Call.Type.LAUNCH_NESTED_CONTAINER_SESSION:
+            return await self._containers.session(request, call, StreamType(*accept))
+        if call.type is Call.Type.ATTACH_CONTAINER_OUTPUT:
+            return await self._containers.attach_output(request, call, StreamType(*accept))
         if (answer := self._answers.get(call.type)) is None:
-            raise HttpError(501, f"Calls of type {name} are not supported yet.")
-        response = await answer(call)
-        if response is None:
-            return EMPTY
-        if content_type == codec.JSON:
-            return answer_json(_with_empty_lists(response))
-        return answer_message(response, content_type)
+            raise HttpError(501, f"Calls of type {name} cannot be answered.")
+        return _written(await answer(call), accept[0])
 
     # ── the agent itself ──────────────────────────────────────────────────────────────────────────
     async def _get_health(self, call: Call) -> Response:
@@ -133,16 +171,54 @@ class OperatorApi:
 
     async def _get_containers(self, call: Call) -> Response:
         usage = await self._runtime.containers.containerizer.usage()
-        nested = call.get_containers is not None and bool(call.get_containers.show_nested)
-        found = containers.containers(self._state, usage, time.time(), nested=nested)
+        wanted = call.get_containers or Call.GetContainers()
+        found = containers.containers(
+            self._state,
+            usage,
+            time.time(),
+            nested=bool(wanted.show_nested),
+            standalone=bool(wanted.show_standalone),
+        )
         return Response(type=Type.GET_CONTAINERS, get_containers=Response.GetContainers(containers=found))
 
     async def _get_operations(self, call: Call) -> Response:
         return Response(type=Type.GET_OPERATIONS, get_operations=Response.GetOperations())
 
+    async def _refuse_provider(self, call: Call) -> None:
+        raise HttpError(400, _NO_PROVIDERS)
+
+    async def _prune_images(self, call: Call) -> None:
+        """There are no images, so none is left."""
+
     async def _get_resource_providers(self, call: Call) -> Response:
         found = Response.GetResourceProviders()
         return Response(type=Type.GET_RESOURCE_PROVIDERS, get_resource_providers=found)
+
+
+def _accepted(request: BaseRequest, *, streamed: bool) -> tuple[str, str]:
+    """The content type of the answer, and that of each of its messages. Raises HttpError 406."""
+    accept = preferred_type(request.headers, _TYPES)
+    given = request.headers.getall(_MESSAGE_ACCEPT, ())
+    if accept != codec.RECORDIO:
+        if given:
+            raise HttpError(406, f"{_MESSAGE_ACCEPT} is for answers of {codec.RECORDIO} only.")
+        return accept, accept
+    if not streamed:
+        raise HttpError(406, f"This call is not answered by {codec.RECORDIO}.")
+    try:
+        return accept, preferred_type(CIMultiDict((hdrs.ACCEPT, one) for one in given))
+    except HttpError as error:
+        raise HttpError(406, f"{_MESSAGE_ACCEPT}: {error.text}") from error
+
+
+def _written(response: Response | Answer | None, content_type: str) -> Answer:
+    if response is None:
+        return EMPTY
+    if isinstance(response, Answer):
+        return response
+    if content_type == codec.JSON:
+        return answer_json(_with_empty_lists(response))
+    return answer_message(response, content_type)
 
 
 #: Messages that show their empty lists in JSON, unlike all others.

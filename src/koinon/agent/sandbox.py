@@ -82,6 +82,8 @@ def _make_nested(run: str, inside: str, link: str, owner: tuple[int, int] | None
     """
     sandbox = f"{run}/{inside}"
     _enter(run, inside.split("/"), owner, lambda folder: None)
+    if not link:
+        return
     parents, name = os.path.split(os.path.relpath(link, run))
     target = os.path.relpath(sandbox, os.path.dirname(link))
     _enter(run, parents.split("/"), owner, lambda folder: _point(name, target, folder))
@@ -143,6 +145,40 @@ def _point(name: str, target: str, folder: int) -> None:
             os.symlink(target, name, dir_fd=folder)
 
 
+def prepare_standalone(sandbox: str, user: str | None) -> None:
+    """Make the sandbox of a standalone container, which lies in a directory of ours. Raises SandboxError."""
+    owner = _owner(user) if user is not None else None
+    parent, name = os.path.split(sandbox)
+    try:
+        _make(parent, name, owner)
+    except OSError as error:
+        raise SandboxError(f"The sandbox {sandbox} cannot be made: {error.strerror}") from error
+
+
+def remove_nested(sandbox: str) -> None:
+    """Remove the sandbox of a nested or standalone container. Raises OSError.
+
+    It may lie in a directory of a task's user, so no link is followed on the way to it, nor in it.
+    """
+    head, runs, below = sandbox.rpartition("/runs/")
+    if runs:
+        run, _, inside = below.partition("/")
+        base, parts = f"{head}/runs/{run}", inside.split("/")
+    else:
+        base, *parts = os.path.split(sandbox)
+    folder = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in parts[:-1]:
+            below_fd = os.open(
+                part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder
+            )
+            os.close(folder)
+            folder = below_fd
+        _remove_tree(f"./{parts[-1]}", f"/proc/{os.getpid()}/fd/{folder}")
+    finally:
+        os.close(folder)
+
+
 def runs(work_dir: Path) -> list[tuple[float, str]]:
     """The directories of all runs, with the time of the last change in each."""
     found = []
@@ -157,16 +193,7 @@ def runs(work_dir: Path) -> list[tuple[float, str]]:
 
 def remove(run: Path) -> None:
     """Remove a run's directory, and those above that it leaves empty. Raises OSError."""
-    # A task may nest directories deeper than any recursion of ours reaches.
-    done = subprocess.run(
-        ["rm", "-rf", "--", str(run)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        check=False,
-    )
-    if done.returncode:
-        raise OSError(done.stderr.decode(errors="replace").strip().rpartition("\n")[2])
+    _remove_tree(str(run), "/")
     parent = run.parent
     latest = parent / "latest"
     if latest.is_symlink() and not latest.exists():
@@ -174,3 +201,17 @@ def remove(run: Path) -> None:
     with contextlib.suppress(OSError):  # not empty: there are other runs, executors, frameworks
         for folder in (parent, *list(parent.parents)[:3]):
             folder.rmdir()
+
+
+def _remove_tree(path: str, directory: str) -> None:
+    # A task may nest directories deeper than any recursion of ours reaches.
+    done = subprocess.run(
+        ["rm", "-rf", "--", path],
+        cwd=directory,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    if done.returncode:
+        raise OSError(done.stderr.decode(errors="replace").strip().rpartition("\n")[2])

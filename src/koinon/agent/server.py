@@ -199,7 +199,9 @@ class _Role:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
         self._runtime.stop()
-        await self._let_go(busy=bool(self._runtime.core.state.containers))
+        state = self._runtime.core.state
+        going_on = [one for one in state.nested.values() if one.durable and not one.ended]
+        await self._let_go(busy=bool(state.containers or going_on))
 
     async def _let_go(self, *, busy: bool) -> None:
         """Close everything; what runs goes on."""
@@ -283,6 +285,9 @@ class _Role:
         slaves.mkdir(exist_ok=True)
         files.attach(str(slaves), slaves)
         files.attach("/frameworks", slaves / "latest" / "frameworks")
+        standalone = self._work_dir / "containers"
+        standalone.mkdir(exist_ok=True)
+        files.attach(str(standalone), standalone)
 
         async def show_state(request: BaseRequest) -> Answer:
             return Answer(slices(classic.state(state, about)))
@@ -298,7 +303,11 @@ class _Role:
         self._server.route("/containers", show_containers)
         self._server.route("/monitor/statistics", show_statistics)
         self._server.route(
-            "/api/v1", OperatorApi(runtime, about, files, metrics, log_level), methods=("POST",)
+            "/api/v1",
+            OperatorApi(
+                runtime, about, files, metrics, log_level, float(self._flags.http_heartbeat_interval)
+            ),
+            methods=("POST",),
         )
         self._server.route("/api/v1/executor", ExecutorApi(runtime), methods=("POST",))
         files.serve(self._server)

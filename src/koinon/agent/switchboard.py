@@ -21,6 +21,9 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import NamedTuple
 
+import msgspec
+
+from koinon.agent.containerizer.base import Containerizer, LaunchFailed, LaunchSpec
 from koinon.mesos.v1.agent import ProcessIO
 
 Kind = ProcessIO.Data.Type
@@ -30,8 +33,6 @@ STALL_S = 10.0
 _READ_BYTES = 1 << 16
 #: What may wait for one observer.
 _BACKLOG_BYTES = 1 << 18
-#: A size for a terminal when nobody says.
-ROWS, COLUMNS = 24, 80
 
 
 class Chunk(NamedTuple):
@@ -315,3 +316,60 @@ def _write_whole(log: int, data: bytes) -> None:
     with contextlib.suppress(OSError):  # a full disk must not stop the task, only its log
         while rest:
             rest = rest[os.write(log, rest) :]
+
+
+class Switchboard:
+    """The switches of all containers that have one, by the names that the launcher has for containers."""
+
+    def __init__(self, disk: Executor) -> None:
+        self._disk = disk
+        self._switches: dict[str, Switch] = {}
+        self.containerizer: Containerizer  #: set once, before anything is done
+
+    def get(self, key: str) -> Switch | None:
+        """The switch of a container."""
+        return self._switches.get(key)
+
+    async def launch_session(self, spec: LaunchSpec, window: tuple[int, int] | None) -> int:
+        """Launch a container whose streams come here and nowhere else; returns its pid. Raises LaunchFailed."""
+        try:
+            offered = offer(window)
+        except OSError as error:
+            raise LaunchFailed("output", f"cannot make its streams: {error.strerror}") from error
+        if window is not None:
+            spec = msgspec.structs.replace(spec, terminal=offered.paths[0], tied=True)
+        else:
+            stdin, stdout, stderr = offered.paths
+            spec = msgspec.structs.replace(spec, pipes=(stdin, stdout, stderr), tied=True)
+        try:
+            pid = await self.containerizer.launch(spec)
+        except BaseException:
+            offered.close_ours()
+            raise
+        finally:
+            offered.close_theirs()
+        self._add(spec.container_id, offered.ends)
+        return pid
+
+    async def take_terminal(self, key: str) -> None:
+        """Look after the terminal of a container that has one of its own. Raises LauncherError."""
+        match await self.containerizer.terminal(key):
+            case (terminal,):  # what was to be its log is no file of its owner's any more
+                self._add(key, Ends(terminal, terminal))
+            case (terminal, log):
+                self._add(key, Ends(terminal, terminal, log=log))
+
+    def conclude(self, key: str) -> None:
+        """The container has ended."""
+        if (switch := self._switches.get(key)) is not None:
+            switch.conclude()
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        for switch in list(self._switches.values()):
+            switch.closed.cancel()
+        await asyncio.gather(*(switch.closed for switch in self._switches.values()), return_exceptions=True)
+
+    def _add(self, key: str, ends: Ends) -> None:
+        switch = self._switches[key] = Switch(ends, self._disk)
+        switch.closed.add_done_callback(lambda _: self._switches.pop(key, None))

@@ -19,8 +19,10 @@ from koinon.agent.core.events import (
     Checkpoint,
     ClockTicked,
     ContainerExited,
+    ContainerGone,
     ContainerLost,
     ContainerNotStarted,
+    ContainerRequested,
     ContainerStarted,
     Effect,
     Event,
@@ -35,11 +37,14 @@ from koinon.agent.core.events import (
     Note,
     Probed,
     Refused,
+    RemovalRequested,
     SandboxesMeasured,
     ShutdownRequested,
+    SignalRequested,
     StateLoaded,
 )
 from koinon.agent.core.life import AGENT, Life
+from koinon.agent.core.nested import Launches
 from koinon.agent.core.recovery import Recovery
 from koinon.agent.core.state import Config, Executor, Framework, Kind, State
 from koinon.agent.core.streams import Streams
@@ -62,7 +67,11 @@ class Agent:
         self._life = Life(self._context, self._streams)
         self._builtin = Builtin(self._context, self._life)
         self._custom = Custom(self._context, self._life, self._streams)
-        self._recovery = Recovery(self._context, self._life, self._streams, self._builtin, self._custom)
+        self._nested = Launches(self._context)
+        self._life.on_end, self._life.on_executor_end = self._nested.end_below, self._nested.executor_ended
+        self._recovery = Recovery(
+            self._context, self._life, self._streams, self._builtin, self._custom, self._nested
+        )
         self._farewell = ""
 
     @property
@@ -114,6 +123,12 @@ class Agent:
                     self._terminate("The agent was started with --recover=cleanup")
             case ShutdownRequested(message):
                 self._terminate(message)
+            case ContainerRequested():
+                self._nested.launch(event)
+            case SignalRequested(container_id, number):
+                self._nested.signal(container_id, number)
+            case RemovalRequested(container_id):
+                self._nested.remove(container_id)
             case _:
                 raise TypeError(f"not an event of the agent: {event!r}")
         return self._context.take()
@@ -293,6 +308,9 @@ class Agent:
         self, event: ContainerStarted | ContainerNotStarted | ContainerExited | ContainerLost
     ) -> None:
         container_id = event.container_id
+        if container_id in self._context.state.nested:
+            self._nested_container(event)
+            return
         if (found := self._life.find(container_id)) is None:
             if not isinstance(event, ContainerStarted):
                 self._context.out.append(ForgetContainer(container_id))
@@ -320,6 +338,24 @@ class Agent:
                 else:
                     self._custom.exited(framework, executor, -1, message)
         self._leave_when_done()
+        match event:
+            case ContainerExited(status=status):
+                self._context.out.append(ContainerGone(container_id, status))
+            case ContainerLost(message=message):
+                self._context.out.append(ContainerGone(container_id, None, message))
+
+    def _nested_container(
+        self, event: ContainerStarted | ContainerNotStarted | ContainerExited | ContainerLost
+    ) -> None:
+        match event:
+            case ContainerStarted(container_id, pid):
+                self._nested.started(container_id, pid)
+            case ContainerNotStarted(container_id):
+                self._nested.not_started(container_id)
+            case ContainerExited(container_id, status):
+                self._nested.ended(container_id, status, "")
+            case ContainerLost(container_id, message):
+                self._nested.ended(container_id, None, message)
 
     def _measure(self, used_bytes: Mapping[str, int]) -> None:
         """Remember how much disk sandboxes take, and kill in those that take too much."""

@@ -13,8 +13,9 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from koinon.agent.core.state import NestedKind
 from koinon.agent.core.uris import Fetch
-from koinon.mesos import internal
+from koinon.mesos import internal, v1
 from koinon.mesos.v1 import executor
 
 #: Changes of the checkpoint by key; None deletes.
@@ -141,6 +142,33 @@ class ExecutorStreamClosed(Event, frozen=True):
     stream_id: str
 
 
+class ContainerRequested(Event, frozen=True):
+    """Somebody wants a nested or standalone container that is not there. May raise Refused.
+
+    What became of it is told to the shell first, by the answer to LaunchContainer.
+    """
+
+    kind: NestedKind
+    container_id: v1.ContainerID
+    command: v1.CommandInfo | None
+    container: v1.ContainerInfo | None
+    resources: list[v1.Resource] = []
+    limits: Mapping[str, v1.Value.Scalar] = {}
+
+
+class SignalRequested(Event, frozen=True):
+    """Somebody wants a signal sent to all processes of a container. May raise Refused."""
+
+    container_id: v1.ContainerID
+    number: int
+
+
+class RemovalRequested(Event, frozen=True):
+    """Somebody wants nothing left of a container that has ended. May raise Refused."""
+
+    container_id: v1.ContainerID
+
+
 class ShutdownRequested(Event, frozen=True):
     """A person wants the agent to leave for good: kill everything, unregister, end."""
 
@@ -192,9 +220,9 @@ class LaunchContainer(Effect, frozen=True):
     """Make the sandbox and start the program; answered by ContainerStarted or ContainerNotStarted.
 
     The sandbox belongs to `user` (None: the agent's own). `link` is made to point to the sandbox. `rlimits` are
-    (name as in the v1 API, soft, hard), None = unlimited. `shared` are directories, made if missing, and the links
-    to be made to them, all in sandboxes. `fetches` come into the sandbox before the program starts, `fetch_bytes`
-    together at most; DestroyContainer ends them.
+    (name as in the v1 API, soft, hard), None = unlimited. `fetches` come into the sandbox before the program starts,
+    `fetch_bytes` together at most; DestroyContainer ends them. `shared` are directories, made if missing, and the links
+    to be made to them, all in sandboxes.
     """
 
     container_id: str
@@ -204,15 +232,28 @@ class LaunchContainer(Effect, frozen=True):
     link: str
     user: str | None
     rlimits: tuple[tuple[str, int | None, int | None], ...] = ()
-    shared: tuple[tuple[str, str], ...] = ()
     fetches: tuple[Fetch, ...] = ()
     fetch_bytes: int | None = None
+    shared: tuple[tuple[str, str], ...] = ()
+    #: Rows and columns of its terminal, if it is to have one.
+    window: tuple[int, int] | None = None
+    #: It ends with the agent, runs in a sandbox that is there, and its streams are for who asked for it.
+    session: bool = False
+    #: Its sandbox is below no executor's.
+    standalone: bool = False
 
 
 class TerminateContainer(Effect, frozen=True):
     """SIGTERM to every process of a container."""
 
     container_id: str
+
+
+class SignalContainer(Effect, frozen=True):
+    """A signal to every process of a container."""
+
+    container_id: str
+    number: int
 
 
 class DestroyContainer(Effect, frozen=True):
@@ -267,6 +308,20 @@ class AbandonProbe(Effect, frozen=True):
     """Nobody wants to know any more; nothing of the probe may go on."""
 
     probe_id: str
+
+
+class ContainerGone(Effect, frozen=True):
+    """A container has ended, and that is safe with us: tell who waits for it. A `status` of None: nobody knows how."""
+
+    container_id: str
+    status: int | None
+    message: str = ""
+
+
+class RemoveSandbox(Effect, frozen=True):
+    """Remove the sandbox of a nested or standalone container."""
+
+    path: str
 
 
 class Exit(Effect, frozen=True):

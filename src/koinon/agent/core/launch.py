@@ -19,6 +19,9 @@ from koinon.mesos.v1 import CommandInfo, ContainerInfo, Environment, ExecutorInf
 #: What programs are looked up in; nothing of the agent's own environment is passed on.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+#: Rows and columns of a terminal when nobody says.
+WINDOW = (24, 80)
+
 #: Grace period of a kill when neither the kill nor the task says.
 KILL_GRACE_S = 3.0
 
@@ -43,7 +46,7 @@ def _obstacles(
             yield "This agent cannot run images yet: leave out 'container.mesos.image'"
         if any(network.name for network in container.network_infos):
             yield "This agent knows no networks but the host's: leave out the name in 'container.network_infos'"
-        for field in ("hostname", "linux_info", "tty_info"):
+        for field in ("hostname", "linux_info"):
             if getattr(container, field) is not None:
                 yield f"This agent's containers are plain processes: leave out 'container.{field}'"
     if command is None or (not command.value and not (command.arguments and not command.shell)):
@@ -98,6 +101,14 @@ def rlimits(container: ContainerInfo | None) -> tuple[tuple[str, int | None, int
     )
 
 
+def window(container: ContainerInfo | None) -> tuple[int, int] | None:
+    """Rows and columns of the terminal asked for, if one is."""
+    if container is None or container.tty_info is None:
+        return None
+    size = container.tty_info.window_size
+    return (size.rows, size.columns) if size is not None else WINDOW
+
+
 def directory(config: Config, agent_id: str, framework_id: str, executor_id: str, container_id: str) -> str:
     """Sandbox of an executor."""
     executor = f"{config.work_dir}/slaves/{agent_id}/frameworks/{framework_id}/executors/{executor_id}"
@@ -144,6 +155,7 @@ def task_container(
         task.user,
         limits,
         shared=volumes.shared(task.info.container, sandbox, executor.directory),
+        window=window(task.info.container),
         fetches=fetches(command.uris, config.frameworks_home),
         fetch_bytes=_fetch_bytes(config, executor),
     )
@@ -168,6 +180,7 @@ def executor_container(
         executor.user,
         limits,
         shared=volumes.shared(executor.info.container, sandbox, sandbox),
+        window=window(executor.info.container),
         fetches=fetches(command.uris, config.frameworks_home),
         fetch_bytes=_fetch_bytes(config, executor),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from koinon.agent.core import records
@@ -35,6 +36,9 @@ class Life:
         self._streams = streams
         address = NetworkInfo.IPAddress(ip_address=context.config.ip)
         self._networks = [NetworkInfo(ip_addresses=[address])]
+        #: Told of each container that has ended, and of default executors, which have none; set once, at the start.
+        self.on_end: Callable[[str], None]
+        self.on_executor_end: Callable[[str], None]
 
     # ── beginning ─────────────────────────────────────────────────────────────────────────────────
     def add_task(self, framework: Framework, executor: Executor, task: Task) -> None:
@@ -177,11 +181,14 @@ class Life:
         """How a container ended has been noted."""
         self._context.state.containers.pop(container_id, None)
         self._context.out.append(ForgetContainer(container_id))
+        self.on_end(container_id)
 
     def executor_ended(self, framework: Framework, executor: Executor, wait_status: int) -> None:
         """Nothing of an executor runs any more."""
         executor.move(ExecutorState.TERMINATED)
         executor.stream_id = None
+        if executor.kind is Kind.DEFAULT:  # it has no container of its own that would end
+            self.on_executor_end(executor.container_id)
         self._context.out.append(CollectSandbox(executor.directory))
         self._context.state.counters.executors_terminated += 1
         if executor.kind is not Kind.COMMAND and not framework.terminating:

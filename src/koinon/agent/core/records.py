@@ -8,6 +8,7 @@
     failures/FID/TID               how often a task's health check failed in a row, if it did
     updates/FID/TID/N              status updates: those not acknowledged, and the newest
     acks/FID/TID                   number of the newest acknowledged update
+    nested/KEY                     nested and standalone containers, until they are removed
 
 Ids hold no `/`. Values are JSON. What is written on the way of every task is small and written once.
 """
@@ -61,6 +62,20 @@ class StoredTask(Struct, gc=False, omit_defaults=True):
     user: str | None = None
 
 
+class StoredNested(Struct, gc=False, omit_defaults=True):
+    """Value of `nested/KEY`."""
+
+    container_id: v1.ContainerID
+    kind: str
+    command: v1.CommandInfo
+    container: v1.ContainerInfo | None = None
+    resources: list[v1.Resource] = []
+    user: str | None = None
+    ended: bool = False
+    status: int | None = None
+    message: str = ""
+
+
 def framework_key(framework_id: str) -> str:
     """Key of a framework."""
     return f"frameworks/{framework_id}"
@@ -96,6 +111,11 @@ def ack_key(framework_id: str, task_id: str) -> str:
     return f"acks/{framework_id}/{task_id}"
 
 
+def nested_key(key: str) -> str:
+    """Key of a nested or standalone container."""
+    return f"nested/{key}"
+
+
 encode = msgspec.json.Encoder().encode
 
 
@@ -110,6 +130,7 @@ class Checkpointed(Struct):
     failures: dict[tuple[str, str], int] = {}
     updates: dict[tuple[str, str], dict[int, v1.TaskStatus]] = {}
     acks: dict[tuple[str, str], int] = {}
+    nested: dict[str, StoredNested] = {}
 
 
 class CorruptCheckpoint(Exception):
@@ -146,5 +167,7 @@ def _read_entry(found: Checkpointed, key: str, value: bytes) -> None:
             found.updates.setdefault((framework_id, task_id), {})[int(number)] = status
         case ["acks", framework_id, task_id]:
             found.acks[framework_id, task_id] = int(value)
+        case ["nested", name]:
+            found.nested[name] = msgspec.json.decode(value, type=StoredNested)
         case _:
             raise ValueError("it is not one of ours")

@@ -25,6 +25,7 @@ from koinon.agent.core.events import (
     StateLoaded,
 )
 from koinon.agent.core.life import AGENT, Life
+from koinon.agent.core.nested import Launches
 from koinon.agent.core.records import StoredAgent, StoredExecutor, StoredTask
 from koinon.agent.core.state import Executor, Framework, Kind, Task
 from koinon.agent.core.streams import Streams
@@ -40,13 +41,20 @@ class Recovery:
     """Rebuilds the state once, at the start."""
 
     def __init__(
-        self, context: Context, life: Life, streams: Streams, builtin: Builtin, custom: Custom
+        self,
+        context: Context,
+        life: Life,
+        streams: Streams,
+        builtin: Builtin,
+        custom: Custom,
+        nested: Launches,
     ) -> None:
         self._context = context
         self._life = life
         self._streams = streams
         self._builtin = builtin
         self._custom = custom
+        self._nested = nested
 
     def recover(self, event: StateLoaded) -> None:
         """Take up the past. Raises Incompatible, CorruptCheckpoint."""
@@ -81,6 +89,7 @@ class Recovery:
         for (framework_id, task_id), failures in found.failures.items():
             if (known := state.frameworks.get(framework_id)) is not None and task_id in known.tasks:
                 known.tasks[task_id].failures = failures
+        self._nested.restore(found.nested, containers)
         self._settle(containers)
 
     # ── records ───────────────────────────────────────────────────────────────────────────────────
@@ -138,6 +147,7 @@ class Recovery:
                     self._settle_builtin(framework, executor, containers)
             if not framework.executors:
                 self._life.retire(framework)
+        self._nested.end_orphans()
         for container_id, container in containers.items():
             if container.running:
                 text = "Destroyed: no task is known that it belongs to"

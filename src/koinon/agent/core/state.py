@@ -118,6 +118,35 @@ class Task(Struct, kw_only=True, gc=False):
         self.rendered = None
 
 
+class NestedKind(Enum):
+    """What a container is that somebody asked for over the API; see `nested`."""
+
+    NESTED = "NESTED"
+    SESSION = "SESSION"
+    STANDALONE = "STANDALONE"
+
+
+class Nested(Struct, kw_only=True):
+    """A nested or standalone container."""
+
+    key: str
+    container_id: v1.ContainerID
+    parent: str  #: key of the container that it is below; empty if there is none
+    kind: NestedKind
+    command: v1.CommandInfo
+    container: v1.ContainerInfo | None
+    resources: list[v1.Resource]
+    user: str | None
+    durable: bool  #: it goes on when the agent ends
+    pid: int = 0
+    ended: bool = False
+    #: Wait status, None if nobody knows; valid when it has ended.
+    status: int | None = None
+    message: str = ""
+    #: It is to be forgotten when it has ended.
+    doomed: bool = False
+
+
 class Ending(Struct, gc=False):
     """What is reported of the tasks that an executor leaves behind."""
 
@@ -237,4 +266,6 @@ class State(Struct, kw_only=True):
     frameworks: dict[str, Framework] = {}
     #: Containers whose end has not been told to us.
     containers: dict[str, Place] = {}
+    #: Containers that somebody asked for over the API, by key.
+    nested: dict[str, Nested] = {}
     counters: Counters = field(default_factory=Counters)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from koinon.agent.core.disk import limit_bytes
-from koinon.agent.core.state import Executor, Kind, State, Task
+from koinon.agent.core.state import Executor, Kind, Nested, State, Task
 from koinon.agent.views.records import executor_resources, executors, task_resources
 from koinon.mesos import v1
 from koinon.mesos.resources import Resources
@@ -19,12 +19,19 @@ _SUMMED = ("processes", "threads", "cpus_user_time_secs", "cpus_system_time_secs
 
 
 def containers(
-    state: State, usage: Mapping[str, ResourceStatistics], now: float, *, nested: bool = False
+    state: State,
+    usage: Mapping[str, ResourceStatistics],
+    now: float,
+    *,
+    nested: bool = False,
+    standalone: bool = False,
 ) -> list[Container]:
-    """Containers of executors, and those of the tasks in groups when `nested`."""
+    """Containers of executors; also those of the tasks in groups and all below when `nested`; and `standalone` ones."""
     found = []
+    below = _by_root(state)
     for framework, executor in executors(state):
-        ids = _container_ids(executor)
+        inner = below.pop(executor.container_id, [])
+        ids = [*_container_ids(executor), *(one.key for one in inner)]
         if not any(id_ in state.containers for id_ in ids):
             continue
         statistics = _sum([usage[id_] for id_ in ids if id_ in usage], executor_resources(executor), now)
@@ -43,7 +50,42 @@ def containers(
         )
         if nested and executor.kind is Kind.DEFAULT:
             found += [_nested(executor, task, usage, now) for task in executor.live_tasks if task.pid]
+        if nested:
+            found += [_requested(one, usage, now, executor) for one in inner]
+    for root, *inner in below.values():
+        if standalone:
+            found.append(_requested(root, usage, now))
+            if nested:
+                found += [_requested(one, usage, now) for one in inner]
     return found
+
+
+def _by_root(state: State) -> dict[str, list[Nested]]:
+    """Running containers that were asked for over the API, by the id of the outermost; a standalone one goes first."""
+    found: dict[str, list[Nested]] = {}
+    for one in state.nested.values():
+        if one.pid and not one.ended:
+            root = one.container_id
+            while root.parent is not None:
+                root = root.parent
+            found.setdefault(root.value, []).append(one)
+    return found
+
+
+def _requested(
+    one: Nested, usage: Mapping[str, ResourceStatistics], now: float, executor: Executor | None = None
+) -> Container:
+    measured = [usage[one.key]] if one.key in usage else []
+    shown = Container(
+        container_id=one.container_id,
+        container_status=_status(one.container_id, one.pid),
+        resource_statistics=_sum(measured, Resources.from_v1(one.resources), now),
+    )
+    if executor is not None:
+        shown.framework_id = v1.FrameworkID(executor.framework_id)
+        shown.executor_id = v1.ExecutorID(executor.executor_id)
+        shown.executor_name = executor.info.name or ""
+    return shown
 
 
 def _nested(executor: Executor, task: Task, usage: Mapping[str, ResourceStatistics], now: float) -> Container:

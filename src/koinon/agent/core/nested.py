@@ -1,0 +1,406 @@
+"""Containers that somebody asks for over the agent's API.
+
+    nested      below the container of a task, of an executor or of another one; a sandbox of its own in that one's
+    session     the same for a person or a check: in the sandbox, environment and limits of what it is below, its input
+                and output are streams, and it ends with the connection that asked for it, or with the agent
+    standalone  below nothing: no framework, and resources that nobody counts; it goes on when the agent ends
+
+    launch ─▶ (starting) ─▶ running ─▶ ended ─ removed, or what it is below has ended ─▶ forgotten
+
+A container is named by its ids from the outside in. The launcher knows it by its **key**: the ids with dots between, but
+for the tasks of task groups, whose ids are unique by themselves.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from koinon.agent.core import launch, records
+from koinon.agent.core.context import Context
+from koinon.agent.core.events import (
+    Checkpoint,
+    ContainerGone,
+    ContainerRequested,
+    DestroyContainer,
+    ForgetContainer,
+    FoundContainer,
+    LaunchContainer,
+    Refused,
+    RemoveSandbox,
+    SignalContainer,
+)
+from koinon.agent.core.state import Executor, Kind, Nested, NestedKind, State, Task
+from koinon.agent.core.tables import ExecutorState
+from koinon.mesos.names import id_problem
+from koinon.mesos.resources import ResourceError, Resources
+from koinon.mesos.v1 import ContainerID, LinuxInfo
+
+#: Longest part of an id, so that it fits into the names of directories.
+_ID_BYTES_MAX = 242
+#: Ended sessions that are remembered, for who asks how they ended.
+_SESSIONS_MAX = 256
+_SIGKILL = 9
+
+
+class Found(NamedTuple):
+    """A container that is there."""
+
+    key: str
+    executor: Executor | None = None
+    task: Task | None = None
+    nested: Nested | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether something may be launched below it."""
+        if self.nested is not None:
+            return bool(self.nested.pid) and not self.nested.ended and not self.nested.doomed
+        if self.task is not None:
+            return bool(self.task.pid) and not self.task.terminal
+        assert self.executor is not None
+        if self.executor.kind is Kind.DEFAULT:
+            return bool(self.executor.live_tasks)
+        return bool(self.executor.pid)
+
+
+def find(state: State, container_id: ContainerID) -> Found | None:
+    """The container of that id, of whichever kind."""
+    if container_id.parent is None:
+        return _find_root(state, container_id.value)
+    if (parent := find(state, container_id.parent)) is None:
+        return None
+    value, executor = container_id.value, parent.executor
+    if executor is not None and parent.task is None and executor.kind is Kind.DEFAULT:
+        place = state.containers.get(value)
+        if (
+            place is not None
+            and place.executor_id == executor.executor_id
+            and place.task_id in executor.tasks
+        ):
+            return Found(value, executor, executor.tasks[place.task_id])
+    key = f"{parent.key}.{value}"
+    nested = state.nested.get(key)
+    return Found(key, executor, parent.task, nested) if nested is not None else None
+
+
+def _find_root(state: State, value: str) -> Found | None:
+    if (nested := state.nested.get(value)) is not None:
+        return Found(value, nested=nested)
+    for framework in state.frameworks.values():
+        for executor in framework.executors.values():
+            if executor.container_id == value and executor.state is not ExecutorState.TERMINATED:
+                task = None
+                if executor.kind is Kind.COMMAND:
+                    task = next(iter(executor.tasks.values()), None)
+                return Found(value, executor, task)
+    return None
+
+
+def keys_of(state: State, found: Found) -> list[str]:
+    """What the launcher runs for a container: of a default executor, the containers of its tasks."""
+    executor = found.executor
+    if executor is None or executor.kind is not Kind.DEFAULT or found.task is not None:
+        return [found.key]
+    return [task.container_id for task in executor.live_tasks] if found.nested is None else [found.key]
+
+
+class Launches:
+    """Launches, ends and forgets them."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        #: Keys by the key of what they are below.
+        self._below: dict[str, set[str]] = {}
+
+    # ── launching ─────────────────────────────────────────────────────────────────────────────────
+    def launch(self, event: ContainerRequested) -> None:
+        """Somebody wants a container that is not there yet. Raises Refused."""
+        container_id, kind = event.container_id, event.kind
+        state, config = self._context.state, self._context.config
+        _check_id(container_id)
+        parent = None
+        if container_id.parent is not None:
+            parent = find(state, container_id.parent)
+            if parent is None:
+                raise Refused(404, "The container that this one is to be below cannot be found")
+            if not parent.running:
+                raise Refused(400, "The container that this one is to be below does not run")
+        linux = event.container.linux_info if event.container is not None else None
+        if linux is not None and not linux.share_cgroups:
+            raise Refused(
+                400,
+                "Containers of this agent share the limits of what they are below: leave out share_cgroups",
+            )
+        if linux == LinuxInfo():
+            assert event.container is not None
+            event.container.linux_info = None
+        if (obstacle := launch.refusal(event.command, event.container, config.frameworks_home)) is not None:
+            raise Refused(400, obstacle)
+        assert event.command is not None
+        if event.command.uris:
+            raise Refused(400, "URIs are fetched for tasks only: leave out 'command.uris'")
+        if event.container is not None and event.container.volumes:
+            raise Refused(400, "Volumes are for tasks only: leave out 'container.volumes'")
+        if parent is None:
+            _check_resources(event)
+        key = container_id.value if parent is None else f"{parent.key}.{container_id.value}"
+        user = event.command.user
+        if user is None and parent is not None:
+            user = self._effect_of(parent).user
+        elif not config.switch_user or user == config.user:
+            user = None
+        nested = Nested(
+            key=key,
+            container_id=container_id,
+            parent=parent.key if parent is not None else "",
+            kind=kind,
+            command=event.command,
+            container=event.container,
+            resources=event.resources,
+            user=user,
+            durable=kind is not NestedKind.SESSION and self._is_durable(parent),
+        )
+        self._add(nested)
+        self._checkpoint(nested)
+        self._context.out.append(self._effect(nested, parent))
+
+    def _is_durable(self, parent: Found | None) -> bool:
+        if parent is None:
+            return True
+        if parent.executor is not None:
+            framework = self._context.state.frameworks[parent.executor.framework_id]
+            return framework.info.checkpoint
+        return parent.nested is not None and parent.nested.durable
+
+    def _effect(self, nested: Nested, parent: Found | None) -> LaunchContainer:
+        config, command, container = self._context.config, nested.command, nested.container
+        limits = launch.rlimits(container)
+        environment = {"MESOS_CONTAINER_IP": config.ip, "PATH": launch.PATH}
+        if parent is None:
+            sandbox = f"{config.work_dir}/containers/{nested.container_id.value}"
+        else:
+            outer = self._effect_of(parent)
+            sandbox = outer.sandbox
+            if nested.kind is NestedKind.SESSION:
+                environment, limits = dict(outer.environment), limits or outer.rlimits
+            else:
+                sandbox = f"{outer.sandbox}/containers/{nested.container_id.value}"
+        if nested.kind is not NestedKind.SESSION:
+            environment["MESOS_SANDBOX"] = sandbox
+        window = launch.window(container)
+        if window is not None:
+            environment.setdefault("TERM", "xterm")
+        environment["PWD"] = sandbox
+        environment.update(launch.variables(command))
+        return LaunchContainer(
+            nested.key,
+            launch.argv(command),
+            environment,
+            sandbox,
+            "",
+            nested.user,
+            limits,
+            window=window,
+            session=nested.kind is NestedKind.SESSION,
+            standalone=parent is None,
+        )
+
+    def _effect_of(self, found: Found) -> LaunchContainer:
+        """How a container was launched."""
+        state, config = self._context.state, self._context.config
+        if (nested := found.nested) is not None:
+            parent = None
+            if nested.container_id.parent is not None:
+                parent = find(state, nested.container_id.parent)
+                assert parent is not None, nested
+            return self._effect(nested, parent)
+        executor = found.executor
+        assert executor is not None
+        framework = state.frameworks[executor.framework_id]
+        if found.task is not None:
+            return launch.task_container(config, state.agent_id, framework, executor, found.task)
+        if executor.kind is Kind.CUSTOM:
+            return launch.executor_container(config, state.agent_id, framework, executor)
+        sandbox = executor.directory
+        environment = {"MESOS_CONTAINER_IP": config.ip, "MESOS_SANDBOX": sandbox, "PATH": launch.PATH}
+        return LaunchContainer(found.key, (), environment, sandbox, "", executor.user)
+
+    # ── what containers tell ──────────────────────────────────────────────────────────────────────
+    def started(self, key: str, pid: int) -> None:
+        """Its program runs."""
+        nested = self._context.state.nested[key]
+        nested.pid = pid
+        if nested.doomed:
+            self._context.out.append(DestroyContainer(key))
+
+    def not_started(self, key: str) -> None:
+        """It will not run; who asked for it is told by the shell."""
+        self._forget(self._context.state.nested[key])
+        self._context.out.append(ForgetContainer(key))
+
+    def ended(self, key: str, status: int | None, message: str) -> None:
+        """All its processes are gone."""
+        nested = self._context.state.nested[key]
+        nested.ended, nested.status, nested.message = True, status, message
+        if nested.doomed:
+            self._forget(nested)
+        else:
+            self._checkpoint(nested)
+            self._forget_old_sessions()
+        self._context.out += [ForgetContainer(key), ContainerGone(key, status, message)]
+        self.end_below(key)
+
+    def executor_ended(self, key: str) -> None:
+        """A default executor has ended, which has no container of its own that would."""
+        self._context.out.append(ContainerGone(key, 0))
+        self.end_below(key)
+
+    def end_below(self, key: str) -> None:
+        """A container has ended, and takes with it what is below."""
+        for below in self._below.pop(key, ()):
+            self._doom(self._context.state.nested[below])
+
+    def _doom(self, nested: Nested) -> None:
+        nested.doomed = True
+        if nested.ended:
+            self._forget(nested)
+        elif nested.pid:
+            self._context.out.append(DestroyContainer(nested.key))
+        self.end_below(nested.key)
+
+    # ── wishes ────────────────────────────────────────────────────────────────────────────────────
+    def signal(self, container_id: ContainerID, number: int) -> None:
+        """Send a signal to every process of a container, of whichever kind. Raises Refused."""
+        state = self._context.state
+        found = find(state, container_id)
+        if found is None or (found.nested is not None and found.nested.ended):
+            raise Refused(404, "The container cannot be found; it may have ended")
+        for key in keys_of(state, found):
+            if number == _SIGKILL:
+                self._context.out.append(DestroyContainer(key))
+            else:
+                self._context.out.append(SignalContainer(key, number))
+        if number == _SIGKILL and found.nested is not None and not found.nested.pid:
+            found.nested.doomed = True  # it is still being launched
+
+    def remove(self, container_id: ContainerID) -> None:
+        """Forget a container that has ended, and remove its sandbox. Raises Refused."""
+        state = self._context.state
+        found = find(state, container_id)
+        if found is None:
+            if container_id.parent is None or find(state, container_id.parent) is None:
+                raise Refused(404, "The container cannot be found")
+            return  # it has been removed before
+        if found.nested is None:
+            raise Refused(400, "Only nested and standalone containers can be removed")
+        if not found.nested.ended:
+            raise Refused(500, "The container has not ended")
+        if found.nested.kind is not NestedKind.SESSION:
+            self._context.out.append(RemoveSandbox(self._effect_of(found).sandbox))
+        self._forget(found.nested)
+
+    # ── restarts ──────────────────────────────────────────────────────────────────────────────────
+    def restore(self, stored: dict[str, records.StoredNested], containers: dict[str, FoundContainer]) -> None:
+        """Take up those of before a restart, out of the `containers` that were found."""
+        for key, one in stored.items():
+            nested = Nested(
+                key=key,
+                container_id=one.container_id,
+                parent=key.rpartition(".")[0],
+                kind=NestedKind(one.kind),
+                command=one.command,
+                container=one.container,
+                resources=one.resources,
+                user=one.user,
+                durable=True,
+                ended=one.ended,
+                status=one.status,
+                message=one.message,
+            )
+            self._add(nested)
+            found = containers.pop(key, None)
+            if nested.ended:
+                if found is not None:
+                    self._context.out.append(ForgetContainer(key))
+            elif found is None:
+                self.ended(key, None, "It was gone when the agent had restarted; how it ended is not known")
+            elif found.running:
+                nested.pid = found.pid
+            else:
+                nested.pid = found.pid
+                self.ended(key, found.status, found.message)
+
+    def end_orphans(self) -> None:
+        """End those whose parents have not come back."""
+        state = self._context.state
+        for nested in list(state.nested.values()):
+            parent_id = nested.container_id.parent
+            if parent_id is not None and not nested.doomed:
+                parent = find(state, parent_id)
+                if parent is None or not parent.running:
+                    self._doom(nested)
+
+    # ── records ───────────────────────────────────────────────────────────────────────────────────
+    def _add(self, nested: Nested) -> None:
+        self._context.state.nested[nested.key] = nested
+        if nested.parent:
+            self._below.setdefault(nested.parent, set()).add(nested.key)
+
+    def _checkpoint(self, nested: Nested) -> None:
+        if nested.durable:
+            stored = records.StoredNested(
+                nested.container_id,
+                nested.kind.value,
+                command=nested.command,
+                container=nested.container,
+                resources=nested.resources,
+                user=nested.user,
+                ended=nested.ended,
+                status=nested.status,
+                message=nested.message,
+            )
+            self._context.out.append(Checkpoint({records.nested_key(nested.key): records.encode(stored)}))
+
+    def _forget(self, nested: Nested) -> None:
+        del self._context.state.nested[nested.key]
+        if (siblings := self._below.get(nested.parent)) is not None:
+            siblings.discard(nested.key)
+            if not siblings:
+                del self._below[nested.parent]
+        if nested.durable:
+            self._context.forget(records.nested_key(nested.key))
+
+    def _forget_old_sessions(self) -> None:
+        ended = [
+            nested
+            for nested in self._context.state.nested.values()
+            if nested.ended and nested.kind is NestedKind.SESSION
+        ]
+        for nested in ended[: max(len(ended) - _SESSIONS_MAX, 0)]:
+            self._forget(nested)
+
+
+def _check_id(container_id: ContainerID) -> None:
+    value = container_id.value
+    problem = id_problem(value)
+    if problem is None and ("." in value or " " in value):
+        problem = f"'{value}' must not contain a dot or a space"
+    if problem is None and len(value.encode()) > _ID_BYTES_MAX:
+        problem = f"a part of it must not be longer than {_ID_BYTES_MAX} bytes"
+    if problem is not None:
+        raise Refused(400, f"The container_id is not valid: {problem}")
+
+
+def _check_resources(event: ContainerRequested) -> None:
+    try:
+        resources = Resources.from_v1(event.resources)
+    except ResourceError as error:
+        raise Refused(400, f"The resources are not valid: {error}") from error
+    if resources.reservations() or resources.revocable():
+        raise Refused(400, "A standalone container has resources that are unreserved and not revocable")
+    if any(resource.disk is not None for resource in event.resources):
+        raise Refused(
+            400, "A standalone container has no persistent volumes: leave out 'disk' of the resources"
+        )
+    if event.limits:
+        raise Refused(400, "This agent's containers are plain processes without limits: leave out 'limits'")
