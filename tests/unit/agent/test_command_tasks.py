@@ -104,6 +104,7 @@ def test_an_update_is_on_disk_before_it_is_sent_and_its_container_forgotten_afte
         ev.SendToMaster,
         ev.CollectSandbox,
         ev.ForgetContainer,
+        ev.ContainerGone,
     ]
 
 
@@ -316,6 +317,7 @@ def test_an_agent_that_leaves_kills_first_then_unregisters_then_ends(bench):
     assert [type(effect) for effect in effects if not isinstance(effect, ev.Forget)] == [
         ev.CollectSandbox,
         ev.ForgetContainer,
+        ev.ContainerGone,
         ev.Checkpoint,
         ev.SendToMaster,
         ev.Exit,

@@ -122,7 +122,7 @@ async def test_what_is_wrong_is_refused(agent, master, http):
     assert (await program.post(b"\xff\xff", codec.PROTOBUF))[0] == 400
     assert (await program.call(Call.Type.UNKNOWN))[0] == 501
     code, text = await program.call(Call.Type.UPDATE)
-    assert (code, text) == (400, "A call of type UPDATE must have the field update.")
+    assert (code, text) == (400, "A call of type UPDATE must have the field update.\n")
     update = Call.Update(status("t1", TaskState.TASK_RUNNING))
     code, text = await program.call(Call.Type.UPDATE, update=update)
     assert code == 403

@@ -337,12 +337,12 @@ class Agent:
                     self._builtin.lost(framework, executor, task, message)
                 else:
                     self._custom.exited(framework, executor, -1, message)
-        self._leave_when_done()
         match event:
             case ContainerExited(status=status):
                 self._context.out.append(ContainerGone(container_id, status))
             case ContainerLost(message=message):
                 self._context.out.append(ContainerGone(container_id, None, message))
+        self._leave_when_done()
 
     def _nested_container(
         self, event: ContainerStarted | ContainerNotStarted | ContainerExited | ContainerLost
