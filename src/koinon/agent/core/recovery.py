@@ -160,18 +160,24 @@ class Recovery:
         self, framework: Framework, executor: Executor, containers: dict[str, FoundContainer]
     ) -> None:
         found = {task.task_id: containers.pop(task.container_id, None) for task in executor.tasks.values()}
+        being_killed = [task for task in executor.live_tasks if task.kill is not None]
         for (
             task
-        ) in executor.live_tasks:  # all at first: one that is gone takes the others of its group with it
-            if found[task.task_id] is not None:
-                self._life.place(task.container_id, executor, task)
+        ) in executor.live_tasks:  # first all of them: one that is gone takes the others of its group along
+            if (container := found[task.task_id]) is not None:
+                self._take_up(framework, executor, task, container)
         for task in list(executor.tasks.values()):
             container = found[task.task_id]
             if task.terminal:
                 if container is not None:
                     self._context.out.append(ForgetContainer(task.container_id))
             elif container is not None:
-                self._adopt(framework, executor, task, container)
+                if container.status is not None:
+                    self._builtin.exited(framework, executor, task, container.status)
+                elif not container.running:
+                    self._builtin.lost(framework, executor, task, container.message)
+                elif task in being_killed:
+                    self._builtin.carry_out_kill(task, first=True)
             elif task.state is TaskState.TASK_STAGING:
                 message = "The agent restarted before the task was started"
                 self._builtin.end(framework, executor, task, framework.dropped, AGENT, RESTARTED, message)
@@ -181,19 +187,17 @@ class Recovery:
         if executor.state is not ExecutorState.TERMINATED and not executor.live_tasks:
             self._life.executor_ended(framework, executor, 0)
 
-    def _adopt(self, framework: Framework, executor: Executor, task: Task, container: FoundContainer) -> None:
+    def _take_up(
+        self, framework: Framework, executor: Executor, task: Task, container: FoundContainer
+    ) -> None:
+        """Go on with a task that was started, whatever became of it since."""
+        self._life.place(task.container_id, executor, task)
         task.started_s = container.started_s or self._context.now
         if task.state is TaskState.TASK_STAGING:
             self._builtin.started(framework, executor, task, container.pid)
         else:
             task.pid = container.pid
             self._builtin.watch(task)
-        if container.status is not None:
-            self._builtin.exited(framework, executor, task, container.status)
-        elif not container.running:
-            self._builtin.lost(framework, executor, task, container.message)
-        elif task.kill is not None:
-            self._builtin.carry_out_kill(task, first=True)
 
     def _settle_custom(
         self, framework: Framework, executor: Executor, container: FoundContainer | None
