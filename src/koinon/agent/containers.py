@@ -31,8 +31,9 @@ from koinon.agent.switchboard import Switchboard
 class Containers:
     """Carries out the effects on containers. Exits told before `recovered` are kept until then."""
 
-    def __init__(self, feed: Callable[[Event], None], fetcher: Fetcher) -> None:
+    def __init__(self, feed: Callable[[Event], None], fetcher: Fetcher, rotate: tuple[int, int, int]) -> None:
         self._feed = feed
+        self._rotate = rotate if any(rotate[:2]) else None  #: see LaunchSpec
         self._fetcher = fetcher
         #: Launches that something is to be fetched for; the task once that is under way.
         self._fetching: dict[str, asyncio.Task[None] | None] = {}
@@ -220,6 +221,7 @@ class Containers:
             stderr="" if effect.session else f"{effect.sandbox}/stderr",
             window=None if effect.session else effect.window,
             user=effect.user or "",
+            rotate=self._rotate,
             rlimits={name: (soft, hard) for name, soft, hard in effect.rlimits},
         )
         try:

@@ -94,6 +94,16 @@ class AgentFlags(msgspec.Struct, frozen=True, kw_only=True):
     max_completed_executors_per_framework: Annotated[
         int, Flag("How many completed executors of each framework are remembered.")
     ] = 150
+    max_stdout_size: Annotated[
+        Size,
+        Flag(
+            "A task's stdout that has grown to this becomes stdout.1, then stdout.2, …; 0B = it may grow for ever."
+        ),
+    ] = Size(1 << 30)
+    max_stderr_size: Annotated[Size, Flag("The same for stderr.")] = Size(1 << 30)
+    max_rotated_logs: Annotated[
+        int, Flag("How many such old files of each are kept: the newest, those with the highest numbers.")
+    ] = 1
     frameworks_home: Annotated[
         str | None,
         Flag("Directory that URIs begin in which are relative paths; without it they are refused."),
@@ -135,6 +145,10 @@ class AgentFlags(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(
                 "--disk_watch_interval and --container_disk_watch_interval must be longer than nothing"
             )
+        if any(0 < size < 4096 for size in (self.max_stdout_size, self.max_stderr_size)):
+            raise ValueError("--max_stdout_size and --max_stderr_size must be 4KB at least, or 0B")
+        if self.max_rotated_logs < 1:
+            raise ValueError("--max_rotated_logs must be 1 at least")
         if self.fetcher_stall_timeout <= 0:
             raise ValueError("--fetcher_stall_timeout must be longer than nothing")
         if self.frameworks_home is not None and not self.frameworks_home.startswith("/"):

@@ -28,7 +28,7 @@ from msgspec import Struct
 __all__ = ["Container", "Exit", "LaunchFailed", "LaunchSpec", "LauncherClient", "LauncherError"]
 
 #: What both ends must speak; the launcher tells its own in its first line.
-PROTOCOL = 2
+PROTOCOL = 3
 _LAUNCHER = Path(__file__).parent / "launcher" / "__main__.py"
 _START_TIMEOUT_S = 30.0
 _RETRY_S = 1.0
@@ -78,6 +78,9 @@ class LaunchSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     window: tuple[int, int] | None = None
     #: Whether it is destroyed when the agent goes.
     tied: bool = False
+    #: How many bytes stdout and stderr may have (0: any number) before they are renamed, and how many such files of
+    #: each are kept. They are in `cwd`. None: they are bound by nothing.
+    rotate: tuple[int, int, int] | None = None
     #: Empty: the user of the agent. Another user needs root.
     user: str = ""
     #: By the names of v1 `RLimitInfo` (`RLMT_NOFILE`): soft and hard limit, None for unlimited.

@@ -125,7 +125,11 @@ class _Role:
         self._collector = Collector(
             work_dir, delay_s=flags.gc_delay, headroom=flags.gc_disk_headroom, live=self._live_runs
         )
-        self._containers = Containers(self._feed_container, self._fetcher)
+        self._containers = Containers(
+            self._feed_container,
+            self._fetcher,
+            (int(flags.max_stdout_size), int(flags.max_stderr_size), flags.max_rotated_logs),
+        )
         self._containers.containerizer = ProcessContainerizer(
             runtime_dir, on_exit=self._containers.ended, on_trouble=self._trouble
         )

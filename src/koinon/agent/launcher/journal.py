@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from koinon.agent.launcher.processes import read, start_ticks
+from koinon.agent.launcher.rotation import Logs
 from koinon.agent.launcher.streams import Terminal
 
 STARTING, RUNNING, ENDING, EXITED = range(4)
@@ -22,7 +23,7 @@ class Container:
     """A container from the fork of its main process until it is forgotten."""
 
     __slots__ = (
-        "destroyed", "ended_s", "error_fd", "id", "killed", "launched_s", "message", "pid", "start",
+        "destroyed", "ended_s", "error_fd", "id", "killed", "launched_s", "logs", "message", "pid", "start",
         "state", "status", "strays", "sweep_s", "sweeps", "terminal", "tied", "waiting",
     )  # fmt: skip
 
@@ -39,6 +40,8 @@ class Container:
         self.ended_s = 0.0
         #: Our end of its terminal, if we made one for it.
         self.terminal: Terminal | None = None
+        #: What it writes, on the way to its files.
+        self.logs: Logs | None = None
         #: Whether it is destroyed when the agent goes.
         self.tied = False
         #: While STARTING: where its failure to start arrives, and the requests to be answered.
@@ -51,6 +54,18 @@ class Container:
         self.sweep_s = 0.0
         #: While ENDING: how many strays are, or may be, of this container.
         self.strays = 0
+
+    def finish_logs(self) -> None:
+        """Nothing of it is left: bring what it wrote into its files."""
+        if self.logs:
+            self.logs.finish()
+            self.logs = None
+
+    def listed(self) -> dict[str, Any]:
+        """The container as clients are told."""
+        listed = {"container_id": self.id, "pid": self.pid, "launched_s": self.launched_s}
+        listed["terminal"] = self.terminal is not None
+        return {**listed, "exit": self.exit()} if self.state == EXITED else listed
 
     def exit(self) -> dict[str, Any]:
         """The exit as clients are told."""

@@ -29,6 +29,9 @@ _RLIMITS = {
 }
 _RLIMITS["RLMT_LOCKS"] = 10
 
+#: How many files a program may have open that says nothing about it. The launcher itself takes what it can get.
+_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)
+
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
 # The C library's own functions: a fork that goes through Python's `signal` module touches 50 pages more.
@@ -46,6 +49,11 @@ def become_subreaper() -> None:
     """Be the parent of every process that is orphaned below this one. Survives `execve`, not fork."""
     if _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "cannot become a child subreaper")
+
+
+def open_many_files() -> None:
+    """Be allowed as many open files as can be; programs get the limit of before."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES[1], _FILES[1]))
 
 
 class Plan:
@@ -121,7 +129,9 @@ def become(plan: Plan, streams: Streams | None, journal_fd: int, oom_score: byte
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         # Late, as tight limits would hit the steps before; still as root, who may raise them.
-        step = "limits"
+        step, doing = "limits", "cannot limit the number of open files"
+        if resource.getrlimit(resource.RLIMIT_NOFILE) != _FILES:
+            resource.setrlimit(resource.RLIMIT_NOFILE, _FILES)
         for name, number, values in plan.limits:
             doing = f"cannot set {name} to {values[0]}, {values[1]}"
             resource.setrlimit(number, values)
@@ -147,6 +157,8 @@ def become(plan: Plan, streams: Streams | None, journal_fd: int, oom_score: byte
 
 def _take_over(streams: Streams, user: pwd.struct_passwd | None) -> None:
     for fd, stream in enumerate(streams.ends):
+        if stream is None:
+            continue
         if user is not None:  # who could not open /dev/stdout or /dev/tty otherwise
             os.fchown(stream, user.pw_uid, -1)
         os.dup2(stream, fd)

@@ -31,7 +31,7 @@ from koinon.agent.launcher.program import HANDLED, Plan, StepFailed, become
 from koinon.agent.launcher.streams import Terminal, open_streams
 from koinon.agent.launcher.terminals import Terminals
 
-PROTOCOL = 2
+PROTOCOL = 3
 _IDLE_S = 60.0
 #: Requests handled before exits are looked after again.
 _BATCH = 32
@@ -213,7 +213,7 @@ class Launcher:
             self.forget(request["container_id"])
             client.tell(id=number)
         elif do == "list":
-            client.tell(id=number, containers=[_listed(each) for each in self.containers.values()])
+            client.tell(id=number, containers=[each.listed() for each in self.containers.values()])
         elif do == "stop":
             self.stop()
             client.tell(id=number)
@@ -278,6 +278,9 @@ class Launcher:
         container.tied = spec.get("tied", False)
         if streams and streams.kept >= 0:
             container.terminal = Terminal(streams.kept, spec["stdout"])
+        if streams and streams.logs:
+            container.logs = streams.logs
+            streams.logs.watch(self.watch, self.leave)
         container.error_fd = error_fd
         container.waiting.append(number)
         self.containers[id] = self.mains[pid] = container
@@ -315,6 +318,7 @@ class Launcher:
             self.sweeping.pop(id, None)
             self.journal.forgotten(id)
             self.terminals.remove(container)
+            container.finish_logs()
 
     # ── signals and ends ──────────────────────────────────────────────────────────────────────────
     def signal(self, container: Container | None, signum: int) -> str:
@@ -429,6 +433,7 @@ class Launcher:
             if container in self.inherited:
                 continue  # something of it may be left that is not below us
             del self.ending[container.id]
+            container.finish_logs()
             container.state = EXITED
             if self.client:
                 self.client.tell(exit=container.exit())
@@ -484,12 +489,6 @@ class Launcher:
         killed = [kill(pid, signal.SIGKILL) for pid in leftovers]
         if not any(killed):
             self.inherited.clear()
-
-
-def _listed(container: Container) -> dict[str, Any]:
-    listed = {"container_id": container.id, "pid": container.pid, "launched_s": container.launched_s}
-    listed["terminal"] = container.terminal is not None
-    return {**listed, "exit": container.exit()} if container.state == EXITED else listed
 
 
 def _drain(fd: int) -> None:

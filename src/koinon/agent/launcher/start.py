@@ -11,7 +11,7 @@ import sys
 import time
 
 from koinon.agent.launcher.processes import read, set_oom_score
-from koinon.agent.launcher.program import become_subreaper
+from koinon.agent.launcher.program import become_subreaper, open_many_files
 from koinon.agent.launcher.server import Launcher
 
 #: The lock of a launcher that died is held until the children it had just forked have become their programs,
@@ -41,6 +41,7 @@ def serve(directory: str) -> None:
         os.dup2(log, fd)
     os.close(log)
     become_subreaper()
+    open_many_files()
     launcher.group = os.getpgid(0)
     launcher.run()
     for name in ("socket", "terminals"):

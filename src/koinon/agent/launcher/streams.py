@@ -16,6 +16,8 @@ import stat
 import termios
 from typing import Any
 
+from koinon.agent.launcher.rotation import Logs, open_logs
+
 _COMMON = os.O_NOCTTY | os.O_NONBLOCK
 _LOG = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | _COMMON
 _READ_BYTES = 1 << 16
@@ -29,6 +31,8 @@ class Streams:
         self.kept = -1
         self._opened: list[int] = []
         self.is_terminal = True
+        #: Those that we write into files, if any.
+        self.logs: Logs | None = None
         try:
             if window := spec.get("window"):
                 self.kept, end = os.openpty()
@@ -37,6 +41,9 @@ class Streams:
                 fcntl.ioctl(end, termios.TIOCSWINSZ, array.array("H", (*window, 0, 0)))
             elif path := spec.get("terminal"):
                 self._open(path, os.O_RDWR)
+            elif not spec.get("pipes"):
+                self.is_terminal = False
+                self.logs = open_logs(spec)
             else:
                 self.is_terminal = False
                 for path, flags in zip(spec["pipes"], (os.O_RDONLY, os.O_WRONLY, os.O_WRONLY), strict=True):
@@ -44,7 +51,9 @@ class Streams:
         except OSError:
             self.give_up()
             raise
-        self.ends = self._opened * 3 if self.is_terminal else self._opened
+        self.ends: list[int | None] = [*self._opened * (3 if self.is_terminal else 1)]
+        if self.logs:
+            self.ends = self.logs.ends
 
     def _open(self, path: str, flags: int) -> None:
         fd = os.open(path, flags | _COMMON)
@@ -55,17 +64,22 @@ class Streams:
         """The container has its ends."""
         while self._opened:
             os.close(self._opened.pop())
+        if self.logs:
+            self.logs.close_ends()
 
     def give_up(self) -> None:
         """There will be no container."""
         self.close()
+        if self.logs:
+            self.logs.close()
         if self.kept >= 0:
             os.close(self.kept)
 
 
 def open_streams(spec: dict[str, Any]) -> Streams | None:
     """The streams that a launch asks for, if any. Raises OSError."""
-    return Streams(spec) if spec.get("window") or spec.get("terminal") or spec.get("pipes") else None
+    asked = any(spec.get(name) for name in ("window", "terminal", "pipes", "rotate"))
+    return Streams(spec) if asked else None
 
 
 class Terminal:
