@@ -145,7 +145,7 @@ class Containers:
             if (fetching := self._fetching.pop(container_id)) is not None:
                 fetching.cancel()
             message = "Destroyed before all was fetched that it needs"
-            self._loop.call_soon(self._feed, ContainerNotStarted(container_id, message))
+            self._loop.call_soon(lambda: self._not_started(container_id, message))
             return
         self._start(self._quietly(self.containerizer.destroy(container_id)))
 
@@ -206,7 +206,7 @@ class Containers:
             await self._fetcher.fetch(effect.sandbox, effect.user, effect.fetches, effect.fetch_bytes)
         except FetchError as error:
             del self._fetching[effect.container_id]
-            self._feed(ContainerNotStarted(effect.container_id, str(error)))
+            self._not_started(effect.container_id, str(error))
         else:
             del self._fetching[effect.container_id]
             await self._launch_one(effect)
