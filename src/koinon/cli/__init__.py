@@ -25,6 +25,8 @@ COMMANDS = {
     "agents": ("koinon.cli.listings", "Agents and what they have."),
     "roles": ("koinon.cli.listings", "Roles and their shares."),
     "logs": ("koinon.cli.sandboxes", "Print what a task wrote; -f follows it."),
+    "exec": ("koinon.cli.shell", "Run a command where a task runs; -it for a shell."),
+    "attach": ("koinon.cli.shell", "Be at the terminal of a task that has one."),
     "cat": ("koinon.cli.sandboxes", "Print a file of a task's sandbox."),
     "ls": ("koinon.cli.sandboxes", "List a task's sandbox."),
     "why": ("koinon.cli.why", "Why a task or a framework has what it has, or waits."),

@@ -41,7 +41,7 @@ def parse_address(text: str, *, default_port: int) -> str:
 class Client:
     """One master or agent. Keeps its connection until closed; follows a standby master's redirect to the leader."""
 
-    def __init__(self, address: str, *, what: str = "master", timeout_s: float = 10.0) -> None:
+    def __init__(self, address: str, *, what: str = "master", timeout_s: float | None = 10.0) -> None:
         self.address = address
         self._what = what
         self._timeout_s = timeout_s
@@ -129,7 +129,7 @@ class Client:
         if isinstance(error, ConnectionRefusedError):
             return f"no {self._what} at {self.address}{advice}"
         if isinstance(error, TimeoutError):
-            return f"{self._what} at {self.address} does not answer within {self._timeout_s:g} s"
+            return f"{self._what} at {self.address} does not answer within {self._timeout_s or 0:g} s"
         if isinstance(error, OSError):
             return f"{self._what} at {self.address} cannot be reached: {error.strerror or error}"
         return f"what answers at {self.address} is no {self._what}"

@@ -23,6 +23,7 @@ from koinon.mesos.resources import ResourceError, Resources
 from koinon.mesos.v1 import (
     AgentID,
     CommandInfo,
+    ContainerInfo,
     Environment,
     ExecutorID,
     ExecutorInfo,
@@ -32,6 +33,7 @@ from koinon.mesos.v1 import (
     TaskInfo,
     TaskState,
     TaskStatus,
+    TTYInfo,
 )
 from koinon.sdk import TERMINAL_STATES, ApiError, FrameworkError, Scheduler, framework_info
 
@@ -51,6 +53,7 @@ class ExecuteFlags(Struct, frozen=True, kw_only=True):
     checkpoint: Annotated[bool, Flag("Whether the task survives a restart of its agent.")] = False
     task: Annotated[TaskInfo | None, Flag("A whole TaskInfo; agent_id may be empty.")] = None
     task_group: Annotated[TaskGroupInfo | None, Flag("A TaskGroupInfo for the default executor.")] = None
+    tty: Annotated[bool, Flag("Give the command a terminal, for `koinon attach`.")] = False
     kill_after: Annotated[Duration | None, Flag("Kill the task after so long.")] = None
     framework_capabilities: Annotated[str | None, Flag("More capabilities, with commas between.")] = None
     partition_aware: Annotated[bool, Flag("Whether to be partition aware.")] = True
@@ -62,6 +65,8 @@ class ExecuteFlags(Struct, frozen=True, kw_only=True):
         given = [self.command is not None, self.task is not None, self.task_group is not None]
         if sum(given) != 1:
             raise ValueError("give one of --command, --task and --task_group")
+        if self.tty and self.command is None:
+            raise ValueError("--tty needs a --command; a --task says it in its container.tty_info")
         if self.command is not None and not self.name:
             raise ValueError("--command needs a --name")
 
@@ -107,6 +112,7 @@ def _tasks(flags: ExecuteFlags) -> list[TaskInfo]:
             agent_id=AgentID(""),
             resources=Resources.parse(flags.resources).to_v1(),
             command=command,
+            container=ContainerInfo(type=ContainerInfo.Type.MESOS, tty_info=TTYInfo()) if flags.tty else None,
         )
     ]
 
