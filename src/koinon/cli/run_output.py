@@ -10,6 +10,7 @@ from typing import BinaryIO
 from koinon.cli.batch import Instance
 from koinon.cli.client import Client
 from koinon.cli.errors import Failure
+from koinon.cli.following import Followed
 
 #: How long new output may stay unseen while an instance runs.
 _POLL_S = 0.25
@@ -83,15 +84,15 @@ class Outputs:
             reader = self._readers[instance.address] = _AgentReader(instance.address, self._screen)
         if instance.index not in reader.known:
             reader.known.add(instance.index)
-            reader.copies.append((instance, self._copies(instance)))
+            reader.copies.append((instance, self._copies(instance, reader.client)))
         reader.wake.set()
 
-    def _copies(self, instance: Instance) -> list[_Copy]:
+    def _copies(self, instance: Instance, agent: Client) -> list[_Copy]:
         folder = f"/frameworks/{self.framework_id}/executors/{instance.task_id}/runs/latest"
         prefix = f"{instance.index:>{self._prefix_width}} │ ".encode() if self._prefix_width else b""
         streams = (("stdout", sys.stdout.buffer), ("stderr", sys.stderr.buffer))
         return [
-            _Copy(f"{folder}/{name}", stream, prefix=prefix, whole_lines=self._whole_lines)
+            _Copy(Followed(agent, f"{folder}/{name}"), stream, prefix=prefix, whole_lines=self._whole_lines)
             for name, stream in streams
         ]
 
@@ -109,10 +110,9 @@ class Outputs:
 class _Copy:
     """One file of one instance, and how far it has been copied."""
 
-    def __init__(self, path: str, stream: BinaryIO, *, prefix: bytes, whole_lines: bool) -> None:
-        self.path = path
+    def __init__(self, file: Followed, stream: BinaryIO, *, prefix: bytes, whole_lines: bool) -> None:
+        self.file = file
         self.stream = stream
-        self.offset = 0
         self._prefix = prefix
         self._whole_lines = whole_lines
         self._partial = b""  #: begin of a line whose end is not there yet
@@ -136,7 +136,7 @@ class _AgentReader:
         self.copies: list[tuple[Instance, list[_Copy]]] = []
         self.known: set[int] = set()
         self.wake = asyncio.Event()
-        self._client = Client(address, what="agent")
+        self.client = Client(address, what="agent")
         self._screen = screen
         self._complained = False
         self._idle = asyncio.Event()
@@ -156,7 +156,7 @@ class _AgentReader:
         """Stop."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        self._client.close()
+        self.client.close()
 
     async def _run(self) -> None:
         while True:
@@ -180,7 +180,7 @@ class _AgentReader:
         more = True
         while more:
             try:
-                data, size = await asyncio.to_thread(self._client.read, copy.path, copy.offset)
+                data, more = await asyncio.to_thread(copy.file.read)
             except Failure as failure:
                 if last:
                     self._screen.write(copy.stream, copy.printable(b"", last=True))
@@ -189,6 +189,7 @@ class _AgentReader:
                         self._complained = True
                         self._screen.note(f"output is missing: {failure}")
                 return
-            copy.offset += len(data)
-            more = bool(data) and copy.offset < size
+            if copy.file.lost:
+                copy.file.lost = False
+                self._screen.note(f"some output was removed before it was read: {copy.file.path}")
             self._screen.write(copy.stream, copy.printable(data, last=last and not more))

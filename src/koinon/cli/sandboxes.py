@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import click
 
 from koinon.cli.client import Client
+from koinon.cli.following import Followed
 from koinon.cli.options import framework_option, json_option, master_option
 from koinon.cli.output import Record, show_json
 from koinon.cli.tasks import TERMINAL, Sandbox, find_task, sandbox_of
@@ -72,36 +73,34 @@ class _Follower:
 
     def __init__(self, sandbox: Sandbox, name: str, out: BinaryIO) -> None:
         self._agent = sandbox.agent
-        self._path = sandbox.file(name)
+        self._name = name
+        self._file = Followed(sandbox.agent, sandbox.file(name))
         self._out = out
-        self._offset = 0
 
     def skip_to_tail(self, lines: int) -> None:
         """Move to where the last `lines` lines begin."""
-        _, size = self._agent.read(self._path, 0, 0)
+        _, size = self._agent.read(self._file.path, 0, 0)
         end = b""
         start = size
         # The newline that ends the last line does not begin another.
         while start > 0 and end[:-1].count(b"\n") < lines:
             step = min(_TAIL_BLOCK, start)
             start -= step
-            block, _ = self._agent.read(self._path, start, step)
+            block, _ = self._agent.read(self._file.path, start, step)
             end = block + end
         kept = end.splitlines(keepends=True)[-lines:] if lines else []
-        self._offset = size - sum(map(len, kept))
+        self._file.skip_to(size - sum(map(len, kept)))
 
     def drain(self) -> None:
         """Copy what is there."""
-        while True:
-            data, size = self._agent.read(self._path, self._offset)
-            if size < self._offset:  # truncated by the task: begin again, as tail does
-                self._offset = 0
-                continue
+        more = True
+        while more:
+            data, more = self._file.read()
             self._out.write(data)
             self._out.flush()
-            self._offset += len(data)
-            if not data or self._offset >= size:
-                return
+        if self._file.lost:
+            self._file.lost = False
+            print(f"koinon: some of {self._name} was removed before it was read", file=sys.stderr)
 
 
 @click.command()
