@@ -19,7 +19,9 @@ import msgspec
 from koinon import flags
 from koinon.agent import flags as agent_flags
 from koinon.agent import metrics as agent_metrics
+from koinon.agent.collector import Collector
 from koinon.agent.core.state import State as AgentState
+from koinon.agent.fetcher import Fetcher
 from koinon.cli import COMMANDS, execute, mesos_tools
 from koinon.cli.group import koinon
 from koinon.edge import Metrics, Server, serve_common
@@ -209,9 +211,15 @@ async def _names_of_master() -> list[str]:
 
 def _names_of_agent() -> list[str]:
     found = Metrics()
-    agent_metrics.Collected(found)
     state = AgentState(agent_info=v1.AgentInfo(hostname=""))
-    agent_metrics.declare(found, state, started_s=0.0, recovery_s=0.0, gc_delay_s=0.0)
+    agent_metrics.declare(
+        found,
+        state,
+        started_s=0.0,
+        recovery_s=0.0,
+        collector=Collector(Path("/none"), delay_s=0.0, headroom=0.0, live=frozenset),
+        fetcher=Fetcher(Path("/none"), cache_size_bytes=0, stall_timeout_s=1.0),
+    )
     serve_common(Server("slave(1)"), found, {})
     return list(found.snapshot())
 

@@ -246,7 +246,9 @@ async def test_input_can_be_attached_again_but_not_twice_at_once(api):
 
 async def test_a_session_with_a_terminal_knows_its_size_and_is_interrupted(api):
     parent = await api.run()
-    script = "trap 'stty size' WINCH; trap 'exit 9' INT; tty; stty size; echo $TERM; while :; do sleep 0.05; done"
+    script = (
+        "trap 'stty size' WINCH; trap 'exit 9' INT; tty; stty size; echo $TERM; while :; do sleep 0.05; done"
+    )
     tty = {"window_size": {"rows": 30, "columns": 100}}
     async with api.session(parent, script, tty) as session, session.attach() as given:
         shown = await session.until(b"xterm")
@@ -616,9 +618,7 @@ async def test_a_standalone_container_has_plain_resources(api):
 # ── tasks with a terminal ─────────────────────────────────────────────────────────────────────────
 async def test_a_task_with_a_terminal_can_be_attached_and_goes_on_without_the_agent(agent, api, master):
     size = v1.TTYInfo.WindowSize(rows=30, columns=90)
-    container = v1.ContainerInfo(
-        type=v1.ContainerInfo.Type.MESOS, tty_info=v1.TTYInfo(window_size=size)
-    )
+    container = v1.ContainerInfo(type=v1.ContainerInfo.Type.MESOS, tty_info=v1.TTYInfo(window_size=size))
     script = "stty size; while read line; do echo got $line; done"
     parent = await api.run(script, container=container)
     out = sandbox(agent) / "stdout"
