@@ -16,12 +16,14 @@ from tests.unit.agent.bench import (
     TOTAL,
     Bench,
     config,
+    executor,
     framework,
     grace,
     of_type,
     only,
     said,
     states_in,
+    status,
     task,
     updates_in,
 )
@@ -95,6 +97,28 @@ def test_after_a_reboot_what_ran_is_lost(bench):
     bench.start({container_id: RUNS}, boot_id="another")
     update = updates_in(bench.effects)[-1]
     assert (update.state, update.reason) == (TaskState.TASK_LOST, RESTARTED)
+
+
+def test_after_a_reboot_what_had_ended_before_tells_how(bench):
+    container_id = bench.running()
+    bench.acknowledge_all()
+    bench.start({container_id: ev.FoundContainer(42, running=False, status=0)}, boot_id="another")
+    assert states_in(bench.effects)[-1] == "TASK_FINISHED"
+
+
+def test_after_a_reboot_nothing_of_before_goes_on(bench):
+    container_id = bench.running()
+    bench.start({container_id: RUNS}, boot_id="another")
+    assert ev.DestroyContainer(container_id) in bench.effects
+
+
+def test_after_a_reboot_the_tasks_of_a_custom_executor_are_lost(bench):
+    launched = only(bench.run(task(executor=executor())), ev.LaunchContainer)
+    bench.started(launched.container_id)
+    bench.subscribe()
+    bench.say(status("t", TaskState.TASK_RUNNING))
+    bench.start({}, boot_id="another")
+    assert (bench.acknowledge_all()[-1].state, bench.agent.state.agent_id) == (TaskState.TASK_LOST, AGENT_ID)
 
 
 def test_a_task_that_ended_unseen_is_lost(bench):

@@ -61,14 +61,15 @@ class Recovery:
         found = records.read(dict(event.entries))
         config, state = self._context.config, self._context.state
         state.boot_id = event.boot_id
-        containers = dict(event.containers)
+        containers, strangers = dict(event.containers), dict[str, FoundContainer]()
         if found.agent is not None:
             check_compatible(found.agent.info, config.agent_info, config.reconfiguration_policy)
             assert found.agent.info.id is not None
             state.agent_id = found.agent.info.id.value
             state.agent_info.id = found.agent.info.id
             if found.agent.boot_id != event.boot_id:
-                containers = {}  # whatever has those process ids now is not ours
+                strangers = {name: one for name, one in containers.items() if one.status is None}
+                containers = {name: one for name, one in containers.items() if one.status is not None}
                 self._context.out.append(Note("The machine was rebooted: what ran is lost", state.agent_id))
             stored = records.encode(StoredAgent(state.agent_info, event.boot_id))
             self._context.out.append(Checkpoint({records.AGENT: stored}))
@@ -90,7 +91,7 @@ class Recovery:
             if (known := state.frameworks.get(framework_id)) is not None and task_id in known.tasks:
                 known.tasks[task_id].failures = failures
         self._nested.restore(found.nested, containers)
-        self._settle(containers)
+        self._settle(containers, strangers)
 
     # ── records ───────────────────────────────────────────────────────────────────────────────────
     def _executor(self, framework: Framework, stored: StoredExecutor) -> None:
@@ -138,7 +139,7 @@ class Recovery:
                 task.pid = last.executor_pid
 
     # ── what became of it ─────────────────────────────────────────────────────────────────────────
-    def _settle(self, containers: dict[str, FoundContainer]) -> None:
+    def _settle(self, containers: dict[str, FoundContainer], strangers: dict[str, FoundContainer]) -> None:
         for framework in list(self._context.state.frameworks.values()):
             for executor in list(framework.executors.values()):
                 if executor.kind is Kind.CUSTOM:
@@ -148,7 +149,7 @@ class Recovery:
             if not framework.executors:
                 self._life.retire(framework)
         self._nested.end_orphans()
-        for container_id, container in containers.items():
+        for container_id, container in (strangers | containers).items():
             if container.running:
                 text = "Destroyed: no task is known that it belongs to"
                 self._context.out.append(Note(text, f"container {container_id}"))
@@ -161,9 +162,7 @@ class Recovery:
     ) -> None:
         found = {task.task_id: containers.pop(task.container_id, None) for task in executor.tasks.values()}
         being_killed = [task for task in executor.live_tasks if task.kill is not None]
-        for (
-            task
-        ) in executor.live_tasks:  # first all of them: one that is gone takes the others of its group along
+        for task in executor.live_tasks:  # all at first: one that is gone takes the others of its group along
             if (container := found[task.task_id]) is not None:
                 self._take_up(framework, executor, task, container)
         for task in list(executor.tasks.values()):
