@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 from koinon.mesos import v1
@@ -13,10 +14,13 @@ _MB = 1024 * 1024
 _MEM_KEPT_MB = 1024
 _DISK_KEPT_MB = 5 * 1024
 _PORTS = "[31000-32000]"
+_NVIDIA_TIMEOUT_S = 30.0
 
 
-def find_resources(given: str | None, work_dir: Path, default_role: str) -> list[v1.Resource]:
-    """The resources `given` as text, as JSON or in a file, and the others as found.
+def find_resources(
+    given: str | None, work_dir: Path, default_role: str, gpus: int | None = None
+) -> list[v1.Resource]:
+    """The resources `given` as text, as JSON or in a file, and the others as found; `gpus` if it is not given.
 
     Raises ResourceError with a sentence.
     """
@@ -28,13 +32,66 @@ def find_resources(given: str | None, work_dir: Path, default_role: str) -> list
             raise ResourceError(f"cannot read {given}: {error.strerror}") from error
     found = parse_resources(text, default_role)
     named = {resource.name for resource in found}
-    missing = [f"{name}:{value}" for name, value in _found(work_dir).items() if name not in named]
+    here = _found(work_dir) | ({"gpus": gpus} if gpus else {})
+    missing = [f"{name}:{value}" for name, value in here.items() if name not in named]
     found += parse_resources(";".join(missing), default_role)
     return Resources.from_v1(found).to_v1()
 
 
 def _found(work_dir: Path) -> dict[str, int | str]:
     return {"cpus": os.cpu_count() or 1, "mem": _mem_mb(), "disk": _disk_mb(work_dir), "ports": _PORTS}
+
+
+def find_gpus(chosen: str | None) -> tuple[str, ...]:
+    """The names of this machine's Nvidia devices, or of those `chosen` by their numbers. Raises ResourceError."""
+    found = _nvidia_devices()
+    if chosen is None:
+        return tuple(found.values())
+    numbers = [number.strip() for number in chosen.split(",") if number.strip()]
+    if len(set(numbers)) != len(numbers):
+        raise ResourceError(f"--nvidia_gpu_devices names a device twice: {chosen}")
+    if not found:  # made up, for trying things out: the agent itself uses no device
+        return tuple(numbers)
+    if missing := [number for number in numbers if number not in found]:
+        raise ResourceError(
+            f"--nvidia_gpu_devices names {', '.join(missing)}, and there are: {', '.join(found)}"
+        )
+    return tuple(found[number] for number in numbers)
+
+
+def _nvidia_devices() -> dict[str, str]:
+    """Names by number: by their UUIDs, which stay when numbers change, if the driver's tool tells them."""
+    try:
+        listed = subprocess.run(
+            ["nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_NVIDIA_TIMEOUT_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        numbers = (path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
+        return {number: number for number in sorted(numbers, key=int)}
+    pairs = (line.partition(",") for line in listed.stdout.splitlines() if "," in line)
+    return {number.strip(): name.strip() for number, _, name in pairs}
+
+
+def assign_gpus(found: tuple[str, ...], resources: list[v1.Resource], *, chosen: bool) -> tuple[str, ...]:
+    """The devices behind the resource gpus. Without any in the machine they are made up. Raises ResourceError."""
+    count = Resources.from_v1(resources).gpus
+    wanted = round(count)
+    if count != wanted:
+        raise ResourceError(f"gpus must be a whole number, not {count:g}")
+    if chosen and wanted != len(found):
+        raise ResourceError(
+            f"--resources has {wanted} gpus, and --nvidia_gpu_devices {len(found)}: make them equal"
+        )
+    if not found:
+        return tuple(map(str, range(wanted)))
+    if wanted > len(found):
+        raise ResourceError(f"--resources has {wanted} gpus, and there are {len(found)}")
+    return found[:wanted]
 
 
 def _mem_mb() -> int:

@@ -50,7 +50,13 @@ class AgentFlags(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Flag(
             "What is offered, as 'cpus:8;mem:16384;ports:[31000-32000]', or as JSON, or the absolute path of a file"
-            " with either. What is not named of cpus, mem, disk and ports is what the machine has."
+            " with either. What is not named of cpus, mem, disk, ports and gpus is what the machine has."
+        ),
+    ] = None
+    nvidia_gpu_devices: Annotated[
+        str | None,
+        Flag(
+            "Numbers of the Nvidia GPUs to offer, as '0,2', as nvidia-smi counts them; without it all that are found."
         ),
     ] = None
     attributes: Annotated[str | None, Flag("What the machine is like, as 'rack:a;os:debian'.")] = None

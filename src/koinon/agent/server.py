@@ -236,7 +236,11 @@ class _Role:
         flags = self._flags
         ip, port = flags.advertise_ip or flags.ip, flags.advertise_port or self._server.port
         try:
-            resources = detection.find_resources(flags.resources, self._work_dir, flags.default_role)
+            devices = detection.find_gpus(flags.nvidia_gpu_devices)
+            resources = detection.find_resources(
+                flags.resources, self._work_dir, flags.default_role, gpus=len(devices)
+            )
+            gpus = detection.assign_gpus(devices, resources, chosen=flags.nvidia_gpu_devices is not None)
             attributes = parse_attributes(flags.attributes or "")
         except (ResourceError, ValueError) as error:
             raise CannotStart(str(error)) from error
@@ -253,6 +257,7 @@ class _Role:
             version=MESOS_VERSION,
             work_dir=str(self._work_dir),
             user=getpass.getuser(),
+            gpus=gpus,
             switch_user=flags.switch_user,
             executor_registration_timeout_s=flags.executor_registration_timeout,
             executor_reregistration_timeout_s=flags.executor_reregistration_timeout,

@@ -623,10 +623,9 @@ async def test_a_task_with_a_terminal_can_be_attached_and_goes_on_without_the_ag
     parent = await api.run(script, container=container)
     out = sandbox(agent) / "stdout"
     await until(lambda: "30 90" in out.read_text(), "the size")
-    async with api.output(parent) as attached:
-        async with attached.attach() as given:
-            given.give(stdin(b"one\r"))
-            await attached.until(b"got one")
+    async with api.output(parent) as attached, attached.attach() as given:
+        given.give(stdin(b"one\r"))
+        await attached.until(b"got one")
     assert "got one" in out.read_text()
     await agent.stop(signal.SIGKILL)
     await agent.start()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from random import Random
 
-from koinon.agent.core import disk, launch, records
+from koinon.agent.core import disk, gpus, launch, records
 from koinon.agent.core.builtin import Builtin
 from koinon.agent.core.context import Context
 from koinon.agent.core.custom import Custom
@@ -266,12 +266,22 @@ class Agent:
             text = f"The executor {executor.executor_id} is {executor.state.value}"
             for task in tasks:
                 self._drop(framework, task.task_id, framework.dropped, text)
+        elif (shortage := self._shortage(executor_info if executor is None else None, tasks)) is not None:
+            for task in tasks:
+                self._drop(framework, task.task_id, framework.dropped, shortage)
         elif executor_info is None:
             self._builtin.run_command(framework, tasks[0])
         elif executor_info.type is v1.ExecutorInfo.Type.DEFAULT:
             self._builtin.run_group(framework, executor_info, tasks)
         else:
             self._custom.run(framework, executor_info, tasks, group=group)
+
+    def _shortage(self, new_executor: v1.ExecutorInfo | None, tasks: list[v1.TaskInfo]) -> str | None:
+        """Why there are not enough GPUs; None if there are."""
+        wanted = sum(gpus.count(task.resources) for task in tasks)
+        if new_executor is not None:
+            wanted += gpus.count(new_executor.resources)
+        return gpus.shortage(self._context.config, self._context.state, wanted)
 
     def _kill(self, framework_id: str, task_id: str, policy: v1.KillPolicy | None) -> None:
         framework = self._context.state.frameworks.get(framework_id)

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from koinon.agent.core import disk, launch, records, volumes
+from koinon.agent.core import disk, gpus, launch, records, volumes
 from koinon.agent.core.checks import Checks, obstacles
 from koinon.agent.core.context import Context
 from koinon.agent.core.events import Checkpoint, DestroyContainer, Probed, TerminateContainer
@@ -85,6 +85,7 @@ class Builtin:
             container_id=container_id,
             directory=launch.directory(config, agent_id, framework.framework_id, executor_id, container_id),
             user=launch.user(config, framework, info.command),
+            gpus=gpus.choose(config, self._context.state, info.resources),
         )
         framework.executors[executor_id] = executor
         return executor

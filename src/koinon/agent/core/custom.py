@@ -10,7 +10,7 @@ at any time. Its word is taken for its tasks; what it leaves behind when it ends
 
 from __future__ import annotations
 
-from koinon.agent.core import disk, launch, records, volumes
+from koinon.agent.core import disk, gpus, launch, records, volumes
 from koinon.agent.core.context import Context
 from koinon.agent.core.events import (
     Checkpoint,
@@ -268,6 +268,7 @@ class Custom:
                 config, self._context.state.agent_id, framework.framework_id, executor_id, container_id
             ),
             user=launch.user(config, framework, info.command),
+            gpus=gpus.choose(config, self._context.state, info.resources),
             state=ExecutorState.REGISTERING,
         )
         framework.executors[executor_id] = executor
@@ -283,6 +284,7 @@ class Custom:
             return
         agent_id = self._context.state.agent_id
         config = self._context.config
+        executor.known_gpus = (*executor.gpus, *(one for task in executor.live_tasks for one in task.gpus))
         self._context.out.append(launch.executor_container(config, agent_id, framework, executor))
 
     def _deliver(self, executor: Executor) -> None:

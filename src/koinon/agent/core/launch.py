@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 
-from koinon.agent.core import volumes
+from koinon.agent.core import gpus, volumes
 from koinon.agent.core.disk import limit_bytes
 from koinon.agent.core.events import LaunchContainer
 from koinon.agent.core.state import Config, Executor, Framework, Kind, Task
@@ -145,6 +145,7 @@ def task_container(
     _add_command(environment, command, sandbox)
     if (role := _role(task.info)) is not None:
         environment["MESOS_ALLOCATION_ROLE"] = role
+    environment.update(gpus.environment(config, task.gpus))
     limits = rlimits(task.info.container)
     return LaunchContainer(
         task.container_id,
@@ -169,6 +170,7 @@ def executor_container(
     assert command is not None
     environment = _executor_environment(config, agent_id, framework, executor)
     _add_command(environment, command, sandbox)
+    environment.update(gpus.environment(config, executor.known_gpus))
     link = f"{sandbox.rpartition('/')[0]}/latest"
     limits = rlimits(executor.info.container)
     return LaunchContainer(

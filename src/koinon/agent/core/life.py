@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from koinon.agent.core import records
+from koinon.agent.core import gpus, records
 from koinon.agent.core.context import Context
 from koinon.agent.core.events import Checkpoint, CollectSandbox, ForgetContainer
 from koinon.agent.core.state import Executor, Framework, Kind, Place, Task
@@ -43,6 +43,8 @@ class Life:
     # ── beginning ─────────────────────────────────────────────────────────────────────────────────
     def add_task(self, framework: Framework, executor: Executor, task: Task) -> None:
         """A task has come to its executor."""
+        config, state = self._context.config, self._context.state
+        task.gpus = gpus.choose(config, state, task.info.resources, executor.known_gpus)
         executor.tasks[task.task_id] = task
         framework.tasks[task.task_id] = task
 
@@ -70,6 +72,7 @@ class Life:
                 container_id=task.container_id,
                 group=task.group,
                 user=task.user,
+                gpus=task.gpus,
             )
             key = records.task_key(framework.framework_id, task.task_id)
             self._context.out.append(Checkpoint({key: records.encode(stored)}))
@@ -83,6 +86,7 @@ class Life:
                 container_id=executor.container_id,
                 user=executor.user,
                 ending=executor.state is ExecutorState.TERMINATING,
+                gpus=executor.gpus,
             )
             key = records.executor_key(framework.framework_id, executor.executor_id)
             self._context.out.append(Checkpoint({key: records.encode(stored)}))

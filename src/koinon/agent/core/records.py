@@ -50,6 +50,7 @@ class StoredExecutor(Struct, gc=False, omit_defaults=True):
     container_id: str
     user: str | None = None
     ending: bool = False
+    gpus: tuple[str, ...] = ()
 
 
 class StoredTask(Struct, gc=False, omit_defaults=True):
@@ -60,6 +61,7 @@ class StoredTask(Struct, gc=False, omit_defaults=True):
     container_id: str = ""
     group: int = 0
     user: str | None = None
+    gpus: tuple[str, ...] = ()
 
 
 class StoredNested(Struct, gc=False, omit_defaults=True):

@@ -110,6 +110,8 @@ class Recovery:
                 stored.container_id,
             ),
             user=stored.user,
+            gpus=stored.gpus,
+            known_gpus=stored.gpus,
             state=ExecutorState.REGISTERING if kind is Kind.CUSTOM else ExecutorState.RUNNING,
             recovered=kind is Kind.CUSTOM,
         )
@@ -124,7 +126,7 @@ class Recovery:
             info = launch.command_executor(framework.framework_id, stored.info)
             executor = self._builtin.executor(framework, info, Kind.COMMAND, stored.container_id)
         task = self._builtin.task(framework, executor, stored.info, stored.container_id, stored.group)
-        task.user = stored.user
+        task.user, task.gpus = stored.user, stored.gpus
         executor.groups = max(executor.groups, task.group)
 
     def _updates(self, key: tuple[str, str], updates: dict[int, TaskStatus], acknowledged: int) -> None:

@@ -35,6 +35,7 @@ class Config(Struct, frozen=True, kw_only=True):
     version: str
     work_dir: str  #: absolute
     user: str  #: whom the agent's process runs as
+    gpus: tuple[str, ...] = ()  #: names of the devices
     switch_user: bool = True
     executor_registration_timeout_s: float = 60.0
     executor_reregistration_timeout_s: float = 2.0
@@ -98,6 +99,7 @@ class Task(Struct, kw_only=True, gc=False):
     failures: int = 0
     kill: Kill | None = None
     user: str | None = None
+    gpus: tuple[str, ...] = ()  #: its devices
     #: Slot for the views: the task's rendering, None after every change.
     rendered: bytes | None = None
 
@@ -167,6 +169,8 @@ class Executor(Struct, kw_only=True):
     directory: str
     user: str | None
     state: ExecutorState = ExecutorState.RUNNING
+    gpus: tuple[str, ...] = ()  #: its devices
+    known_gpus: tuple[str, ...] = ()  #: those that it was told of when it started
     #: The connection that a custom executor listens on.
     stream_id: str | None = None
     pid: int = 0
