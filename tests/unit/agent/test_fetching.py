@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from koinon.cli.client import Client
+from koinon.cli.following import Followed
 from koinon.mesos import v1
 from koinon.mesos.resources import Resources
 from koinon.mesos.v1 import TaskStatus
@@ -236,11 +238,11 @@ async def test_a_sandbox_is_removed_after_its_delay(master, tmp_path):
         register = await master.registered()
         await master.run(task("live", command="sleep 1000"), task("ended"))
         await master.reaches("ended", "FINISHED")
+        numbers = await agent.get("/metrics/snapshot", register)
         async with asyncio.timeout(20):
-            while not (numbers := await agent.get("/metrics/snapshot", register))[
-                "gc/path_removals_succeeded"
-            ]:
+            while not numbers["gc/path_removals_succeeded"]:
                 await asyncio.sleep(0.05)
+                numbers = await agent.get("/metrics/snapshot", register)
         assert not sandbox_of(agent, "ended").exists()
         assert sandbox_of(agent, "live").exists()
         assert (numbers["gc/path_removals_pending"], numbers["gc/path_removals_failed"]) == (0, 0)
@@ -280,5 +282,28 @@ async def test_logs_keep_their_bound(master, tmp_path):
         assert sorted(sizes) == ["stderr", "stderr.4", "stderr.5", "stdout", "stdout.7", "stdout.8"]
         assert max(size for name, size in sizes.items() if name.startswith("stdout")) <= 64 << 10
         assert read(sandbox_of(agent) / "stdout").endswith("\n100000\n")
+    finally:
+        await agent.finish()
+
+
+async def test_who_follows_a_log_misses_nothing_when_it_is_renamed(master, tmp_path):
+    agent = AgentProcess(tmp_path / "agent", master.address, max_stdout_size="16KB", max_rotated_logs="100")
+    await agent.start()
+    try:
+        register = await master.registered()
+        await master.run(task(command="for i in $(seq 1 40); do seq 1 2000; sleep 0.02; done"))
+        await master.reaches("t", "RUNNING")
+        virtual = "/frameworks/F/executors/t/runs/latest/stdout"
+        with Client(register.pid.partition("@")[2], what="agent") as client:
+            file, found, ended = Followed(client, virtual), b"", False
+            while not ended:
+                ended = "FINISHED" in master.states("t")
+                more = True
+                while more:
+                    data, more = await asyncio.to_thread(file.read)
+                    found += data
+        assert found.split() == [b"%d" % number for number in range(1, 2001)] * 40
+        assert not file.lost
+        assert (sandbox_of(agent) / "stdout.20").exists()
     finally:
         await agent.finish()
