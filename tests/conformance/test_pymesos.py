@@ -213,6 +213,33 @@ def test_the_operator_drivers_read_master_and_agent(cluster, framework):
     assert agent.getState()["get_state"]["get_frameworks"]["frameworks"]
 
 
+def test_the_agent_driver_launches_watches_and_ends_nested_containers(cluster, framework):
+    task_id = framework.launch("sleep 1000")
+    running = framework.wait_states(task_id, *LIFE)
+    parent = running["container_status"]["container_id"]
+    agent = MesosOperatorAgentDriver(cluster.agent_addresses[0])
+
+    def shown():
+        found = agent.getContainers(show_nested=True, show_standalone=True)["get_containers"]["containers"]
+        return {one["container_id"]["value"] for one in found}
+
+    command = {"value": "sleep 1000"}
+    agent.launchNestedContainer({"container_id": {"value": "inner", "parent": parent}, "command": command})
+    assert shown() == {"inner", parent["value"]}
+    agent.killNestedContainer("inner", parent["value"])
+    agent.waitNestedContainer("inner", parent["value"])
+    agent.removeNestedContainer("inner", parent["value"])
+    with pytest.raises(RuntimeError, match="404"):
+        agent.waitNestedContainer("inner", parent["value"])
+    agent.launchNestedContainerSession(
+        {"container_id": {"value": "session", "parent": parent}, "command": {"value": "echo done"}}
+    )
+    with pytest.raises(RuntimeError, match="400"):  # the task has no terminal
+        agent.attachContainerOutput(parent["value"])
+    agent.pruneImages()
+    assert shown() == {parent["value"]}
+
+
 def test_the_operator_stream_tells_what_happens(cluster):
     operator = _Operator()
     stream = MesosOperatorMasterDriver(cluster.master_address, operator)
