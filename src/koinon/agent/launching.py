@@ -81,6 +81,8 @@ class LaunchSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: How many bytes stdout and stderr may have (0: any number) before they are renamed, and how many such files of
     #: each are kept. They are in `cwd`. None: they are bound by nothing.
     rotate: tuple[int, int, int] | None = None
+    #: Container whose stderr it writes into, within the bounds of that, if that has any.
+    beside: str = ""
     #: Empty: the user of the agent. Another user needs root.
     user: str = ""
     #: By the names of v1 `RLimitInfo` (`RLMT_NOFILE`): soft and hard limit, None for unlimited.

@@ -19,7 +19,7 @@ from koinon.agent.checks.network import Http, connect
 from koinon.mesos import internal, v1
 from koinon.mesos.v1 import CheckInfo, HealthCheck, TaskStatus
 from tests.unit.agent.bench import task
-from tests.unit.agent.shell import FakeMaster, alive, read, until
+from tests.unit.agent.shell import AgentProcess, FakeMaster, alive, read, until
 
 OFTEN = {"delay_seconds": 0.0, "interval_seconds": 0.1, "grace_period_seconds": 0.0}
 
@@ -110,6 +110,22 @@ async def test_a_command_that_floods_its_output_costs_the_agent_no_memory(agent,
     assert int(peak) < 120_000  # KiB
 
 
+async def test_what_a_command_says_is_in_the_stderr_of_the_task_within_its_bounds(master, tmp_path):
+    agent = AgentProcess(tmp_path / "agent", master.address, max_stderr_size="64KB")
+    await agent.start()
+    try:
+        await master.registered()
+        floods = "echo hello; yes there | head -c 300000 >&2; yes | head -c 300000"
+        await master.run(task(command="sleep 1000", health_check=command(floods)))
+        status = await news(master, lambda one: one.healthy is True)
+        box = sandbox(status, agent.work_dir)
+        await until(lambda: len(list(box.glob("stderr.*"))) == 1, "the oldest are gone")
+        assert sum(one.stat().st_size for one in box.glob("stderr*")) <= 3 * 64 * 1024
+        assert not read(box / "stdout")
+    finally:
+        await agent.finish()
+
+
 async def test_an_unhealthy_task_is_killed_and_says_so(agent, master):
     await master.run(task(command="sleep 1000", health_check=command("exit 1", consecutive_failures=2)))
     status = await master.reaches("t", "KILLED")
@@ -150,10 +166,9 @@ async def test_checks_go_on_when_the_agent_was_killed_and_no_probe_is_left_from_
     box = sandbox(running, agent.work_dir)
     before = await pids_in(box / "pids", 2)
     await agent.stop(signal.SIGKILL)
-    assert all(alive(pid) for pid in before)
+    await all_gone(before)
     await agent.start()
     await master.registered(2)
-    await all_gone(before)
     await pids_in(box / "pids", 4)
 
 

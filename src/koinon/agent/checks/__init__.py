@@ -1,7 +1,7 @@
 """Probes: looks at tasks for their checks. When to look, and what it means, the core decides (`core/checks.py`).
 
-A command runs as a container of its own beside the task, which is destroyed with all it started when it takes too long
-or nobody wants to know any more (`Containers.run`). Requests and connections are made here (`network`). Only a probe that
+A command runs as a container of its own beside the task, which is destroyed with all it started when it takes too long,
+when nobody wants to know any more (`Containers.run`), and when the agent is gone. Requests and connections are made here (`network`). Only a probe that
 is under way costs anything: a coroutine until it is done.
 """
 
@@ -68,7 +68,7 @@ class Probes:
 
     async def _command(self, probe: ProbeCommand) -> Probed:
         container = probe.container
-        # What it says goes where the task's own errors go, as its owner looks there.
+        # What it says goes where the task's own errors go, as its owner looks there, and is bound as they are.
         output = f"{container.sandbox}/stderr"
         spec = LaunchSpec(
             container_id=probe.probe_id,
@@ -77,6 +77,8 @@ class Probes:
             cwd=container.sandbox,
             stdout=output,
             stderr=output,
+            beside=container.container_id,
+            tied=True,
             user=container.user or "",
             rlimits={name: (soft, hard) for name, soft, hard in container.rlimits},
         )

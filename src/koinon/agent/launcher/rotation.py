@@ -31,7 +31,7 @@ class Log:
         self.fd, self.end = os.pipe2(os.O_CLOEXEC)  #: ours, and the container's
         os.set_blocking(self.fd, False)
         self._folder = folder
-        self._name = name
+        self.name = name
         self._bytes_max = bytes_max
         self._kept = kept
         self._file = -1
@@ -55,7 +55,7 @@ class Log:
             except OSError as error:  # a full disk must not stop the task; it cannot be told as with a file
                 if not self._complained:
                     self._complained = True
-                    print(f"{self._name} of a container is lost from here on: {error}", file=sys.stderr)
+                    print(f"{self.name} of a container is lost from here on: {error}", file=sys.stderr)
         return True
 
     def close(self) -> None:
@@ -83,21 +83,21 @@ class Log:
 
     def _open(self) -> None:
         with _as_owner(self._folder):
-            file = os.open(self._name, _FILE, 0o644, dir_fd=self._folder)
+            file = os.open(self.name, _FILE, 0o644, dir_fd=self._folder)
         found = os.fstat(file)
         if not stat.S_ISREG(found.st_mode):
             os.close(file)
-            raise OSError(f"{self._name} is no regular file any more")
+            raise OSError(f"{self.name} is no regular file any more")
         self._file, self._size = file, found.st_size
 
     def _rotate(self) -> None:
         self._number += 1
         with _as_owner(self._folder), contextlib.suppress(FileNotFoundError):  # the task has removed it
             os.rename(
-                self._name, f"{self._name}.{self._number}", src_dir_fd=self._folder, dst_dir_fd=self._folder
+                self.name, f"{self.name}.{self._number}", src_dir_fd=self._folder, dst_dir_fd=self._folder
             )
             if self._number > self._kept:
-                os.unlink(f"{self._name}.{self._number - self._kept}", dir_fd=self._folder)
+                os.unlink(f"{self.name}.{self._number - self._kept}", dir_fd=self._folder)
         os.close(self._file)
         self._file = -1
         self._open()
@@ -144,6 +144,13 @@ class Logs:
             if log.end >= 0:
                 os.close(log.end)
                 log.end = -1
+
+    def another_end(self) -> int | None:
+        """A file descriptor to write into stderr with; None if that is closed, or the container has the file itself."""
+        for log in self._logs:
+            if log.name == "stderr" and log.fd >= 0:
+                return os.open(f"/proc/self/fd/{log.fd}", os.O_WRONLY | os.O_CLOEXEC)
+        return None
 
     def watch(self, watch: Callable[[int, Callable[[], None]], None], leave: Callable[[int], None]) -> None:
         """Have everything written as it comes; the functions are the loop's."""

@@ -244,8 +244,9 @@ class Launcher:
         except StepFailed as failed:
             self.client.tell(id=number, step=failed.args[0], error=failed.args[1])
             return
+        beside = self.containers.get(spec.get("beside", ""))
         try:
-            streams = open_streams(spec)
+            streams = open_streams(spec, beside.logs if beside else None)
         except OSError as error:
             self.client.tell(id=number, step="output", error=f"cannot open the streams: {error.strerror}")
             return

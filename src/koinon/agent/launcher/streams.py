@@ -26,7 +26,7 @@ _READ_BYTES = 1 << 16
 class Streams:
     """The ends that a container gets as stdin, stdout and stderr. Raises OSError."""
 
-    def __init__(self, spec: dict[str, Any]) -> None:
+    def __init__(self, spec: dict[str, Any], beside: Logs | None) -> None:
         #: The other end of a terminal that we made.
         self.kept = -1
         self._opened: list[int] = []
@@ -41,6 +41,10 @@ class Streams:
                 fcntl.ioctl(end, termios.TIOCSWINSZ, array.array("H", (*window, 0, 0)))
             elif path := spec.get("terminal"):
                 self._open(path, os.O_RDWR)
+            elif beside:
+                self.is_terminal = False
+                if (shared := beside.another_end()) is not None:
+                    self._opened.append(shared)
             elif not spec.get("pipes"):
                 self.is_terminal = False
                 self.logs = open_logs(spec)
@@ -54,6 +58,8 @@ class Streams:
         self.ends: list[int | None] = [*self._opened * (3 if self.is_terminal else 1)]
         if self.logs:
             self.ends = self.logs.ends
+        elif beside:
+            self.ends = [None, *self.ends * 2]
 
     def _open(self, path: str, flags: int) -> None:
         fd = os.open(path, flags | _COMMON)
@@ -76,10 +82,10 @@ class Streams:
             os.close(self.kept)
 
 
-def open_streams(spec: dict[str, Any]) -> Streams | None:
-    """The streams that a launch asks for, if any. Raises OSError."""
-    asked = any(spec.get(name) for name in ("window", "terminal", "pipes", "rotate"))
-    return Streams(spec) if asked else None
+def open_streams(spec: dict[str, Any], beside: Logs | None) -> Streams | None:
+    """The streams that a launch asks for, if any; `beside` are the logs that it shares. Raises OSError."""
+    asked = beside or any(spec.get(name) for name in ("window", "terminal", "pipes", "rotate"))
+    return Streams(spec, beside) if asked else None
 
 
 class Terminal:
