@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.agent.shell import AgentProcess, FakeMaster
+from tests.unit.agent.streams import Api
 
 
 @pytest.fixture
@@ -26,3 +27,11 @@ async def agent(master: FakeMaster, tmp_path: Path) -> AsyncIterator[AgentProces
         yield agent
     finally:
         await agent.finish()
+
+
+@pytest.fixture
+async def api(agent: AgentProcess, master: FakeMaster) -> AsyncIterator[Api]:
+    """The agent's operator API."""
+    api = Api(agent, master, await master.registered())
+    yield api
+    await api.http.close()
