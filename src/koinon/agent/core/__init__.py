@@ -3,6 +3,7 @@
 - `tables`: the state machines · `state`: the records · `events`: what goes in and comes out
 - `agent`: the public verb, and the talk with the master
 - `builtin`, `custom`: the kinds of executors · `life`: what they share · `launch`: what a program gets
+- `checks`: looking at tasks · `volumes`, `uris`, `disk`: what sandboxes hold
 - `nested`: containers that somebody asks for over the API · `gpus`: which devices are whose
 - `streams`: status updates, at least once · `recovery`, `records`: over restarts
 """
