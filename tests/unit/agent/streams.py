@@ -7,10 +7,11 @@ import base64
 import itertools
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -57,6 +58,31 @@ class Api:
         """The exit code of a container."""
         found = await self.ok("WAIT_CONTAINER", container_id=container_id)
         return os.waitstatus_to_exitcode(found["wait_container"]["exit_status"])
+
+    @asynccontextmanager
+    async def waiting(self, container_id: dict[str, Any]) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+        """Ask how a container will have ended; the question has reached the agent when this is entered."""
+        call = {"type": "WAIT_CONTAINER", "wait_container": {"container_id": container_id}}
+        body = json.dumps(call).encode()
+        there = urlsplit(self.url)
+        reader, writer = await asyncio.open_connection(there.hostname, there.port)
+        head = (
+            f"POST /api/v1 HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        writer.write(head.encode() + body)
+        await writer.drain()
+        await self.ok("GET_HEALTH")
+
+        async def exit_code() -> int:
+            async with asyncio.timeout(20):
+                answer = await reader.readuntil(b"\r\n\r\n")
+                assert answer.startswith(b"HTTP/1.1 200"), answer
+                length = int(answer.lower().partition(b"content-length:")[2].split()[0])
+                found = json.loads(await reader.readexactly(length))
+            return os.waitstatus_to_exitcode(found["wait_container"]["exit_status"])
+
+        yield exit_code
+        writer.close()
 
     async def containers(self, **shown: bool) -> dict[str, dict[str, Any]]:
         found = await self.ok("GET_CONTAINERS", **shown)

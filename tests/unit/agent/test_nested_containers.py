@@ -51,10 +51,10 @@ async def test_nested_containers_are_signalled_killed_and_end_with_their_parents
     assert await api.wait(inner) == 4
     second = {"value": "second", "parent": outer}
     await api.ok("LAUNCH_CONTAINER", container_id=second, command={"value": "sleep 1000"})
-    waiting = asyncio.create_task(api.wait(second))
-    await api.ok("KILL_CONTAINER", container_id=outer)
-    assert await api.wait(outer) == -signal.SIGKILL
-    assert await waiting == -signal.SIGKILL
+    async with api.waiting(second) as exit_code:
+        await api.ok("KILL_CONTAINER", container_id=outer)
+        assert await api.wait(outer) == -signal.SIGKILL
+        assert await exit_code() == -signal.SIGKILL
     status, _ = await api.call("KILL_CONTAINER", container_id=outer)
     assert status == 404
     shown = await api.containers(show_nested=True)
@@ -91,18 +91,17 @@ async def test_containers_below_a_task_of_a_group_and_below_its_executor(api, ma
         assert await session.all() == b"x\n"
     async with api.session(inner["parent"], "ls") as session:
         assert (await session.all()).split() == [b"containers", b"tasks"]
-    waiting = asyncio.create_task(api.wait(inner["parent"]))
-    await api.ok("KILL_CONTAINER", container_id=inner["parent"])
-    await master.reaches("a", "FAILED")
-    assert await waiting == 0
+    async with api.waiting(inner["parent"]) as exit_code:
+        await api.ok("KILL_CONTAINER", container_id=inner["parent"])
+        await master.reaches("a", "FAILED")
+        assert await exit_code() == 0
 
 
 async def test_a_task_of_its_own_can_be_waited_for_and_killed(api, master):
     parent = await api.run()
-    waiting = asyncio.create_task(api.wait(parent))
-    await asyncio.sleep(0)
-    await api.ok("KILL_CONTAINER", container_id=parent, signal=int(signal.SIGTERM))
-    assert await waiting == -signal.SIGTERM
+    async with api.waiting(parent) as exit_code:
+        await api.ok("KILL_CONTAINER", container_id=parent, signal=int(signal.SIGTERM))
+        assert await exit_code() == -signal.SIGTERM
     await master.reaches("t", "FAILED")
 
 
@@ -193,7 +192,7 @@ async def test_a_task_with_a_terminal_can_be_attached_and_goes_on_without_the_ag
     async with api.output(parent) as attached, attached.attach() as given:
         given.give(stdin(b"one\r"))
         await attached.until(b"got one")
-    assert "got one" in out.read_text()
+    await until(lambda: "got one" in out.read_text(), "the log")
     await agent.stop(signal.SIGKILL)
     await agent.start()
     await master.registered(2)
@@ -203,7 +202,7 @@ async def test_a_task_with_a_terminal_can_be_attached_and_goes_on_without_the_ag
         given.give(stdin(b"\x04"))
         await attached.all()
     await master.reaches("t", "FINISHED")
-    assert "got two" in out.read_text()
+    await until(lambda: "got two" in out.read_text(), "the log")
     status, _ = await api.call("ATTACH_CONTAINER_OUTPUT", container_id=parent)
     assert status == 404
 

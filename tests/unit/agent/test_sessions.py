@@ -78,15 +78,13 @@ async def test_a_session_ends_with_the_connection_that_asked_for_it(agent, api):
     parent = await api.run()
     script = "trap '' TERM HUP INT PIPE; echo $$; (setsid sleep 1000 & echo $!); while :; do sleep 0.1; done"
     async with api.session(parent, script) as session:
-        main = int(await session.until(b"\n"))
+        main = int((await session.until(b"\n")).split()[0])
         async with api.output(session.container_id):
             pass  # somebody who only looked on goes, and nothing happens
         assert alive(main)
-        waiting = asyncio.create_task(api.wait(session.container_id))
-        await asyncio.sleep(0)
-        session.answer.close()
-    async with asyncio.timeout(20):
-        assert await waiting == -signal.SIGKILL
+        async with api.waiting(session.container_id) as exit_code:
+            session.answer.close()
+            assert await exit_code() == -signal.SIGKILL
     assert not alive(main)
 
 
