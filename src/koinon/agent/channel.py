@@ -73,14 +73,12 @@ class Channel:
         address = self._master
         for _ in range(_REDIRECTIONS_MAX):
             try:
-                socket = await asyncio.wait_for(
-                    http.ws_connect(
+                async with asyncio.timeout(_CONNECT_TIMEOUT_S):  # wait_for may swallow that we are cancelled
+                    socket = await http.ws_connect(
                         f"http://{address}{internal.PATH}",
                         max_msg_size=0,
                         timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIMEOUT_S),
-                    ),
-                    _CONNECT_TIMEOUT_S,
-                )
+                    )
             except aiohttp.WSServerHandshakeError as error:
                 location = error.headers.get("Location") if error.headers is not None else None
                 if error.status == 307 and location is not None:

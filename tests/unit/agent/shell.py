@@ -130,8 +130,9 @@ class FakeMaster:
         if self.redirect is not None:
             return web.Response(status=307, headers={"Location": f"//{self.redirect}{request.path}"})
         assert request.path == internal.PATH
-        socket = self._socket = web.WebSocketResponse(max_msg_size=0, timeout=0.2)
+        socket = web.WebSocketResponse(max_msg_size=0, timeout=0.2)
         await socket.prepare(request)
+        self._socket = socket
         async for frame in socket:
             if frame.type is WSMsgType.BINARY:
                 for message in internal.decode_from_agent(frame.data):
