@@ -110,6 +110,7 @@ class Containers:
         spec = LaunchSpec(
             container_id=effect.container_id,
             argv=list(effect.argv),
+            program=effect.program,
             env=dict(effect.environment),
             cwd=effect.sandbox,
             stdout=f"{effect.sandbox}/stdout",

@@ -362,4 +362,34 @@ def test_without_switch_user_all_run_as_the_agent():
 
 def test_a_program_without_shell_gets_its_arguments(bench):
     command = v1.CommandInfo(shell=False, value="/bin/echo", arguments=["echo", "a b"])
-    assert only(bench.run(task(command=command)), ev.LaunchContainer).argv == ("/bin/echo", "a b")
+    launched = only(bench.run(task(command=command)), ev.LaunchContainer)
+    assert (launched.program, launched.argv) == ("/bin/echo", ("echo", "a b"))
+
+
+@pytest.mark.parametrize(
+    ("command", "program", "argv"),
+    [
+        (v1.CommandInfo(shell=False, value="ls"), "ls", ("ls",)),
+        (v1.CommandInfo(shell=False, arguments=["ls", "-l"]), "ls", ("ls", "-l")),
+        (v1.CommandInfo(value="ls -l"), "/bin/sh", ("/bin/sh", "-c", "ls -l")),
+    ],
+)
+def test_program_and_arguments_as_far_as_they_are_given(bench, command, program, argv):
+    launched = only(bench.run(task(command=command)), ev.LaunchContainer)
+    assert (launched.program, launched.argv) == (program, argv)
+
+
+@pytest.mark.parametrize(("grace_s", "text"), [(None, "5secs"), (10, "12secs"), (0.5, "2500ms")])
+def test_a_task_is_told_how_long_its_shutdown_may_take(bench, grace_s, text):
+    info = task(kill_policy=None if grace_s is None else grace(grace_s))
+    launched = only(bench.run(info), ev.LaunchContainer)
+    assert launched.environment["MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD"] == text
+
+
+def test_a_task_that_is_over_its_time_has_no_grace_left(bench):
+    container_id = bench.running(task(max_completion_time=v1.DurationInfo(10 * 10**9)))
+    bench.kill(policy=grace(60))
+    assert not of_type(bench.pass_time(9), ev.DestroyContainer)
+    assert only(bench.pass_time(1), ev.DestroyContainer).container_id == container_id
+    bench.exited(container_id, 9)
+    assert bench.acknowledge_all()[-1].state is TaskState.TASK_KILLED

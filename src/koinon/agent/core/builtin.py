@@ -9,9 +9,9 @@ is killed, the others of its group are killed.
 
 from __future__ import annotations
 
-from koinon.agent.core import launch, records
+from koinon.agent.core import launch
 from koinon.agent.core.context import Context
-from koinon.agent.core.events import Checkpoint, DestroyContainer, TerminateContainer
+from koinon.agent.core.events import DestroyContainer, TerminateContainer
 from koinon.agent.core.life import AGENT, EXECUTOR, Life
 from koinon.agent.core.state import Executor, Framework, Kill, Kind, Task
 from koinon.agent.core.tables import ExecutorState
@@ -205,6 +205,8 @@ class Builtin:
         if (kill := task.kill) is not None:
             state, reason, healthy = kill.state, kill.reason, kill.healthy
             message = kill.message or message
+            if reason is Reason.REASON_TASK_KILLED_DURING_LAUNCH:
+                source = AGENT
         self._life.report(
             framework, executor, task, state, source, reason=reason, message=message, healthy=healthy
         )
@@ -212,7 +214,7 @@ class Builtin:
             for other in executor.live_tasks:
                 if other.group == task.group:
                     self._kill_with_group(framework, executor, other, task)
-        if executor.state is not ExecutorState.TERMINATED and not executor.live_tasks:
+        if executor.state is not ExecutorState.TERMINATED and executor.idle:
             self._life.executor_ended(framework, executor, 0)
 
     def _kill_with_group(self, framework: Framework, executor: Executor, task: Task, culprit: Task) -> None:
@@ -254,9 +256,7 @@ class Builtin:
             kill.reason = Reason.REASON_TASK_KILLED_DURING_LAUNCH
             kill.message = kill.message or "Killed before it started"
         task.kill = kill
-        if framework.info.checkpoint:
-            key = records.kill_key(framework.framework_id, task.task_id)
-            self._context.out.append(Checkpoint({key: records.encode(kill)}))
+        self._life.checkpoint_kill(framework, task)
         if not task.pid:
             return  # `started` and `not_started` know what to do
         if first and framework.killing_state:
@@ -289,7 +289,7 @@ class Builtin:
         if (found := self._life.find(container_id)) is None:
             return
         framework, executor, task = found
-        if task is not None and not task.terminal and task.kill is None:
+        if task is not None and not task.terminal:
             kill = Kill(
                 self._context.now,
                 TaskState.TASK_FAILED,

@@ -23,6 +23,8 @@ from koinon.mesos.v1.executor import Call, Event
 
 Reason = TaskStatus.Reason
 
+_Check = v1.CheckInfo.Type
+
 #: States that an executor may report.
 _SAYABLE = TASK_MOVES[TaskState.TASK_STAGING]
 
@@ -76,28 +78,30 @@ class Custom:
         if task.queued:
             self._withdraw(framework, executor, task)
             return
-        task.kill = Kill(self._context.now + launch.kill_grace_s(task.info, policy))
-        self._send_kill(executor, task, policy)
+        task.kill = Kill(self._context.now + launch.kill_grace_s(task.info, policy), policy=policy)
+        self._life.checkpoint_kill(framework, task)
+        self._send_kill(executor, task)
 
     def message(self, executor: Executor, data: bytes) -> None:
         """The scheduler has a message for an executor; best effort."""
         self._send(executor, Event(type=Event.Type.MESSAGE, message=Event.Message(data)))
 
     def shut_down(self, framework: Framework, executor: Executor) -> None:
-        """Ask an executor to end; it is destroyed when it does not within its grace period."""
+        """Ask an executor to end, now or when it listens again; it is destroyed after its grace period."""
         if executor.state in (ExecutorState.TERMINATING, ExecutorState.TERMINATED):
             return
-        subscribed = executor.stream_id is not None
+        new = executor.state is ExecutorState.REGISTERING and not executor.recovered
         executor.move(ExecutorState.TERMINATING)
         self._life.checkpoint_executor(framework, executor)
-        if not subscribed:
+        if new:  # it has no task yet
             self._context.out.append(DestroyContainer(executor.container_id))
             return
         self._send(executor, Event(type=Event.Type.SHUTDOWN))
-        grace = executor.info.shutdown_grace_period
-        grace_s = self._context.config.executor_shutdown_grace_period_s
-        if grace is not None:
-            grace_s = grace.nanoseconds / 1e9
+        self.await_end(executor)
+
+    def await_end(self, executor: Executor) -> None:
+        """Destroy an executor that is to shut down, unless it does so within its grace period."""
+        grace_s = launch.shutdown_grace_s(self._context.config, executor)
         self._context.timers.at(self._context.now + grace_s, self._destroy_due, executor.container_id)
 
     # ── from the executor ─────────────────────────────────────────────────────────────────────────
@@ -105,15 +109,14 @@ class Custom:
         """An executor listens, for the first time or again. Raises Refused."""
         framework, executor = self._find(call)
         subscribe = call.subscribe or Call.Subscribe()
-        for update in subscribe.unacknowledged_updates:
-            check_update(call, update)
         if executor.state is ExecutorState.TERMINATED:
             raise Refused(400, f"The executor {executor.executor_id} is terminated")
-        if executor.stream_id is not None:
-            self._context.out.append(CloseExecutorStream(executor.stream_id))
+        self._close(executor)
         executor.stream_id = stream_id
         self._listeners[stream_id] = executor
         if executor.state is ExecutorState.TERMINATING:
+            for update in subscribe.unacknowledged_updates:
+                self._take(framework, executor, update.status)
             self._send(executor, Event(type=Event.Type.SHUTDOWN))
             return
         if executor.state is ExecutorState.REGISTERING:
@@ -130,8 +133,10 @@ class Custom:
             self._take(framework, executor, update.status)
         known = {info.task_id.value for info in subscribe.unacknowledged_tasks}
         for task in executor.live_tasks:
-            if executor.recovered and task.state is TaskState.TASK_STAGING and task.task_id not in known:
-                message = "The agent restarted before the task had reached its executor"
+            if task.queued:
+                continue
+            if task.state is TaskState.TASK_STAGING and task.task_id not in known:
+                message = "The task was on its way to its executor, which has subscribed again without it"
                 self._life.report(
                     framework,
                     executor,
@@ -141,23 +146,23 @@ class Custom:
                     reason=Reason.REASON_AGENT_RESTARTED,
                     message=message,
                 )
-            elif task.kill is not None and not task.queued:
-                self._send_kill(executor, task, None)
+            elif task.kill is not None:
+                self._send_kill(executor, task)
         executor.recovered = False
         self._deliver(executor)
 
     def called(self, call: Call) -> None:
         """UPDATE or MESSAGE. Raises Refused."""
-        framework, executor = self._find(call)
-        if executor.stream_id is None:
-            raise Refused(403, f"The executor {executor.executor_id} is not subscribed")
         counters = self._context.state.counters
+        try:
+            framework, executor = self._find(call)
+            if executor.stream_id is None:
+                raise Refused(403, f"The executor {executor.executor_id} is not subscribed")
+        except Refused:
+            counters.invalid_updates += call.update is not None
+            counters.invalid_messages += call.message is not None
+            raise
         if call.update is not None:
-            try:
-                check_update(call, call.update)
-            except Refused:
-                counters.invalid_updates += 1
-                raise
             counters.valid_updates += 1
             self._take(framework, executor, call.update.status)
         elif call.message is not None:
@@ -206,8 +211,7 @@ class Custom:
     def exited(self, framework: Framework, executor: Executor, wait_status: int, message: str) -> None:
         """All processes of an executor are gone: so are its tasks."""
         ending = executor.ending or Ending(TaskState.TASK_FAILED, Reason.REASON_EXECUTOR_TERMINATED, message)
-        if executor.stream_id is not None:
-            self._context.out.append(CloseExecutorStream(executor.stream_id))
+        self._close(executor)
         executor.queue.clear()
         for task in executor.live_tasks:
             self._life.report(
@@ -295,8 +299,11 @@ class Custom:
         task_id, uuid = status.task_id.value, status.uuid
         assert uuid is not None
         task = executor.tasks.get(task_id)
-        if task is None or task.terminal or self._streams.is_known(framework.framework_id, task_id, uuid):
-            if task is None or not any(known.uuid == uuid for known in task.statuses):
+        known = self._streams.is_known(framework.framework_id, task_id, uuid) or (
+            task is not None and any(one.uuid == uuid for one in task.statuses)
+        )
+        if task is None or task.terminal or known:
+            if not known:
                 text = f"An update of its executor to {status.state.value} is dropped: the task is over or not known"
                 self._context.out.append(Note(text, f"{framework.framework_id}/{task_id}"))
         else:
@@ -310,12 +317,22 @@ class Custom:
                 theirs.container_id = ours.container_id
                 theirs.executor_pid = ours.executor_pid
                 theirs.network_infos = theirs.network_infos or ours.network_infos
+                for network in theirs.network_infos:
+                    network.ip_addresses = network.ip_addresses or ours.network_infos[0].ip_addresses
             self._life.accept(framework, executor, task, status)
         acknowledged = Event.Acknowledged(task_id=status.task_id, uuid=uuid)
         self._send(executor, Event(type=Event.Type.ACKNOWLEDGED, acknowledged=acknowledged))
 
-    def _send_kill(self, executor: Executor, task: Task, policy: v1.KillPolicy | None) -> None:
-        kill = Event.Kill(task_id=task.info.task_id, kill_policy=policy)
+    def _close(self, executor: Executor) -> None:
+        """Whoever listens for the executor does so no more."""
+        if executor.stream_id is not None:
+            del self._listeners[executor.stream_id]
+            self._context.out.append(CloseExecutorStream(executor.stream_id))
+            executor.stream_id = None
+
+    def _send_kill(self, executor: Executor, task: Task) -> None:
+        assert task.kill is not None
+        kill = Event.Kill(task_id=task.info.task_id, kill_policy=task.kill.policy)
         self._send(executor, Event(type=Event.Type.KILL, kill=kill))
 
     def _send(self, executor: Executor, event: Event) -> None:
@@ -353,14 +370,27 @@ class Custom:
             self._context.out.append(DestroyContainer(container_id))
 
 
-def check_update(call: Call, update: Call.Update) -> None:
-    """Raises Refused when an update is not one that an executor may send."""
-    status = update.status
-    if status.uuid is None or len(status.uuid) != 16:
-        raise Refused(400, "The update needs a uuid of 16 bytes")
-    if status.source is not EXECUTOR:
-        raise Refused(400, "The source of the update must be SOURCE_EXECUTOR")
-    if status.state not in _SAYABLE:
-        raise Refused(400, f"An executor cannot report {status.state.value}")
-    if status.executor_id is not None and status.executor_id != call.executor_id:
-        raise Refused(400, "The update is of another executor than the call")
+def problem(call: Call) -> str | None:
+    """What is wrong with the updates in a call; they must be what an executor may send."""
+    updates = list(call.subscribe.unacknowledged_updates) if call.subscribe is not None else []
+    if call.update is not None:
+        updates.append(call.update)
+    for update in updates:
+        status = update.status
+        if status.uuid is None or len(status.uuid) != 16:
+            return "The update needs a uuid of 16 bytes."
+        if status.source is not EXECUTOR:
+            return "The source of the update must be SOURCE_EXECUTOR."
+        if status.state not in _SAYABLE:
+            return f"An executor cannot report {status.state.value}."
+        if status.executor_id is not None and status.executor_id != call.executor_id:
+            return "The update is of another executor than the call."
+        if (check := status.check_status) is not None and not _is_well_formed(check):
+            return "The check_status of the update needs a type, and the result of that type alone."
+    return None
+
+
+def _is_well_formed(check: v1.CheckStatusInfo) -> bool:
+    results = {_Check.COMMAND: check.command, _Check.HTTP: check.http, _Check.TCP: check.tcp}
+    given = [kind for kind, result in results.items() if result is not None]
+    return given == [check.type]

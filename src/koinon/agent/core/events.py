@@ -171,11 +171,13 @@ class CloseExecutorStream(Effect, frozen=True):
 class LaunchContainer(Effect, frozen=True):
     """Make the sandbox and start the program; answered by ContainerStarted or ContainerNotStarted.
 
+    `program` is a path, or a name that is looked for in the PATH of `environment`.
     The sandbox belongs to `user` (None: the agent's own). `link` is made to point to the sandbox. `rlimits` are
     (name as in the v1 API, soft, hard), None = unlimited.
     """
 
     container_id: str
+    program: str
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     sandbox: str

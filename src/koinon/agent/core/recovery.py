@@ -165,7 +165,7 @@ class Recovery:
             else:
                 message = "The task was gone when the agent had restarted; how it ended is not known"
                 self._builtin.end(framework, executor, task, framework.lost, AGENT, RESTARTED, message)
-        if executor.state is not ExecutorState.TERMINATED and not executor.live_tasks:
+        if executor.state is not ExecutorState.TERMINATED and executor.idle:
             self._life.executor_ended(framework, executor, 0)
 
     def _adopt(self, framework: Framework, executor: Executor, task: Task, container: FoundContainer) -> None:
@@ -199,7 +199,7 @@ class Recovery:
         else:
             executor.pid = container.pid
             if executor.state is ExecutorState.TERMINATING:
-                self._context.out.append(DestroyContainer(executor.container_id))
+                self._custom.await_end(executor)
             else:
                 self._custom.await_subscription(executor, recovered=True)
 
