@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import os
+import pwd
 import signal
 import sys
 import time
@@ -42,6 +42,7 @@ from koinon.agent.views.about import About
 from koinon.coordination import StoreError
 from koinon.coordination.embedded import EmbeddedStore, Lock, LockHeld
 from koinon.edge import Answer, Files, HttpError, LogLevel, Metrics, Server, answer_json, serve_common
+from koinon.edge.collector import Collector
 from koinon.edge.slices import slices
 from koinon.flags import describe, load_or_exit
 from koinon.mesos import v1
@@ -74,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         directories=DIRECTORIES,
     )
     logs.configure(flags.logging_level)
+    Collector().install()
     try:
         return uvloop.run(_run(flags))
     except (CannotStart, Incompatible, CorruptCheckpoint, LauncherError, StoreError, LockHeld) as error:
@@ -214,7 +216,7 @@ class _Role:
             ip=ip,
             version=MESOS_VERSION,
             work_dir=str(self._work_dir),
-            user=getpass.getuser(),
+            user=_own_user(),
             switch_user=flags.switch_user,
             executor_registration_timeout_s=flags.executor_registration_timeout,
             executor_reregistration_timeout_s=flags.executor_reregistration_timeout,
@@ -297,6 +299,15 @@ class _Role:
                     counted.failed.value += 1
                     self._log.warning("sandbox not removed", path=str(run), error=str(error))
             await asyncio.sleep(_COLLECT_S)
+
+
+def _own_user() -> str:
+    """Whom we run as, whatever the environment says."""
+    uid = os.geteuid()
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # a container may have users without a name
+        return str(uid)
 
 
 def _boot_id() -> str:

@@ -41,6 +41,20 @@ async def test_a_task_runs_and_its_output_can_be_read(agent, master):
     assert (agent.work_dir / "slaves" / "latest").is_symlink()
 
 
+async def test_whom_tasks_run_as_is_no_matter_of_the_agents_environment(master, tmp_path, monkeypatch):
+    for name in ("LOGNAME", "USER", "USERNAME", "LNAME"):
+        monkeypatch.setenv(name, "nobody")
+    agent = AgentProcess(tmp_path / "agent", master.address)
+    await agent.start()
+    try:
+        await master.registered()
+        await master.run(task(command=v1.CommandInfo(value="test $(id -un) = nobody", user="nobody")))
+        status = await master.reaches("t", "FINISHED", "FAILED", "LOST")
+        assert status.state.value == ("TASK_FINISHED" if os.geteuid() == 0 else "TASK_LOST")
+    finally:
+        await agent.finish()
+
+
 async def test_the_environment_is_complete_and_nothing_else(agent, master):
     await master.run(task(command=v1.CommandInfo(shell=False, value="/usr/bin/env", arguments=["env"])))
     await master.reaches("t", "FINISHED")
