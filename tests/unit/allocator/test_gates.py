@@ -52,7 +52,7 @@ def test_offer_constraints_exclude_agents_until_they_change(allocator):
     (decision,) = allocator.why("F", 0.0)
     assert (decision.reason, decision.agents) == (Reason.CONSTRAINT, 2)
     assert decision.sentence == (
-        "2 agents (S2.host, S3.host): the framework's offer constraints ask for: host name is 'S1.host'."
+        "2 agents on S2.host, S3.host: the framework's offer constraints ask for: host name is 'S1.host'."
     )
     allocator.update_framework("F", ["*"], constraints=hostname_is("*", "S2.host"))
     assert takers(allocator.allocate(0.1)) == {"S2": "F"}

@@ -14,8 +14,8 @@ def test_what_was_declined_is_offered_to_others_and_again_when_the_refusal_ends(
     (decision,) = allocator.why("F", 1.0)
     assert (decision.reason, decision.agent_id) == (Reason.REFUSED, "S")
     assert decision.sentence == (
-        "1 agent (S.host): the framework refused what was free; it is offered again in 4 s, on REVIVE,"
-        " or when there is more."
+        "agent S on S.host: what is free (cpus 4, mem 4096) was offered to the framework, which declined it; it"
+        " is offered again in 4 s, on REVIVE, or when there is more."
     )
     allocator.add_framework("G", ["*"])
     made = allocator.allocate(1.0)

@@ -151,7 +151,10 @@ def test_why_a_task_failed_is_what_was_said(cluster):
     cluster.update("channel-1", "t", TaskState.TASK_FAILED, uuid(1), message="Command exited with status 3")
     cluster.acknowledge(stream, "t", uuid(1))
     (decision,) = cluster.master.why("t")
-    assert (decision.code, decision.sentence) == ("task_failed", "Command exited with status 3")
+    assert (decision.code, decision.sentence) == (
+        "task_failed",
+        "FAILED, said the executor: Command exited with status 3.",
+    )
 
 
 def test_why_a_task_was_never_launched_is_remembered(cluster):
@@ -161,4 +164,5 @@ def test_why_a_task_was_never_launched_is_remembered(cluster):
     cluster.launch(stream, task_info(text="cpus:9"))
     (decision,) = cluster.master.why("t")
     assert decision.code == "task_error"
-    assert decision.sentence.endswith("is left of the offer (REASON_TASK_INVALID)")
+    assert decision.sentence.startswith("ERROR, said the master (REASON_TASK_INVALID): ")
+    assert decision.sentence.endswith("is left of the offer.")

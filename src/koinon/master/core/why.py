@@ -44,10 +44,8 @@ def _of_framework(core: Core, framework: Framework) -> Iterator[Decision]:
             f"It has {len(framework.offers)} offers of {agents} agents and has not answered them yet.",
         )
     for decision in core.allocator.why(framework.id, now):
-        where = f"role '{decision.role}'"
-        if decision.agents:
-            where += f", {decision.agents} agents" if decision.agents > 1 else f", agent {decision.agent_id}"
-        yield Decision(decision.time_s, decision.reason.value, f"{where}: {decision.sentence}")
+        sentence = f"role '{decision.role}': {decision.sentence}"
+        yield Decision(decision.time_s, decision.reason.value, sentence)
 
 
 def _of_tasks_named(core: Core, framework: Framework, task_id: str) -> Iterator[Decision]:
@@ -68,10 +66,13 @@ def _tasks_named(framework: Framework, task_id: str) -> Iterator[Task]:
 
 
 def _of_status(status: v1.TaskStatus) -> Decision:
-    said = status.message or f"Reported by {_speaker(status.source.name if status.source else '')}."
+    state = status.state.name
+    said = f"{state.removeprefix('TASK_')}, said {_speaker(status.source.name if status.source else '')}"
     if status.reason is not None:
         said += f" ({status.reason.name})"
-    return Decision(status.timestamp or 0.0, status.state.name.lower(), said)
+    if status.message:
+        said += f": {status.message.rstrip('.')}"
+    return Decision(status.timestamp or 0.0, state.lower(), f"{said}.")
 
 
 def _of_task(core: Core, task: Task) -> Iterator[Decision]:
