@@ -29,6 +29,7 @@ from koinon.master.core.validation.tasks import (
 )
 from koinon.mesos import internal, v1
 from koinon.mesos.resources import ResourceError, Resources
+from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1 import TaskState
 from koinon.mesos.v1.scheduler import Call, Event
 
@@ -36,6 +37,7 @@ _Operation = v1.Offer.Operation.Type
 _OPERATION_COUNTER = {kind: f"operations/{kind.name.lower()}" for kind in _Operation}
 
 _encode = msgspec.json.Encoder().encode
+_read_task_info = msgspec.json.Decoder(v1.TaskInfo).decode
 
 
 class _Invalid(Exception):
@@ -145,6 +147,8 @@ def _carry_out(
     if operation.type is not None:
         framework.counters[_OPERATION_COUNTER[operation.type]] += 1
     match operation.type:
+        case _Operation.LAUNCH | _Operation.LAUNCH_GROUP if operation.id is not None:
+            _refuse_launch(core, framework, agent, operation)
         case _Operation.LAUNCH if operation.launch is not None:
             for task in operation.launch.task_infos:
                 remaining = _launch(core, framework, agent, role, task, remaining)
@@ -158,6 +162,18 @@ def _carry_out(
             problem = f"operations of type {operation.type.name} are not supported yet"
             _fail_operation(core, framework, operation, agent.id, problem)
     return remaining
+
+
+def _refuse_launch(core: Core, framework: Framework, agent: Agent, operation: v1.Offer.Operation) -> None:
+    """What becomes of a launch is told by task; one that wants to hear of it as an operation is wrong."""
+    assert operation.type is not None
+    problem = f"an operation of type {operation.type.name} must not have an id"
+    in_group = operation.type is _Operation.LAUNCH_GROUP
+    reason = Reason.REASON_TASK_GROUP_INVALID if in_group else Reason.REASON_TASK_INVALID
+    for task in _tasks_of(operation):
+        message = f"Task not launched: {problem}"
+        _not_launched(core, framework, task, agent.id, TaskState.TASK_ERROR, reason, message)
+    _fail_operation(core, framework, operation, agent.id, problem)
 
 
 def _fail_operation(
@@ -249,6 +265,9 @@ def _valid_tasks(
     tasks = group.task_group.tasks
     if not tasks:
         raise _Invalid("it has no tasks")
+    shared = _shares_cgroups_already(framework, agent, group.executor.executor_id.value)
+    if shared is None:
+        shared = shares_cgroups(tasks[0].container)
     seen: set[str] = set()
     for task in tasks:
         if (problem := task_problem(task, in_group=True)) is not None:
@@ -257,11 +276,19 @@ def _valid_tasks(
             raise _Invalid(f"task '{task.task_id.value}' names another executor than the group")
         if task.task_id.value in seen:
             raise _Invalid(f"it has two tasks with id '{task.task_id.value}'")
-        if shares_cgroups(task.container) != shares_cgroups(tasks[0].container):
-            raise _Invalid("share_cgroups must be the same for all of its tasks")
+        if shares_cgroups(task.container) != shared:
+            raise _Invalid("share_cgroups must be the same for all tasks of an executor")
         seen.add(task.task_id.value)
         _check_place(framework, agent, task)
         yield task
+
+
+def _shares_cgroups_already(framework: Framework, agent: Agent, executor_id: str) -> bool | None:
+    """Whether the tasks that the executor has are in its cgroups; None if it has none."""
+    for task in agent.tasks.get(framework.id, {}).values():
+        if task.executor_id == executor_id and task.state not in TERMINAL:
+            return shares_cgroups(_read_task_info(task.info).container)
+    return None
 
 
 # ── checks that depend on the moment ──────────────────────────────────────────────────────────────
