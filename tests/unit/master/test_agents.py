@@ -7,6 +7,7 @@ from koinon.master.core import events as m
 from koinon.master.core.state import AgentEntry, Standing
 from koinon.mesos import internal, v1
 from koinon.mesos.v1 import TaskState
+from koinon.mesos.v1.scheduler import Call
 from tests.unit.master.cluster import (
     Cluster,
     Reason,
@@ -19,6 +20,7 @@ from tests.unit.master.cluster import (
     resources,
     sent_update,
     status,
+    statuses,
     task_info,
 )
 
@@ -255,6 +257,17 @@ def test_an_agent_that_returns_while_its_loss_is_stored_is_not_reported(working)
     assert list(working.framework.tasks) == ["t"]
 
 
+def test_the_scheduler_may_ask_for_an_unreachable_task_without_naming_its_agent(working):
+    lose(working)
+    since = working.framework.unreachable_tasks["t"].statuses[-1].unreachable_time
+    assert since is not None
+    for asked in (None, v1.AgentID("M-S0")):
+        task = Call.Reconcile.Task(task_id=v1.TaskID("t"), agent_id=asked)
+        (answer,) = statuses(working.call("stream-1", "RECONCILE", Call.Reconcile(tasks=[task])))
+        assert (answer.state, answer.unreachable_time) == (TaskState.TASK_UNREACHABLE, since)
+        assert (answer.reason, answer.agent_id.value) == (Reason.REASON_RECONCILIATION, "M-S0")
+
+
 def test_the_id_of_an_unreachable_task_cannot_be_reused(working):
     lose(working)
     working.join()
@@ -283,6 +296,7 @@ def test_agents_known_from_the_registry_have_ten_minutes_to_come_back(working):
     assert entry(restarted).standing is Standing.UNREACHABLE
     assert list(restarted.master.state.unreachable_agents) == ["M-S0"]
     assert restarted.facts == [m.AgentRemoved("M-S0")]
+    assert restarted.master.state.counters["recovery_slave_removals"] == 1
 
 
 # ── departure ─────────────────────────────────────────────────────────────────────────────────────
