@@ -23,7 +23,7 @@ CASES = ((1_000, 50), (1_000, 200), (2_000, 200), (5_000, 50), (5_000, 200), (50
 REFUSED = (0, 50, 95, 100)
 
 #: Targets in ms, and what the peer takes, by agents, frameworks and percent refused.
-AIMS = {
+AIMS: dict[tuple[int, int, int], tuple[float, str]] = {
     (1_000, 50, 0): (5, "28"),
     (5_000, 50, 0): (20, "147"),
     (5_000, 200, 0): (30, "> 270"),
@@ -77,6 +77,7 @@ def measure(given: argparse.Namespace) -> Iterator[Figure]:
         free_ms = 0.0
         for percent in REFUSED:
             took_ms = run_ms(agents, frameworks, given.roles, percent, repeat)
+            aim_ms: float | None
             aim_ms, peer = AIMS.get((agents, frameworks, percent), (None, ""))
             free_ms = free_ms or took_ms
             if (agents, frameworks, percent) == (50_000, 1_000, 50):

@@ -148,7 +148,8 @@ class Watch:
     async def all(self, events: Any) -> None:
         """Returns when all events are set; raises when a framework ends before."""
         waiting = asyncio.gather(*(event.wait() for event in events))
-        await asyncio.wait([waiting, *self.runs], return_when=asyncio.FIRST_COMPLETED, timeout=TIMEOUT_S)
+        anything: list[asyncio.Future[Any]] = [waiting, *self.runs]
+        await asyncio.wait(anything, return_when=asyncio.FIRST_COMPLETED, timeout=TIMEOUT_S)
         for run in self.runs:
             if run.done():
                 run.result()
