@@ -20,12 +20,14 @@ class Up:
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self.process = process
         self.addresses: dict[str, str] = {}
+        self.ids: dict[str, str] = {}
         assert process.stdout is not None
         for line in process.stdout:
             if line == "ready\n":
                 return
-            name, url = line.split()
+            name, url, *agent_id = line.split()
             self.addresses[name] = url.removeprefix("http://")
+            self.ids.update(zip([name], agent_id, strict=False))
         raise AssertionError(process.stderr.read() if process.stderr else "")
 
     def agent_ids(self) -> list[str]:

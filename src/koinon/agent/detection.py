@@ -12,12 +12,15 @@ _MB = 1024 * 1024
 #: Kept for everything but tasks, on machines that have plenty.
 _MEM_KEPT_MB = 1024
 _DISK_KEPT_MB = 5 * 1024
-_PORTS = "[31000-32000]"
+_PORTS = range(31000, 32001)
 
 
-def find_resources(given: str | None, work_dir: Path, default_role: str) -> list[v1.Resource]:
+def find_resources(
+    given: str | None, work_dir: Path, default_role: str, part: tuple[int, int] = (0, 1)
+) -> list[v1.Resource]:
     """The resources `given` as text, as JSON or in a file, and the others as found.
 
+    Of what is found it is one `part`, (which, of how many): agents that share a machine do not sell it twice.
     Raises ResourceError with a sentence.
     """
     text = given or ""
@@ -28,13 +31,19 @@ def find_resources(given: str | None, work_dir: Path, default_role: str) -> list
             raise ResourceError(f"cannot read {given}: {error.strerror}") from error
     found = parse_resources(text, default_role)
     named = {resource.name for resource in found}
-    missing = [f"{name}:{value}" for name, value in _found(work_dir).items() if name not in named]
+    missing = [f"{name}:{value}" for name, value in _found(work_dir, *part).items() if name not in named]
     found += parse_resources(";".join(missing), default_role)
     return Resources.from_v1(found).to_v1()
 
 
-def _found(work_dir: Path) -> dict[str, int | str]:
-    return {"cpus": os.cpu_count() or 1, "mem": _mem_mb(), "disk": _disk_mb(work_dir), "ports": _PORTS}
+def _found(work_dir: Path, which: int, parts: int) -> dict[str, float | str]:
+    ports = _PORTS[len(_PORTS) * which // parts : len(_PORTS) * (which + 1) // parts]
+    return {
+        "cpus": (os.cpu_count() or 1) * 1000 // parts / 1000,
+        "mem": _mem_mb() // parts,
+        "disk": _disk_mb(work_dir) // parts,
+        "ports": f"[{ports[0]}-{ports[-1]}]",
+    }
 
 
 def _mem_mb() -> int:

@@ -96,9 +96,12 @@ class Master:
         allocation_s = core.allocator.next_wakeup(now)
         return allocation_s if alarm_s is None else min(alarm_s, allocation_s)
 
-    def why(self, object_id: str) -> list[Decision]:
-        """Why the framework or task with this id has what it has, or waits; empty if there is none."""
-        return reasons.why(self._core, object_id)
+    def why(self, object_id: str, framework_id: str | None = None) -> list[Decision]:
+        """Why the framework, or the task (of `framework_id`, or of any), with this id has what it has, or waits.
+
+        Empty if there is none.
+        """
+        return reasons.why(self._core, object_id, framework_id)
 
     def check(self) -> None:
         """Raises AssertionError if a law of the state does not hold. Slow."""

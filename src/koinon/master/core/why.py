@@ -11,8 +11,11 @@ from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1 import TaskState
 
 
-def why(core: Core, object_id: str) -> list[Decision]:
-    """The reasons of a framework or a task, oldest first; empty if no such object is known."""
+def why(core: Core, object_id: str, framework_id: str | None = None) -> list[Decision]:
+    """The reasons of a framework, or of a task (of that framework, or of any), oldest first.
+
+    Empty if no such object is known.
+    """
     state = core.state
     framework = state.frameworks.get(object_id) or state.completed_frameworks.get(object_id)
     if framework is not None:
@@ -20,6 +23,7 @@ def why(core: Core, object_id: str) -> list[Decision]:
     return [
         decision
         for framework in (*state.frameworks.values(), *state.completed_frameworks.values())
+        if framework_id in (None, framework.id)
         for decision in _of_tasks_named(core, framework, object_id)
     ]
 
