@@ -41,7 +41,7 @@ from koinon.agent.views import classic, containers
 from koinon.agent.views.about import About
 from koinon.coordination import StoreError
 from koinon.coordination.embedded import EmbeddedStore, Lock, LockHeld
-from koinon.edge import Answer, Files, HttpError, LogLevel, Metrics, Server, answer_json, serve_common
+from koinon.edge import Answer, Files, HttpError, LogLevel, Metrics, Server, serve_common
 from koinon.edge.collector import Collector
 from koinon.edge.slices import slices
 from koinon.flags import describe, load_or_exit
@@ -255,11 +255,14 @@ class _Role:
             return Answer(slices(classic.state(state, about)))
 
         async def show_containers(request: BaseRequest) -> Answer:
-            found = _chosen(await self._measured(), request)
-            return answer_json(containers.classic(found, containers.sources(state)))
+            usage = await self._containers.containerizer.usage()
+            found = _chosen(containers.find(state), request)
+            return Answer(slices(containers.classic(found, usage, time.time())))
 
         async def show_statistics(request: BaseRequest) -> Answer:
-            return answer_json(containers.statistics(await self._measured(), containers.sources(state)))
+            usage = await self._containers.containerizer.usage()
+            found = containers.find(state)
+            return Answer(slices(containers.statistics(found, usage, time.time())))
 
         self._server.route("/state", show_state)
         self._server.route("/containers", show_containers)
@@ -270,10 +273,6 @@ class _Role:
         self._server.route("/api/v1/executor", ExecutorApi(runtime), methods=("POST",))
         files.serve(self._server)
         serve_common(self._server, metrics, shown, log_level)
-
-    async def _measured(self) -> list[containers.Container]:
-        usage = await self._containers.containerizer.usage()
-        return containers.containers(self._runtime.core.state, usage, time.time())
 
     # ── helpers ───────────────────────────────────────────────────────────────────────────────────
     def _feed_container(self, event: Event) -> None:
@@ -315,12 +314,12 @@ def _boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def _chosen(found: list[containers.Container], request: BaseRequest) -> list[containers.Container]:
+def _chosen(found: list[containers.Found], request: BaseRequest) -> list[containers.Found]:
     """The containers that `/containers?container_id=…` or `?framework_id=…&executor_id=…` asks for."""
     wanted = {name: request.query.get(name) for name in ("container_id", "framework_id", "executor_id")}
     if wanted["executor_id"] is not None and wanted["framework_id"] is None:
         raise HttpError(400, "The parameter executor_id needs framework_id beside it.")
     for name, value in wanted.items():
         if value is not None:
-            found = [one for one in found if getattr(one, name).value == value]
+            found = [one for one in found if getattr(one.executor, name) == value]
     return found

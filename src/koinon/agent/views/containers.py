@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import msgspec
 
 from koinon.agent.core.state import Executor, Kind, State, Task
 from koinon.agent.views.records import executor_resources, executors, task_resources
+from koinon.edge.listings import SLICE, Group, Listing
 from koinon.mesos import v1
 from koinon.mesos.resources import Resources
 from koinon.mesos.v1 import ContainerID, ContainerStatus, ResourceStatistics
@@ -14,92 +18,103 @@ from koinon.mesos.v1.agent import Response
 
 Container = Response.GetContainers.Container
 
+encode = msgspec.json.Encoder().encode
+
 _SUMMED = ("processes", "threads", "cpus_user_time_secs", "cpus_system_time_secs", "mem_rss_bytes")
 
 
-def containers(
-    state: State, usage: Mapping[str, ResourceStatistics], now: float, *, nested: bool = False
-) -> list[Container]:
+class Found(NamedTuple):
+    """A container: an executor's, or that of a task in a group."""
+
+    executor: Executor
+    task: Task | None = None
+
+
+def find(state: State, *, nested: bool = False) -> list[Found]:
     """Containers of executors, and those of the tasks in groups when `nested`."""
     found = []
-    for framework, executor in executors(state):
-        ids = _container_ids(executor)
-        if not any(id_ in state.containers for id_ in ids):
-            continue
-        statistics = _sum([usage[id_] for id_ in ids if id_ in usage], executor_resources(executor), now)
-        found.append(
-            Container(
-                framework_id=v1.FrameworkID(framework.framework_id),
-                executor_id=v1.ExecutorID(executor.executor_id),
-                executor_name=executor.info.name or "",
-                container_id=ContainerID(value=executor.container_id),
-                container_status=_status(ContainerID(value=executor.container_id), _pid(executor)),
-                resource_statistics=statistics,
-            )
-        )
-        if nested and executor.kind is Kind.DEFAULT:
-            found += [_nested(executor, task, usage, now) for task in executor.live_tasks if task.pid]
+    for _, executor in executors(state):
+        if any(id_ in state.containers for id_ in _container_ids(executor)):
+            found.append(Found(executor))
+            if nested and executor.kind is Kind.DEFAULT:
+                found += [Found(executor, task) for task in executor.live_tasks if task.pid]
     return found
 
 
-def _nested(executor: Executor, task: Task, usage: Mapping[str, ResourceStatistics], now: float) -> Container:
-    container_id = ContainerID(value=task.container_id, parent=ContainerID(value=executor.container_id))
-    measured = [usage[task.container_id]] if task.container_id in usage else []
+# ── as messages ───────────────────────────────────────────────────────────────────────────────────
+def listing(found: list[Found], usage: Mapping[str, ResourceStatistics], now: float) -> Listing:
+    """`get_containers`."""
+    group = Group("containers", found, partial(_message, usage, now))
+    return Listing("get_containers", Response.GetContainers, [group])
+
+
+def _message(usage: Mapping[str, ResourceStatistics], now: float, found: Found) -> Container:
+    executor, task = found
+    container_id = ContainerID(value=executor.container_id)
+    if task is None:
+        ids, resources, pid = _container_ids(executor), executor_resources(executor), _pid(executor)
+    else:
+        container_id = ContainerID(value=task.container_id, parent=container_id)
+        ids, resources, pid = (task.container_id,), task_resources(task), task.pid
     return Container(
-        framework_id=v1.FrameworkID(task.framework_id),
-        executor_id=v1.ExecutorID(task.executor_id),
+        framework_id=v1.FrameworkID(executor.framework_id),
+        executor_id=v1.ExecutorID(executor.executor_id),
         executor_name=executor.info.name or "",
         container_id=container_id,
-        container_status=_status(container_id, task.pid),
-        resource_statistics=_sum(measured, task_resources(task), now),
+        container_status=ContainerStatus(container_id=container_id, executor_pid=pid or None),
+        resource_statistics=_sum([usage[id_] for id_ in ids if id_ in usage], resources, now),
     )
 
 
-def classic(found: Iterable[Container], sources: Mapping[str, str]) -> list[dict[str, Any]]:
-    """As `/containers` shows them. `sources`: the executors' field of that name, by container."""
-    return [{**_statistics(one, sources), **_identity(one)} for one in found]
+# ── as classic endpoints show them ────────────────────────────────────────────────────────────────
+def classic(found: list[Found], usage: Mapping[str, ResourceStatistics], now: float) -> Iterator[bytes]:
+    """`/containers`, in slices."""
+    return _array(found, lambda one: {**_statistics(one, usage, now), **_identity(one)})
 
 
-def statistics(found: Iterable[Container], sources: Mapping[str, str]) -> list[dict[str, Any]]:
-    """As `/monitor/statistics` shows them."""
-    return [_statistics(one, sources) for one in found]
+def statistics(found: list[Found], usage: Mapping[str, ResourceStatistics], now: float) -> Iterator[bytes]:
+    """`/monitor/statistics`, in slices."""
+    return _array(found, lambda one: _statistics(one, usage, now))
 
 
-def sources(state: State) -> dict[str, str]:
-    """The field `source` of executors by container."""
-    return {executor.container_id: executor.info.source or "" for _, executor in executors(state)}
+def _array(found: list[Found], render: Callable[[Found], dict[str, Any]]) -> Iterator[bytes]:
+    yield b"["
+    for start in range(0, len(found), SLICE):
+        piece = b",".join([encode(render(one)) for one in found[start : start + SLICE]])
+        yield b"," + piece if start else piece
+    yield b"]"
 
 
-def _identity(one: Container) -> dict[str, Any]:
-    return {"container_id": one.container_id.value, "status": one.container_status}
+def _identity(found: Found) -> dict[str, Any]:
+    executor = found.executor
+    container_id = ContainerID(value=executor.container_id)
+    status = ContainerStatus(container_id=container_id, executor_pid=_pid(executor) or None)
+    return {"container_id": executor.container_id, "status": status}
 
 
-def _statistics(one: Container, sources: Mapping[str, str]) -> dict[str, Any]:
-    assert one.framework_id is not None
-    assert one.executor_id is not None
+def _statistics(found: Found, usage: Mapping[str, ResourceStatistics], now: float) -> dict[str, Any]:
+    executor = found.executor
+    measured = [usage[id_] for id_ in _container_ids(executor) if id_ in usage]
     return {
-        "executor_id": one.executor_id.value,
-        "executor_name": one.executor_name,
-        "framework_id": one.framework_id.value,
-        "source": sources.get(one.container_id.value, ""),
-        "statistics": one.resource_statistics,
+        "executor_id": executor.executor_id,
+        "executor_name": executor.info.name or "",
+        "framework_id": executor.framework_id,
+        "source": executor.info.source or "",
+        "statistics": _sum(measured, executor_resources(executor), now),
     }
 
 
-def _container_ids(executor: Executor) -> list[str]:
+# ── helpers ───────────────────────────────────────────────────────────────────────────────────────
+def _container_ids(executor: Executor) -> Sequence[str]:
     if executor.kind is Kind.DEFAULT:
         return [task.container_id for task in executor.tasks.values()]
-    return [executor.container_id]
+    return (executor.container_id,)
 
 
 def _pid(executor: Executor) -> int:
     if executor.kind is Kind.COMMAND:
         return next((task.pid for task in executor.tasks.values()), 0)
     return executor.pid
-
-
-def _status(container_id: ContainerID, pid: int) -> ContainerStatus:
-    return ContainerStatus(container_id=container_id, executor_pid=pid or None)
 
 
 def _sum(measured: list[ResourceStatistics], resources: Resources, now: float) -> ResourceStatistics:

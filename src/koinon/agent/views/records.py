@@ -16,15 +16,20 @@ def task_resources(task: Task) -> Resources:
 
 def executor_resources(executor: Executor) -> Resources:
     """What an executor and its tasks hold."""
-    own = Resources.from_v1(executor.info.resources)
-    return Resources.sum(
-        [own, *(task_resources(task) for task in executor.tasks.values() if not task.terminal)]
-    )
+    return Resources.sum(_held(executor))
 
 
 def used_resources(state: State) -> Resources:
     """What all executors hold."""
-    return Resources.sum(executor_resources(executor) for _, executor in executors(state))
+    return Resources.sum(one for _, executor in executors(state) for one in _held(executor))
+
+
+def _held(executor: Executor) -> Iterator[Resources]:
+    if executor.info.resources:
+        yield Resources.from_v1(executor.info.resources)
+    for task in executor.tasks.values():
+        if not task.terminal:
+            yield task_resources(task)
 
 
 def executors(state: State) -> Iterator[tuple[Framework, Executor]]:
