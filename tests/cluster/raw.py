@@ -132,7 +132,8 @@ class Stream:
         self._reader.start()
         return self
 
-    def _pieces(self) -> Iterator[bytes]:
+    def pieces(self) -> Iterator[bytes]:
+        """What comes, as it comes; for who reads by hand."""
         with suppress(
             OSError, http.client.HTTPException, ValueError
         ):  # the other side was killed, or we closed
@@ -140,7 +141,7 @@ class Stream:
                 yield data
 
     def _read(self) -> None:
-        for record in frames(self._pieces()):
+        for record in frames(self.pieces()):
             event = self.coding.decode(self._path, record)
             self._hear(event)
             with self.changed:
@@ -383,10 +384,15 @@ class Framework:
         """The first terminal update."""
         return self.wait(lambda: self.ends(task_id), f"{task_id} ends", timeout_s)[0]
 
-    def take_offer(self, timeout_s: float = 15.0) -> dict[str, Any]:
-        """The oldest offer, which is used up."""
+    def take_offer(self, timeout_s: float = 15.0, *, cpus: float = 0.1) -> dict[str, Any]:
+        """The oldest offer with so many CPUs, which is used up."""
+
+        def found() -> str | None:
+            large = (id_ for id_, one in self.offers.items() if amount(one["resources"], "cpus") >= cpus)
+            return next(large, None)
+
         with self.changed:
-            offer_id = self.wait(lambda: next(iter(self.offers), None), "an offer", timeout_s)
+            offer_id = self.wait(found, "an offer", timeout_s)
             assert offer_id is not None
             return self.offers.pop(offer_id)
 
