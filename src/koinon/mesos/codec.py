@@ -11,6 +11,7 @@ cannot tell are refused.
 from __future__ import annotations
 
 import math
+import re
 import types
 import typing
 from collections.abc import Callable
@@ -35,7 +36,10 @@ class DecodeError(ValueError):
 
 def encode(message: V1Message, content_type: str = JSON) -> bytes:
     """`message` in `content_type`, which is JSON or PROTOBUF."""
-    return _encode_json(message) if content_type == JSON else _protobuf().encode(message)
+    if content_type != JSON:
+        return _protobuf().encode(message)
+    payload = _encode_json(message)
+    return payload if payload.isascii() else _escaped(payload)
 
 
 def decode(kind: type[M], body: bytes, content_type: str = JSON) -> M:
@@ -55,6 +59,19 @@ def decode(kind: type[M], body: bytes, content_type: str = JSON) -> M:
 
 # ── JSON ──────────────────────────────────────────────────────────────────────────────────────────
 _encode_json = msgspec.json.Encoder().encode
+
+
+def _escaped(payload: bytes) -> bytes:
+    """The same JSON in ASCII. Some clients count the bytes of a record in characters."""
+    return _BEYOND_ASCII.sub(_escape, payload.decode()).encode()
+
+
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
+
+
+def _escape(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
 @cache
