@@ -64,6 +64,7 @@ def accept(core: Core, framework: Framework, call: Call.Accept) -> None:
         remaining = _carry_out(core, framework, agent, role, operation, remaining)
     refuse_s = refusal_s(call.filters)
     if declines:
+        core.state.counters["messages_decline_offers"] += 1
         note_declined(core, framework, len(taken), refuse_s)
     # Who used part of an offer and wants the rest again has it at once, not with the next batch.
     eager = refuse_s == 0.0 and remaining is not offered
@@ -144,6 +145,8 @@ def _carry_out(
 ) -> Resources:
     """One operation; returns what remains."""
     framework.counters["operations"] += 1
+    if _tasks_of(operation):
+        core.state.counters["messages_launch_tasks"] += 1
     if operation.type is not None:
         framework.counters[_OPERATION_COUNTER[operation.type]] += 1
     match operation.type:
@@ -195,7 +198,6 @@ def _fail_operation(
 def _launch(
     core: Core, framework: Framework, agent: Agent, role: str, task: v1.TaskInfo, remaining: Resources
 ) -> Resources:
-    core.state.counters["messages_launch_tasks"] += 1
     try:
         if (problem := task_problem(task)) is not None:
             raise _Invalid(problem)
@@ -229,7 +231,6 @@ def _launch_group(
     remaining: Resources,
 ) -> Resources:
     tasks = group.task_group.tasks
-    core.state.counters["messages_launch_tasks"] += 1
     try:
         rest = remaining
         resources = []
