@@ -81,6 +81,8 @@ class Role:
         self.work_dir = directory / name
         self.log = directory / f"{name}.log"
         self.flags = dict(flags)
+        #: What stands before the command: it must become the command in the end.
+        self.wrapper: list[str] = []
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -89,7 +91,7 @@ class Role:
         argv = [f"--{name}={value}" for name, value in {**own, **self.flags}.items()]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "koinon", self.kind, *argv],
+                [*self.wrapper, sys.executable, "-m", "koinon", self.kind, *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

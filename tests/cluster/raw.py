@@ -403,11 +403,11 @@ def scalars(**amounts: float) -> list[dict[str, Any]]:
     return [{"name": name, "type": "SCALAR", "scalar": {"value": amount}} for name, amount in amounts.items()]
 
 
-def task(task_id: str, command: str | None = None, **fields: Any) -> dict[str, Any]:
-    """A TaskInfo, but for the agent."""
+def task(task_id: str, command: str | dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+    """A TaskInfo, but for the agent. The command is for the shell, or a CommandInfo."""
     described = {"name": task_id, "task_id": {"value": task_id}, "resources": scalars(cpus=0.1, mem=16)}
     if command is not None:
-        described["command"] = {"value": command}
+        described["command"] = {"value": command} if isinstance(command, str) else command
     return {**described, **fields}
 
 
