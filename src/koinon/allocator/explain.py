@@ -43,9 +43,7 @@ class Explainer:
             sentence = "The framework is not connected, so nothing is offered to it."
             yield Decision(self.now, role, Reason.FRAMEWORK_INACTIVE, sentence)
         elif role in self.framework.suppressed:
-            sentence = (
-                f"The framework has suppressed offers for role '{role}'; it gets none until it revives them."
-            )
+            sentence = "The framework has suppressed offers; it gets none until it revives them."
             yield Decision(self.now, role, Reason.SUPPRESSED, sentence)
         elif not self.agents:
             yield Decision(self.now, role, Reason.NO_AGENTS, "No agent is registered.")
@@ -134,7 +132,7 @@ def _where(agents: list[Agent]) -> str:
 
 
 def _say_quantities(resources: Resources) -> str:
-    amounts = (f"{name} {quantity / 1000:g}" for name, quantity in resources.scalars.items())
+    amounts = (f"{name} {quantity / 1000:g}" for name, quantity in sorted(resources.scalars.items()))
     return ", ".join(amounts) or resources.format()
 
 

@@ -12,6 +12,7 @@ from koinon.cli.client import Client, agent_address
 from koinon.cli.options import json_option, master_option
 from koinon.cli.output import Column, Cut, Record, age, number, share, short_duration, show, text
 from koinon.cli.tasks import TERMINAL, agents_by_id, all_tasks, is_meant, statistics
+from koinon.mesos.v1 import TaskState
 
 
 @click.command()
@@ -73,23 +74,34 @@ def _mean_cpus(used: dict[str, Any], started: float | None) -> float | None:
     return round(spent_s / lived_s, 2) if lived_s > 0 else None
 
 
+def _state(_context: click.Context, _parameter: click.Parameter, given: str | None) -> str | None:
+    if given is None:
+        return None
+    names = [state.name.removeprefix("TASK_") for state in TaskState]
+    state = given.upper().removeprefix("TASK_")
+    if state not in names:
+        raise click.BadParameter(f"'{given}' is no state of a task: {', '.join(names)}")
+    return state
+
+
 @click.command()
 @click.option("--all", "-a", "all_", is_flag=True, help="Also tasks that have ended.")
 @click.option(
     "--framework", metavar="ID", help="Only those of this framework (the begin or end of its id will do)."
 )
-@click.option("--state", metavar="STATE", help="Only those in this state, such as RUNNING or FAILED.")
+@click.option(
+    "--state", metavar="STATE", callback=_state, help="Only those in this state, such as RUNNING or FAILED."
+)
 @master_option
 @json_option
 def tasks(master: Client, all_: bool, framework: str | None, state: str | None, as_json: bool) -> None:
     """Tasks of all frameworks, oldest first; those that have ended with --all or --state."""
     _tell_who_is_awaited(master)
-    wanted = state.upper().removeprefix("TASK_") if state else None
     found = [
         task
         for task in all_tasks(master)
-        if (wanted is None or task["state"] == wanted)
-        and (all_ or wanted or task["state"] not in TERMINAL)
+        if (state is None or task["state"] == state)
+        and (all_ or state or task["state"] not in TERMINAL)
         and (framework is None or is_meant(task["framework_id"], framework))
     ]
     columns = [

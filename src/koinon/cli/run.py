@@ -299,10 +299,11 @@ class _Runner(Scheduler):
     def _waiting_reason(self) -> str:
         """Why nothing is placed, in a sentence: what agents have tells it, or else the master."""
         try:
-            agents = self._client.get("/slaves")["slaves"]
-            return no_place(self._batch.spec.resources, self._role, agents) or waiting_reason(
-                self._client, self._outputs.framework_id or ""
-            )
+            known = self._client.get("/slaves")
+            reason = None
+            if not known["recovered_slaves"]:  # else there is more than can be seen now
+                reason = no_place(self._batch.spec.resources, self._role, known["slaves"])
+            return reason or waiting_reason(self._client, self._outputs.framework_id or "")
         except Failure as failure:
             return str(failure)
 

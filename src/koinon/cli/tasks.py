@@ -88,17 +88,17 @@ def choose(records: Sequence[Record], given: str, what: str = "task") -> Record:
         if len(found) == 1:
             return found[0]
         if found:
-            some = ", ".join(_called(record) for record in found[:4])
+            same_id = len({record["id"] for record in found}) < len(found)  # in several frameworks
+            some = ", ".join(_called(record) if same_id else record["id"] for record in found[:4])
             more = f" and {len(found) - 4} more" if len(found) > 4 else ""
-            advice = ", or give --framework" if "framework_id" in found[0] else ""
-            raise Failure(f"'{given}' may mean {some}{more}: write more of the id{advice}")
+            raise Failure(
+                f"'{given}' may mean {some}{more}: {'give --framework' if same_id else 'write more of the id'}"
+            )
     raise Failure(f"the master knows no {what} '{given}'; `koinon {what}s --all` lists those it remembers")
 
 
 def _called(record: Record) -> str:
-    return (
-        f"{record['id']} of framework {record['framework_id']}" if "framework_id" in record else record["id"]
-    )
+    return f"{record['id']} of framework {record['framework_id']}"
 
 
 class Sandbox(NamedTuple):

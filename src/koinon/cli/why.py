@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any
 
 import click
@@ -159,8 +160,10 @@ def _standing(task: Record, decisions: Sequence[dict[str, Any]]) -> str:
 
 
 def _print_decisions(decisions: Sequence[dict[str, Any]]) -> None:
-    for decision in decisions:
-        print(f"  {_clock(decision['time'])}  {decision['sentence']}")
+    for sentence, repeated in groupby(decisions, key=lambda decision: str(decision["sentence"])):
+        times = [_clock(one["time"]) for one in repeated]
+        often = f" ({len(times)} times since {times[0]})" if len(times) > 1 else ""
+        print(f"  {times[-1]}  {sentence}{often}")
     if not decisions:
         print("  nothing was decided about it that the master remembers")
 

@@ -312,8 +312,11 @@ def test_an_answer_that_is_none_is_told_for_what_it_is(koinon: Any, answer: byte
         ([], "the master knows no task 'job'; `koinon tasks --all` lists those it remembers"),
         (
             [task("job-1", "RUNNING"), task("job-2", "RUNNING")],
-            f"'job' may mean job-1 of framework {FRAMEWORK}, job-2 of framework {FRAMEWORK}: "
-            "write more of the id, or give --framework",
+            "'job' may mean job-1, job-2: write more of the id",
+        ),
+        (
+            [task("job", "RUNNING"), {**task("job", "RUNNING"), "framework_id": "22"}],
+            f"'job' may mean job of framework {FRAMEWORK}, job of framework 22: give --framework",
         ),
     ],
 )
@@ -358,6 +361,7 @@ def test_no_master_is_one_sentence_and_status_1(koinon: Any) -> None:
         (["run", "true", "--instances", "0"], "0 is not in the range x>=1"),
         (["run", "true", "--name", "a/b"], "use letters, digits"),
         (["tasks", "--bogus"], "No such option"),
+        (["tasks", "--state", "BOGUS"], "'BOGUS' is no state of a task: STAGING, STARTING, RUNNING, "),
     ],
 )
 def test_mistakes_in_usage_give_status_2(koinon: Any, argv: list[str], part: str) -> None:

@@ -129,6 +129,18 @@ def test_why_a_framework_waits(cluster):
     assert codes(cluster, "M-0000") == ["declined", "refused"]
 
 
+def test_why_a_framework_waits_for_agents_that_have_not_come_back(cluster):
+    cluster.join()
+    restarted = Cluster(cluster.registry)
+    restarted.subscribe()
+    restarted.tick(3.0)
+    last = restarted.master.why("M-0000")[-1]
+    assert (last.code, last.sentence) == (
+        "agents_awaited",
+        "This master began to lead 3 s ago; 1 agent has not come back yet.",
+    )
+
+
 def test_why_a_task_is_where_it_is(cluster):
     stream = cluster.subscribe(framework_info(checkpoint=True, failover_timeout=9.0))
     cluster.join()

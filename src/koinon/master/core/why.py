@@ -50,6 +50,13 @@ def _of_framework(core: Core, framework: Framework) -> Iterator[Decision]:
     for decision in core.allocator.why(framework.id, now):
         sentence = f"role '{decision.role}': {decision.sentence}"
         yield Decision(decision.time_s, decision.reason.value, sentence)
+    if awaited := len(core.state.recovered_agents):
+        yield Decision(
+            core.state.elected_s,
+            "agents_awaited",
+            f"This master began to lead {now - core.state.elected_s:.0f} s ago;"
+            f" {'1 agent has' if awaited == 1 else f'{awaited} agents have'} not come back yet.",
+        )
 
 
 def _of_tasks_named(core: Core, framework: Framework, task_id: str) -> Iterator[Decision]:
