@@ -34,6 +34,8 @@ class Containers:
         self._log = logs.get(role="agent")
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="sandboxes")
         self._launches: list[LaunchContainer] = []
+        #: Ids of containers whose launch is under way.
+        self.launching: set[str] = set()
         self._early: list[Exit] | None = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.containerizer: Containerizer  #: set once, before anything is done
@@ -69,6 +71,7 @@ class Containers:
 
     def launch(self, effect: LaunchContainer) -> None:
         """Make the sandbox and start the program, soon."""
+        self.launching.add(effect.container_id)
         self._launches.append(effect)
         if len(self._launches) == 1:
             self._loop.call_soon(lambda: self._start(self._launch_all()))
@@ -102,7 +105,7 @@ class Containers:
         problems = await self._loop.run_in_executor(self._disk, _prepare_all, batch)
         for effect, problem in zip(batch, problems, strict=True):
             if problem is not None:
-                self._feed(ContainerNotStarted(effect.container_id, problem, prepared=False))
+                self._launched(ContainerNotStarted(effect.container_id, problem, prepared=False))
             else:
                 self._start(self._launch_one(effect))
 
@@ -121,9 +124,14 @@ class Containers:
         try:
             pid = await self.containerizer.launch(spec)
         except LaunchFailed as error:
-            self._feed(ContainerNotStarted(effect.container_id, str(error), prepared=error.step != "user"))
+            prepared = error.step != "user"
+            self._launched(ContainerNotStarted(effect.container_id, str(error), prepared=prepared))
         else:
-            self._feed(ContainerStarted(effect.container_id, pid))
+            self._launched(ContainerStarted(effect.container_id, pid))
+
+    def _launched(self, event: ContainerStarted | ContainerNotStarted) -> None:
+        self.launching.discard(event.container_id)
+        self._feed(event)
 
     async def _quietly(self, request: Coroutine[Any, Any, bool]) -> None:
         try:

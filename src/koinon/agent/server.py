@@ -41,7 +41,8 @@ from koinon.agent.views import classic, containers
 from koinon.agent.views.about import About
 from koinon.coordination import StoreError
 from koinon.coordination.embedded import EmbeddedStore, Lock, LockHeld
-from koinon.edge import Answer, Files, HttpError, LogLevel, Metrics, Server, serve_common
+from koinon.edge import Answer, Files, HttpError, LogLevel, Metrics, Server, answer_json, serve_common
+from koinon.edge.addresses import told_ip
 from koinon.edge.collector import Collector
 from koinon.edge.slices import slices
 from koinon.flags import describe, load_or_exit
@@ -198,7 +199,7 @@ class _Role:
 
     def _config(self) -> Config:
         flags = self._flags
-        ip, port = flags.advertise_ip or flags.ip, flags.advertise_port or self._server.port
+        ip, port = flags.advertise_ip or told_ip(flags.ip), flags.advertise_port or self._server.port
         try:
             resources = detection.find_resources(flags.resources, self._work_dir, flags.default_role)
             attributes = parse_attributes(flags.attributes or "")
@@ -206,7 +207,7 @@ class _Role:
             raise CannotStart(str(error)) from error
         return Config(
             agent_info=v1.AgentInfo(
-                hostname=flags.hostname or ("localhost" if ip.startswith("127.") else os.uname().nodename),
+                hostname=flags.hostname or (ip if ip.startswith("127.") else os.uname().nodename),
                 port=port,
                 resources=resources,
                 attributes=attributes,
@@ -264,9 +265,13 @@ class _Role:
             found = containers.find(state)
             return Answer(slices(containers.statistics(found, usage, time.time())))
 
+        async def show_pending(request: BaseRequest) -> Answer:
+            return answer_json({"pending": containers.pending(self._containers.launching)})
+
         self._server.route("/state", show_state)
         self._server.route("/containers", show_containers)
         self._server.route("/monitor/statistics", show_statistics)
+        self._server.route("/containerizer/debug", show_pending)
         self._server.route(
             "/api/v1", OperatorApi(runtime, about, files, metrics, log_level), methods=("POST",)
         )

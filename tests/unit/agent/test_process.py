@@ -55,6 +55,20 @@ async def test_whom_tasks_run_as_is_no_matter_of_the_agents_environment(master, 
         await agent.finish()
 
 
+@pytest.mark.parametrize(("ip", "reached"), [("127.0.0.2", "127.0.0.2"), ("0.0.0.0", "")])
+async def test_others_are_told_an_address_at_which_the_agent_answers(master, tmp_path, ip, reached):
+    agent = AgentProcess(tmp_path / "agent", master.address, ip=ip)
+    await agent.start()
+    try:
+        register = await master.registered()
+        told = register.pid.partition("@")[2].partition(":")[0]
+        assert told == reached if reached else told != "0.0.0.0"
+        assert register.agent_info.hostname == (told if told.startswith("127.") else os.uname().nodename)
+        assert await agent.get("/containerizer/debug", register) == {"pending": []}
+    finally:
+        await agent.finish()
+
+
 async def test_the_environment_is_complete_and_nothing_else(agent, master):
     await master.run(task(command=v1.CommandInfo(shell=False, value="/usr/bin/env", arguments=["env"])))
     await master.reaches("t", "FINISHED")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -75,6 +75,11 @@ def classic(found: list[Found], usage: Mapping[str, ResourceStatistics], now: fl
 def statistics(found: list[Found], usage: Mapping[str, ResourceStatistics], now: float) -> Iterator[bytes]:
     """`/monitor/statistics`, in slices."""
     return _array(found, lambda one: _statistics(one, usage, now))
+
+
+def pending(launching: Iterable[str]) -> list[dict[str, Any]]:
+    """What `/containerizer/debug` shows as not done yet."""
+    return [{"operation": "launch", "args": {"container_id": one}} for one in sorted(launching)]
 
 
 def _array(found: list[Found], render: Callable[[Found], dict[str, Any]]) -> Iterator[bytes]:
