@@ -297,10 +297,10 @@ class Framework:
             },
         )
 
-    def launch(self, tasks: list[dict[str, Any]], **accept: Any) -> dict[str, Any]:
-        """Launch tasks on the next offer; returns the offer."""
-        offer = self.take_offer()
-        self.accept([offer], tasks, **accept)
+    def launch(self, tasks: list[dict[str, Any]], **wanted: Any) -> dict[str, Any]:
+        """Launch tasks on the next offer, as `take_offer` takes it; returns the offer."""
+        offer = self.take_offer(**wanted)
+        self.accept([offer], tasks)
         return offer
 
     def decline(self, offer: dict[str, Any], refuse_s: float = 5.0) -> None:
