@@ -15,7 +15,6 @@ from koinon.agent.views.records import (
     executor_resources,
     role,
     shown_executor_id,
-    task_resources,
     used_resources,
 )
 from koinon.edge.listings import SLICE
@@ -177,7 +176,7 @@ def _task_object(task: Task, executor_id: str) -> Object:
         "executor_id": executor_id,
         "slave_id": info.agent_id.value,
         "state": task.state.value,
-        "resources": task_resources(task).unallocated().to_object(),
+        "resources": task.resources.unallocated().to_object(),
         "role": role(info.resources),
         "statuses": [_status(status) for status in task.statuses],
     }
@@ -213,7 +212,7 @@ def _queued(task: Task, executor_id: str) -> Object:
         "id": task.task_id,
         "name": info.name,
         "slave_id": info.agent_id.value,
-        "resources": task_resources(task).unallocated().to_object(),
+        "resources": task.resources.unallocated().to_object(),
         "role": role(info.resources),
     }
     if executor_id:

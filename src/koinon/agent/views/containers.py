@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from koinon.agent.core.state import Executor, Kind, State, Task
-from koinon.agent.views.records import executor_resources, executors, task_resources
+from koinon.agent.views.records import executor_resources, executors
 from koinon.edge.listings import SLICE, Group, Listing
 from koinon.mesos import v1
 from koinon.mesos.resources import Resources
@@ -55,7 +55,7 @@ def _message(usage: Mapping[str, ResourceStatistics], now: float, found: Found) 
         ids, resources, pid = _container_ids(executor), executor_resources(executor), _pid(executor)
     else:
         container_id = ContainerID(value=task.container_id, parent=container_id)
-        ids, resources, pid = (task.container_id,), task_resources(task), task.pid
+        ids, resources, pid = (task.container_id,), task.resources, task.pid
     return Container(
         framework_id=v1.FrameworkID(executor.framework_id),
         executor_id=v1.ExecutorID(executor.executor_id),

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from koinon.agent.core.state import Executor, Framework, Kind, State, Task
+from koinon.agent.core.state import Executor, Framework, Kind, State
 from koinon.mesos import v1
 from koinon.mesos.resources import Resources
-
-
-def task_resources(task: Task) -> Resources:
-    """What a task holds."""
-    return Resources.from_v1(task.info.resources)
+from koinon.mesos.states import TERMINAL
 
 
 def executor_resources(executor: Executor) -> Resources:
@@ -25,11 +21,10 @@ def used_resources(state: State) -> Resources:
 
 
 def _held(executor: Executor) -> Iterator[Resources]:
-    if executor.info.resources:
-        yield Resources.from_v1(executor.info.resources)
+    yield executor.resources
     for task in executor.tasks.values():
-        if not task.terminal:
-            yield task_resources(task)
+        if task.state not in TERMINAL:
+            yield task.resources
 
 
 def executors(state: State) -> Iterator[tuple[Framework, Executor]]:
