@@ -48,14 +48,21 @@ def asked(address: str, question: Question, times: int) -> list[tuple[float, int
 
 
 class Pollers:
-    """So many processes that poll until the end of the `with`. Then `latencies_ms` has all their times."""
+    """So many processes that poll until the end of the `with`. Then `latencies_ms` has all their times.
 
-    def __init__(self, count: int, address: str, question: Question, pause_s: float = 0.0) -> None:
+    `stalls_ms` are the same without the time for which the kernel let the server (its process `pid`) or the poller
+    wait for a CPU: on a machine where others are at work, too, they say how long the server itself took.
+    """
+
+    def __init__(
+        self, count: int, address: str, question: Question, *, pause_s: float = 0.0, pid: int | None = None
+    ) -> None:
         self.latencies_ms: list[float] = []
+        self.stalls_ms: list[float] = []
         self._end = _context.Event()
         self._ready = _context.Barrier(count + 1)
         self._results = _context.SimpleQueue()
-        arguments = (address, question, pause_s, self._ready, self._end, self._results)
+        arguments = (address, question, pause_s, pid, self._ready, self._end, self._results)
         self._processes = [_context.Process(target=_poll, args=arguments) for _ in range(count)]
 
     def __enter__(self) -> Self:
@@ -67,18 +74,30 @@ class Pollers:
     def __exit__(self, *exc: object) -> None:
         self._end.set()
         for _ in self._processes:
-            self.latencies_ms += self._results.get()
+            latencies_ms, stalls_ms = self._results.get()
+            self.latencies_ms += latencies_ms
+            self.stalls_ms += stalls_ms
         for process in self._processes:
             process.join()
 
 
-def _poll(address, question, pause_s, ready, end, results) -> None:  # type: ignore[no-untyped-def]
+def _poll(address, question, pause_s, pid, ready, end, results) -> None:  # type: ignore[no-untyped-def]
     connection = HTTPConnection(address, timeout=120)
     question.ask(connection)
     ready.wait(60)
-    latencies_ms = []
+    latencies_ms, stalls_ms = [], []
     while not end.is_set():
+        waited_ms = _waited_ms(pid)
         latencies_ms.append(question.ask(connection)[0])
-        if pause_s:
-            time.sleep(pause_s)
-    results.put(latencies_ms)
+        stalls_ms.append(max(latencies_ms[-1] - (_waited_ms(pid) - waited_ms), 0.0))
+        time.sleep(pause_s)
+    results.put((latencies_ms, stalls_ms))
+
+
+def _waited_ms(pid: int | None) -> float:
+    """How long we and the main thread of that process have been ready to run, but without a CPU."""
+    waited_ns = 0
+    for process in ("thread-self", *([pid] if pid else [])):
+        with open(f"/proc/{process}/schedstat") as accounts:
+            waited_ns += int(accounts.read().split()[1])
+    return waited_ns / 1e6

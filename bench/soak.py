@@ -58,7 +58,10 @@ BRISK = Virtual(
 def measure(given: argparse.Namespace) -> Iterator[Figure]:
     """Both; fails with AssertionError when something has grown."""
     yield from virtual_day(BRISK, 10, 300.0) if given.quick else virtual_day(Virtual(), given.hours, HOUR_S)
-    yield from real_minutes(3.0 if given.quick else given.minutes * 60, batch=25 if given.quick else 500)
+    if given.quick:
+        yield from real_minutes(3.0, batch=25, warm_up=4)
+    else:
+        yield from real_minutes(given.minutes * 60, batch=500, warm_up=60)
 
 
 # ── virtual time ──────────────────────────────────────────────────────────────────────────────────────
@@ -92,8 +95,8 @@ def assert_flat(what: str, samples_mb: list[float]) -> None:
 
 
 # ── real time ─────────────────────────────────────────────────────────────────────────────────────────
-def real_minutes(duration_s: float, batch: int) -> Iterator[Figure]:
-    """Batches of `true` on a real agent."""
+def real_minutes(duration_s: float, batch: int, warm_up: int) -> Iterator[Figure]:
+    """Batches of `true` on a real agent, each a framework of its own."""
     with (
         tempfile.TemporaryDirectory() as directory,
         started_master(
@@ -103,12 +106,12 @@ def real_minutes(duration_s: float, batch: int) -> Iterator[Figure]:
             Path(directory),
             address,
             "cpus:32;mem:8192;disk:10000",
-            max_completed_executors_per_framework="50",
+            max_completed_executors_per_framework="5",
         ) as (agent, launcher),
     ):
         accounts: dict[str, Account] = {"master": master, "agent": agent, "launcher": launcher}
-        for _ in range(4):  # until the histories are full
-            uvloop.run(_batch(address, batch))
+        for _ in range(warm_up):  # until the histories are full
+            uvloop.run(_batch(address, 10))
         base = _settled(accounts, None)
         samples_mb: dict[str, list[float]] = {name: [] for name in accounts}
         tasks, end_s = 0, time.monotonic() + duration_s
