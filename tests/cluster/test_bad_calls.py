@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
+import aiohttp
 import pytest
 
 from koinon.mesos import internal
@@ -280,3 +281,42 @@ def test_a_sandbox_cannot_show_what_is_outside_of_it(cluster: Cluster, framework
             "stdout",
         }
         assert ask("download", '/odd "name').body == bytes(9)
+
+
+# ── agents ────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"agent_info": {"hostname": ""}}, "no hostname"),
+        ({"agent_info": {"hostname": "h", "resources": scalars(cpus=-1)}}, "resources are not valid"),
+        ({"agent_info": {"hostname": "h", "id": {"value": "../x"}}}, "id is not valid"),
+        ({"protocol": 99}, "version 99 of the protocol"),
+        ({"frameworks": [{"user": "u", "name": "n"}]}, "framework 'n' without its id"),
+        ({"frameworks": [{"user": "u", "name": "n", "id": {"value": "f"}, "role": "/"}]}, "framework f"),
+        ({"tasks": [{"state": "TASK_UNKNOWN"}]}, "TASK_UNKNOWN"),
+        ({"tasks": [{"state": "TASK_RUNNING"}] * 2}, "reported twice"),
+        ({"executors": [{"executor_id": {"value": ""}}]}, "executor ''"),
+    ],
+    ids=lambda value: json.dumps(value)[:60],
+)
+async def test_agents_that_report_what_cannot_be_are_told_so_and_not_admitted(
+    cluster: Cluster, wrong: dict[str, Any], words: str
+) -> None:
+    info = {**task("t", "true"), "agent_id": {"value": "a"}}
+    register: dict[str, Any] = {
+        "type": "Register",
+        "agent_info": {"hostname": "h", "resources": scalars(cpus=1)},
+        "pid": "slave(1)@127.0.0.1:1",
+        "version": "1.12.0",
+        **wrong,
+        "tasks": [{"framework_id": "f", "info": info, **one} for one in wrong.get("tasks", [])],
+        "executors": [{"framework_id": "f", "info": one} for one in wrong.get("executors", [])],
+    }
+    url = f"http://{cluster.master_address}{internal.PATH}"
+    async with aiohttp.ClientSession() as http, http.ws_connect(url) as channel:
+        await channel.send_json([register])
+        (refusal,) = json.loads((await channel.receive(10)).data)
+        assert refusal["type"] == "Refused"
+        assert words in refusal["message"]
+        assert (await channel.receive(10)).type is aiohttp.WSMsgType.CLOSE
+    assert cluster.registered_agents() == 1
