@@ -154,9 +154,7 @@ class Server:
         task: asyncio.Task[None],
     ) -> BaseRequest:
         loop = asyncio.get_running_loop()
-        return _Request(
-            message, payload, protocol, writer, task, loop, client_max_size=self._body_bytes_max
-        )
+        return _Request(message, payload, protocol, writer, task, loop, client_max_size=self._body_bytes_max)
 
     async def _serve(self, request: BaseRequest) -> web.StreamResponse:
         try:
