@@ -120,6 +120,7 @@ class Containers:
             stderr=f"{effect.sandbox}/stderr",
             user=effect.user or "",
             rlimits={name: (soft, hard) for name, soft, hard in effect.rlimits},
+            volatile=effect.volatile,
         )
         try:
             pid = await self.containerizer.launch(spec)

@@ -70,6 +70,8 @@ class LaunchSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     user: str = ""
     #: By the names of v1 `RLimitInfo` (`RLMT_NOFILE`): soft and hard limit, None for unlimited.
     rlimits: dict[str, tuple[int | None, int | None]] = {}
+    #: Destroyed when the client that asked for it is gone, instead of running on.
+    volatile: bool = False
 
 
 class Exit(Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ import os
 import signal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from koinon.coordination.embedded import EmbeddedStore
@@ -53,6 +54,20 @@ async def test_whom_tasks_run_as_is_no_matter_of_the_agents_environment(master, 
         assert status.state.value == ("TASK_FINISHED" if os.geteuid() == 0 else "TASK_LOST")
     finally:
         await agent.finish()
+
+
+async def test_what_does_not_checkpoint_dies_with_the_agent(agent, master):
+    other = msgspec.structs.replace(OURS, id=v1.FrameworkID("G"), checkpoint=False)
+    await master.run(task("lasting", command="sleep 1000"))
+    await master.run(task("volatile", command="sleep 1000"), of=other)
+    pids = [pid_of(await master.reaches(task_id, "RUNNING")) for task_id in ("lasting", "volatile")]
+    await agent.stop(signal.SIGKILL)
+    await until(lambda: not alive(pids[1]), "it is gone")
+    assert alive(pids[0])
+    await agent.start()
+    register = await master.registered(2)
+    assert [one.info.task_id.value for one in register.tasks] == ["lasting"]
+    assert alive(pids[0])
 
 
 @pytest.mark.parametrize(("ip", "reached"), [("127.0.0.2", "127.0.0.2"), ("0.0.0.0", "")])

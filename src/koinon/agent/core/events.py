@@ -173,7 +173,7 @@ class LaunchContainer(Effect, frozen=True):
 
     `program` is a path, or a name that is looked for in the PATH of `environment`.
     The sandbox belongs to `user` (None: the agent's own). `link` is made to point to the sandbox. `rlimits` are
-    (name as in the v1 API, soft, hard), None = unlimited.
+    (name as in the v1 API, soft, hard), None = unlimited. What is `volatile` dies with the agent's process.
     """
 
     container_id: str
@@ -184,6 +184,7 @@ class LaunchContainer(Effect, frozen=True):
     link: str
     user: str | None
     rlimits: tuple[tuple[str, int | None, int | None], ...] = ()
+    volatile: bool = False
 
 
 class TerminateContainer(Effect, frozen=True):

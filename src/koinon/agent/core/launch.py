@@ -139,6 +139,7 @@ def task_container(
         link,
         task.user,
         rlimits(task.info.container),
+        not framework.info.checkpoint,
     )
 
 
@@ -159,6 +160,7 @@ def executor_container(
         f"{sandbox.rpartition('/')[0]}/latest",
         executor.user,
         rlimits(executor.info.container),
+        not framework.info.checkpoint,
     )
 
 

@@ -6,7 +6,7 @@ The launcher outlives the agent, so tasks of frameworks that checkpoint go on:
 - a task whose container was never started is dropped (REASON_AGENT_RESTARTED);
 - a custom executor must subscribe again in time;
 - after a reboot, or when the launcher has no memory of a started container, what ran is lost;
-- a container that we do not know belonged to a framework without checkpoint, and is destroyed.
+- a container that we do not know is destroyed; those of frameworks without checkpoint died with the old agent.
 """
 
 from __future__ import annotations

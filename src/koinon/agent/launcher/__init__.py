@@ -25,7 +25,7 @@ their session or by the container's id in their environment.
 The **protocol** has a JSON object per line. First come `{"protocol", "pid"}` and the exits not yet forgotten.
 Requests are `{"id", "do": "launch" | "signal" | "destroy" | "forget" | "list" | "stop", …}`; each is answered
 with its id and means no more when said twice. `{"exit": …}` may come at any time. There is one client: a new one
-takes the place of the one before.
+takes the place of the one before. A container launched as `volatile` is destroyed when its client is gone.
 
 The launcher ends when told to `stop` or by SIGTERM (both destroy the containers first), and after a minute with
 neither client nor containers. Exits not yet forgotten stay in the journal.

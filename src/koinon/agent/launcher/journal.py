@@ -22,7 +22,7 @@ class Container:
 
     __slots__ = (
         "destroyed", "ended_s", "error_fd", "id", "killed", "launched_s", "message", "pid", "start",
-        "state", "status", "strays", "sweep_s", "sweeps", "waiting",
+        "state", "status", "strays", "sweep_s", "sweeps", "volatile", "waiting",
     )  # fmt: skip
 
     def __init__(self, id: str, pid: int, launched_s: float, *, state: int, start: int = 0) -> None:
@@ -32,6 +32,8 @@ class Container:
         self.state = state
         #: Start of the main process in ticks since boot, if it was read from the journal and is of this boot.
         self.start = start
+        #: Destroyed when its client is gone.
+        self.volatile = False
         #: The exit; valid from ENDING on.
         self.status: int | None = None
         self.message = ""

@@ -160,12 +160,14 @@ class Launcher:
             self.hang_up()
 
     def hang_up(self) -> None:
-        """Part with the client; nobody waits for answers any more."""
+        """Part with the client; nobody waits for answers any more, and what was to live with it ends."""
         if self.client:
             self.unwatch(self.client.connection.detach())
             self.client = None
         for each in self.mains.values():
             each.waiting.clear()
+            if each.volatile and each.state < ENDING and (problem := self.destroy(each)):
+                print(f"container {each.id} runs on: {problem}", file=sys.stderr)
 
     def handle_requests(self) -> None:
         """Handle some of the lines that have come."""
@@ -251,6 +253,7 @@ class Launcher:
         container = Container(id, pid, plan.at, state=STARTING)
         container.error_fd = error_fd
         container.waiting.append(number)
+        container.volatile = spec.get("volatile", False)
         self.containers[id] = self.mains[pid] = container
         self.watch(error_fd, functools.partial(self.started, container))
 
