@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -100,6 +101,47 @@ def test_a_task_that_was_reported_lost_is_ended(connected: tuple[Cluster, Line],
         eventually(lambda: cluster.tasks()["t"]["state"] != "TASK_RUNNING", "the master agrees")
         slaves = cluster.master.get("/slaves")["slaves"]
         assert slaves[0]["used_resources"]["cpus"] == 0
+
+
+EXECUTOR = """
+import asyncio, os
+from koinon.mesos.v1 import TaskState
+from koinon.sdk import Executor
+
+class Sleeper(Executor):
+    async def launch(self, task):
+        with open(PATH, "a") as file:
+            file.write(f"{os.getpid()} ")
+        self.update(task, TaskState.TASK_RUNNING)
+        await asyncio.sleep(1000)
+
+asyncio.run(Sleeper().run())
+"""
+
+
+def test_an_executor_whose_tasks_were_reported_lost_shuts_down(
+    connected: tuple[Cluster, Line], tmp_path: Path
+) -> None:
+    cluster, line = connected
+    pids, program = tmp_path / "pids", tmp_path / "executor.py"
+    program.write_text(EXECUTOR.replace("PATH", repr(str(pids))))
+    own = {
+        "type": "CUSTOM",
+        "executor_id": {"value": "own"},
+        "command": {"value": f"exec {sys.executable} {program}"},
+    }
+    with Framework(cluster.master_address, checkpoint=False) as framework:
+        framework.launch([task("t1", executor=own), task("t2", executor=own)])
+        for state in ("TASK_RUNNING", "TASK_LOST", "TASK_KILLED"):
+            for task_id in ("t1", "t2"):
+                framework.wait_state(task_id, state)
+            if state == "TASK_RUNNING":
+                line.cut()
+        (pid,) = set(pids.read_text().split())
+        eventually(lambda: has_ended(int(pid)), "the executor is gone")
+        agent = cluster.agents[0]
+        eventually(lambda: not agent.get("/containers"), "its container is gone")
+        assert {one["state"] for one in cluster.tasks().values()} == {"TASK_KILLED"}
 
 
 def test_a_task_of_a_framework_that_checkpoints_goes_on(
