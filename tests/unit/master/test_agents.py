@@ -192,6 +192,24 @@ def test_an_agent_that_answers_is_pinged_for_ever(cluster):
     assert cluster.agent.connected
 
 
+def test_many_agents_are_pinged_in_several_ticks_without_pause(cluster):
+    master, now = cluster.master, cluster.now
+    for number in range(700):
+        joining = register()
+        joining.pid = f"slave(1)@10.0.{number >> 8}.{number & 255}:5051"
+        (store,) = master.handle(m.AgentSaid(f"channel-{number}", joining), now)
+        master.handle(m.RegistryStored(store.ticket), now)
+    master.handle(m.ClockTicked(), now)
+    now += 15
+    pinged = []
+    while master.next_wakeup(now) <= now:
+        pinged.append(
+            [effect for effect in master.handle(m.ClockTicked(), now) if effect.message == PING.message]
+        )
+    assert len(pinged) > 1
+    assert len({effect.channel_id for effects in pinged for effect in effects}) == 700
+
+
 def test_a_silent_agent_is_stored_as_unreachable_before_anybody_hears_of_it(working):
     working.launch("stream-1", task_info("t2"))
     for _ in range(5):

@@ -13,6 +13,8 @@ calls        kill, message, revive, …                     why          reasons
 
 from __future__ import annotations
 
+from itertools import islice
+
 from koinon.allocator import Allocator
 from koinon.master.core import (
     agents,
@@ -53,6 +55,9 @@ from koinon.master.core.tables import AgentState
 from koinon.master.core.validation.calls import check_call
 from koinon.mesos import internal, v1
 from koinon.mesos.v1.scheduler import Call
+
+#: So many alarms go off in one tick, the others in the next: ten thousand agents are not pinged in one breath.
+_ALARMS_AT_ONCE = 500
 
 _CALL_COUNTERS = {kind: f"calls/{kind.name.lower()}" for kind in Call.Type}
 
@@ -145,7 +150,7 @@ def _demand_recovered(core: Core) -> None:
 
 
 def _tick(core: Core) -> None:
-    for action, subject in core.alarms.go_off(core.now):
+    for action, subject in islice(core.alarms.go_off(core.now), _ALARMS_AT_ONCE):
         action(core, subject)
     if core.state.recovered and core.allocator.next_wakeup(core.now) <= core.now:
         offers.allocate(core)
