@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ def smallest(kind: type[V1Message], name: str) -> dict[str, Any]:
 
 def least(kind: Any) -> Any:
     """The least value of a type, as JSON has it."""
+    if issubclass(kind, Enum):
+        return next(iter(kind)).name
     if not issubclass(kind, V1Message):
         return {str: "x", bytes: ""}.get(kind, 0)
     required = {name: field.kind for name, field in codec.fields_of(kind).items() if field.required}
