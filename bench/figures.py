@@ -76,13 +76,17 @@ def run(
 
 
 def publish(name: str, figures: Sequence[Figure], results: Path, *, quick: bool, took_s: float) -> None:
-    """Print the table; write NAME.json and NAME.png."""
-    print(table(figures), flush=True)
+    """Print the table; write NAME.json and NAME.png. Without figures there is nothing to print, nor to draw."""
+    if figures:
+        print(table(figures), flush=True)
     results.mkdir(parents=True, exist_ok=True)
     described = {"benchmark": name, "quick": quick, "took_s": round(took_s, 1), **machine(), "peer": PEER}
     rows = [{**asdict(figure), "met": figure.met} for figure in figures]
     (results / f"{name}.json").write_text(json.dumps({**described, "figures": rows}, indent=1) + "\n")
-    plot(name, figures, results / f"{name}.png")
+    picture = results / f"{name}.png"
+    picture.unlink(missing_ok=True)
+    if figures:
+        plot(name, figures, picture)
 
 
 def read(path: Path) -> list[Figure]:

@@ -30,9 +30,11 @@ _SUBMITTERS = 8
 
 def measure(given: argparse.Namespace) -> Iterator[Figure]:
     """Nothing where Slurm is missing."""
-    missing = [program for program in NEEDED if _path(program) is None]
-    if missing or os.geteuid() != 0:
-        print(f"left out: needs root and {', '.join(missing or NEEDED)}")
+    if missing := [program for program in NEEDED if _path(program) is None]:
+        print(f"left out: Slurm is not installed, {', '.join(missing)} cannot be found")
+        return
+    if os.geteuid() != 0:
+        print("left out: Slurm's daemons are to be started by root")
         return
     jobs, single = (3, 1) if given.quick else (given.jobs, 10)
     with tempfile.TemporaryDirectory() as directory, started_slurm(Path(directory)) as (conf, daemons):

@@ -1,6 +1,7 @@
 """Benchmarks still run; what they measure is for people to read."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +14,10 @@ from bench.figures import Figure, table
 ROOT = Path(__file__).parents[2]
 
 
-def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+def bench(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "bench", *arguments],
-        cwd=ROOT, capture_output=True, text=True, timeout=100, check=False,
+        cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
 
 
@@ -28,8 +29,17 @@ def test_a_benchmark_measures_draws_and_sums_up(name: str, tmp_path: Path) -> No
     assert found["quick"]
     assert name == "slurm" or found["figures"]
     assert all(figure["value"] >= 0 for figure in found["figures"] if "memory" not in figure["what"])
-    assert (tmp_path / f"{name}.png").stat().st_size > 1000
+    if found["figures"]:
+        assert (tmp_path / f"{name}.png").stat().st_size > 1000
     assert f"## {name}" in (tmp_path / "all.md").read_text()
+
+
+def test_slurm_is_left_out_where_it_is_not_installed(tmp_path: Path) -> None:
+    done = bench("--quick", f"--results={tmp_path}", "slurm", PATH=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "left out: Slurm is not installed, " in done.stdout
+    assert json.loads((tmp_path / "slurm.json").read_text())["figures"] == []
+    assert "## slurm\n\nleft out" in (tmp_path / "all.md").read_text()
 
 
 def test_an_unknown_benchmark_is_refused_with_those_there_are() -> None:

@@ -323,9 +323,9 @@ def test_the_environment_of_a_command_task_is_complete(bench):
     ]
     command = v1.CommandInfo(value="x", environment=v1.Environment(variables=variables))
     launched = only(bench.run(task(command=command)), ev.LaunchContainer)
-    sandbox = f"/work/slaves/{AGENT_ID}/frameworks/F/executors/t/runs/{launched.container_id}"
+    sandbox = f"/srv/agent/slaves/{AGENT_ID}/frameworks/F/executors/t/runs/{launched.container_id}"
     assert launched.sandbox == sandbox
-    assert launched.link == f"/work/slaves/{AGENT_ID}/frameworks/F/executors/t/runs/latest"
+    assert launched.link == f"/srv/agent/slaves/{AGENT_ID}/frameworks/F/executors/t/runs/latest"
     assert launched.argv == ("/bin/sh", "-c", "x")
     assert launched.environment == {
         "A": "1",
