@@ -198,7 +198,8 @@ async def test_what_follows_a_turn_is_read_when_its_rest_is_answered(way, monkey
     writer.close()
 
 
-async def test_connection_is_handed_over_with_answers_that_nobody_reads_yet(way):
+async def test_connection_is_handed_over_with_answers_that_nobody_reads_yet(way, monkeypatch):
+    monkeypatch.setattr(hot, "_TURN_S", 60.0)
     failures = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
     reader, writer = await asyncio.open_connection("127.0.0.1", way.port)
