@@ -168,3 +168,28 @@ def test_the_same_seed_gives_the_same_allocation():
         return allocator.allocate(0.0)
 
     assert run() == run()
+
+
+def test_many_agents_are_given_away_over_several_runs(allocator):
+    ids = [f"a{number}" for number in range(2500)]
+    add_agents(allocator, *ids)
+    for framework_id in ("f1", "f2"):
+        allocator.add_framework(framework_id, ["*"])
+    runs = []
+    while allocator.next_wakeup(0.0) <= 0.0:
+        runs.append(allocator.allocate(0.0))
+    assert [len(made) for made in runs] == [1000, 1000, 500]
+    given = takers([made for run in runs for made in run])
+    assert sorted(given) == sorted(ids)
+    assert list(given.values()).count("f1") == 1250
+
+
+def test_agent_that_is_freed_while_many_wait_has_its_turn_after_them(allocator):
+    add_agents(allocator, *(f"a{number}" for number in range(1500)))
+    allocator.add_framework("f", ["*"])
+    made, *_ = allocator.allocate(0.0)
+    allocator.recover("f", made.agent_id, made.resources, refuse_s=None, now=0.0)
+    rest = takers(allocator.allocate(0.0))
+    assert len(rest) == 501
+    assert made.agent_id in rest
+    assert allocator.next_wakeup(0.0) > 0.0
