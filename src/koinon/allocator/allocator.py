@@ -41,7 +41,6 @@ from koinon.allocator.stages import Allocation, fair_stage
 from koinon.mesos import v1
 from koinon.mesos.resources import ResourceError, Resources
 
-
 #: So many agents in one run. Who runs us has other things to do, and writing an offer takes longer than making it.
 _AGENTS_AT_ONCE = 1000
 
