@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 up: $(VENV)/.ready  ## run a cluster on this machine
 	@$(BIN)/koinon up $(ARGS)
 
-test: check $(VENV)/.conformance  ## everything that must pass
+test: check $(VENV)/.conformance debian-tools  ## everything that must pass
 	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 check: $(VENV)/.dev
@@ -50,6 +50,14 @@ $(VENV)/.dev: $(VENV)/.ready requirements-dev.lock
 $(VENV)/.conformance: $(VENV)/.dev tests/conformance/requirements.txt tests/conformance/install.py
 	$(BIN)/python tests/conformance/install.py
 	@touch $@
+
+# What the commands shown in the documentation use besides Koinon, which the tests run.
+.PHONY: debian-tools
+debian-tools:
+	@command -v curl >/dev/null && command -v ps >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	    apt-get update -q && apt-get install -qy --no-install-recommends curl procps; } || \
+	  { echo "the tests need curl and ps (Debian: apt-get install curl procps)" >&2; exit 1; }
 
 .PHONY: debian-python
 debian-python:

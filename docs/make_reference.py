@@ -47,6 +47,18 @@ def pages() -> dict[Path, str]:
     }
 
 
+_TASK = "id name state framework_id executor_id agent_id hostname role user cpus mem disk gpus ports started changed"
+#: Fields of the records that listings give with --json.
+_JSON = {
+    "tasks": _TASK,
+    "ps": f"{_TASK} framework cpus_used mem_used processes",
+    "frameworks": "id name state user roles tasks completed_tasks cpus mem disk gpus registered",
+    "agents": "id hostname address state version attributes cpus mem disk gpus cpus_used mem_used disk_used gpus_used"
+    " registered",
+    "roles": "name weight frameworks cpus mem disk gpus cpus_offered mem_offered disk_offered gpus_offered",
+}
+
+
 # ── the command line ──────────────────────────────────────────────────────────────────────────────
 def cli() -> str:
     """What every command's --help says."""
@@ -57,6 +69,15 @@ def cli() -> str:
         " `MESOS_MASTER` in the\nenvironment, else `127.0.0.1:5050`. A command that fails says why in one sentence"
         " and exits with 1, one that is\nmisused with 2. `koinon master` and `koinon agent` have [flags](flags.md)"
         " of Mesos's kind.\n",
+        "Listings take `--json`: an array of objects, whose fields are these. Times are seconds since the epoch, mem and"
+        " disk\nMB; what is not known is null. `ls` gives the entries of `/files/browse` with `name`, `why` the object"
+        " (an array if several tasks\nare meant) with `decisions`: `time`, `code`, `sentence`.\n",
+        "| listing | fields |\n|---|---|",
+        *(
+            f"| `{name}` | {' '.join(f'`{field}`' for field in fields.split())} |"
+            for name, fields in _JSON.items()
+        ),
+        "",
         _section("koinon", _help(koinon, "koinon")),
     ]
     context = click.Context(koinon, info_name="koinon")

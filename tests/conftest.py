@@ -1,5 +1,14 @@
 """Fixtures for all tests."""
 
+import os
+
+from hypothesis import settings
+
 from tests.cluster.harness import cluster, new_cluster, pytest_runtest_makereport
 
 __all__ = ["cluster", "new_cluster", "pytest_runtest_makereport"]
+
+# A change is judged by the same examples each time; whoever works on the code searches on with fresh ones.
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.register_profile("fresh", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "fresh")

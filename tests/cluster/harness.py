@@ -15,6 +15,7 @@ roles, launchers, and with the launchers the tasks.
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -63,11 +64,16 @@ def wait_ended(pid: int, what: str) -> None:
     eventually(lambda: has_ended(pid), f"{what} has ended")
 
 
+#: Below those that the kernel gives to connections, which would take a port between our look and its use.
+PORTS = range(12_000, 32_000)
+
+
 def free_port() -> int:
     """A TCP port that nobody uses now."""
-    with socket.create_server((IP, 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        port = random.choice(PORTS)
+        with suppress(OSError), socket.create_server((IP, port)):
+            return port
 
 
 class Role:
@@ -81,6 +87,8 @@ class Role:
         self.work_dir = directory / name
         self.log = directory / f"{name}.log"
         self.flags = dict(flags)
+        #: What stands before the command: it must become the command in the end.
+        self.wrapper: list[str] = []
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -89,7 +97,7 @@ class Role:
         argv = [f"--{name}={value}" for name, value in {**own, **self.flags}.items()]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "koinon", self.kind, *argv],
+                [*self.wrapper, sys.executable, "-m", "koinon", self.kind, *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -132,7 +132,8 @@ class Stream:
         self._reader.start()
         return self
 
-    def _pieces(self) -> Iterator[bytes]:
+    def pieces(self) -> Iterator[bytes]:
+        """What comes, as it comes; for who reads by hand."""
         with suppress(
             OSError, http.client.HTTPException, ValueError
         ):  # the other side was killed, or we closed
@@ -140,7 +141,7 @@ class Stream:
                 yield data
 
     def _read(self) -> None:
-        for record in frames(self._pieces()):
+        for record in frames(self.pieces()):
             event = self.coding.decode(self._path, record)
             self._hear(event)
             with self.changed:
@@ -296,10 +297,10 @@ class Framework:
             },
         )
 
-    def launch(self, tasks: list[dict[str, Any]], **accept: Any) -> dict[str, Any]:
-        """Launch tasks on the next offer; returns the offer."""
-        offer = self.take_offer()
-        self.accept([offer], tasks, **accept)
+    def launch(self, tasks: list[dict[str, Any]], **wanted: Any) -> dict[str, Any]:
+        """Launch tasks on the next offer, as `take_offer` takes it; returns the offer."""
+        offer = self.take_offer(**wanted)
+        self.accept([offer], tasks)
         return offer
 
     def decline(self, offer: dict[str, Any], refuse_s: float = 5.0) -> None:
@@ -383,10 +384,15 @@ class Framework:
         """The first terminal update."""
         return self.wait(lambda: self.ends(task_id), f"{task_id} ends", timeout_s)[0]
 
-    def take_offer(self, timeout_s: float = 15.0) -> dict[str, Any]:
-        """The oldest offer, which is used up."""
+    def take_offer(self, timeout_s: float = 15.0, *, cpus: float = 0.1) -> dict[str, Any]:
+        """The oldest offer with so many CPUs, which is used up."""
+
+        def found() -> str | None:
+            large = (id_ for id_, one in self.offers.items() if amount(one["resources"], "cpus") >= cpus)
+            return next(large, None)
+
         with self.changed:
-            offer_id = self.wait(lambda: next(iter(self.offers), None), "an offer", timeout_s)
+            offer_id = self.wait(found, "an offer", timeout_s)
             assert offer_id is not None
             return self.offers.pop(offer_id)
 
@@ -397,11 +403,11 @@ def scalars(**amounts: float) -> list[dict[str, Any]]:
     return [{"name": name, "type": "SCALAR", "scalar": {"value": amount}} for name, amount in amounts.items()]
 
 
-def task(task_id: str, command: str | None = None, **fields: Any) -> dict[str, Any]:
-    """A TaskInfo, but for the agent."""
+def task(task_id: str, command: str | dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+    """A TaskInfo, but for the agent. The command is for the shell, or a CommandInfo."""
     described = {"name": task_id, "task_id": {"value": task_id}, "resources": scalars(cpus=0.1, mem=16)}
     if command is not None:
-        described["command"] = {"value": command}
+        described["command"] = {"value": command} if isinstance(command, str) else command
     return {**described, **fields}
 
 

@@ -1,20 +1,63 @@
 """Benchmarks still run; what they measure is for people to read."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from bench.__main__ import NAMES
+from bench.figures import Figure, table
+
 ROOT = Path(__file__).parents[2]
 
 
-def test_task_lives_are_measured_and_written_as_json(tmp_path: Path) -> None:
-    figures = tmp_path / "figures.json"
-    argv = ["bench.task_life", "--agents=5", "--frameworks=2", "--tasks=200", f"--json={figures}"]
-    done = subprocess.run(
-        [sys.executable, "-m", *argv], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
-    )
-    (row,) = json.loads(figures.read_text())["rows"]
-    assert row["lives"] == 200
-    assert row["master µs/life"] > 0
-    assert len(done.stdout.splitlines()) == 2
+def bench(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *arguments],
+        cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_benchmark_measures_draws_and_sums_up(name: str, tmp_path: Path) -> None:
+    done = bench("--quick", f"--results={tmp_path}", name)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / f"{name}.json").read_text())
+    assert found["quick"]
+    assert name == "slurm" or found["figures"]
+    assert all(figure["value"] >= 0 for figure in found["figures"] if "memory" not in figure["what"])
+    if found["figures"]:
+        assert (tmp_path / f"{name}.png").stat().st_size > 1000
+    assert f"## {name}" in (tmp_path / "all.md").read_text()
+
+
+def test_slurm_is_left_out_where_it_is_not_installed(tmp_path: Path) -> None:
+    done = bench("--quick", f"--results={tmp_path}", "slurm", PATH=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "left out: Slurm is not installed, " in done.stdout
+    assert json.loads((tmp_path / "slurm.json").read_text())["figures"] == []
+    assert "## slurm\n\nleft out" in (tmp_path / "all.md").read_text()
+
+
+def test_an_unknown_benchmark_is_refused_with_those_there_are() -> None:
+    done = bench("slumr")
+    assert done.returncode == 2
+    assert "there is no benchmark slumr: choose of startup" in done.stderr
+
+
+def test_the_table_says_which_targets_are_met() -> None:
+    rows = table(
+        [
+            Figure("start", 0.5, "s", at_most=3, peer="> 4"),
+            Figure("rate", 4000, "1/s", at_least=5000, peer="600–1,000"),
+            Figure("size", 12.34, "MB"),
+        ]
+    ).splitlines()
+    assert [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows[2:]] == [
+        ["start", "0.50 s", "≤ 3 s", "> 4", "met"],
+        ["rate", "4,000 1/s", "≥ 5,000 1/s", "600–1,000", "MISSED"],
+        ["size", "12.3 MB", "", "", ""],
+    ]

@@ -1,6 +1,8 @@
 """The other commands on a real cluster."""
 
 import json
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +57,30 @@ def test_a_running_task_is_seen_by_every_command(cluster: Cluster, tmp_path: Pat
         run.communicate(timeout=20)
     assert cluster.koinon("cat", "seen").stdout == "first\nlast\n"
     assert cluster.koinon("cat", "seen", "nothing").returncode == 1
+
+
+def test_json_of_every_listing_has_the_fields_that_the_reference_names(cluster: Cluster) -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/cli.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| (`.*`) \|$", page, re.MULTILINE))
+    assert rows.keys() == {"ps", "tasks", "frameworks", "agents", "roles"}
+    with cluster.running("run", "sleep 1000", "--name", "shown") as run:
+        eventually(lambda: [task for task in listed(cluster, "ps") if task["state"] == "RUNNING"], "it runs")
+        for listing, fields in rows.items():
+            (record,) = listed(cluster, listing)
+            assert sorted(record) == sorted(re.findall(r"`(\w+)`", fields)), listing
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=20)
+
+
+def test_why_of_ended_work_tells_how_it_ended(cluster: Cluster) -> None:
+    cluster.koinon("run", "kill -SEGV $$", "--name", "segv")
+    first, *_, last = cluster.koinon("why", "segv").stdout.splitlines()
+    assert re.search(
+        r"^task segv-\w+\.0 \(segv\) failed \ds ago on 127.0.0.1 \(agent .*-S0\), exit status 139$", first
+    )
+    assert last.endswith("  FAILED, said the executor: Command terminated with signal Segmentation fault.")
+    cluster.koinon("run", "exit $KOINON_INDEX", "--name", "several", "--instances", "2")
+    assert cluster.koinon("why", "several").stdout.count(" ago on 127.0.0.1 ") == 2
 
 
 def test_mesos_execute_runs_a_task_to_its_end(cluster: Cluster) -> None:

@@ -184,5 +184,6 @@ def test_who_comes_late_gets_what_is_freed(new_cluster: NewCluster) -> None:
         with competitors(cluster, {"late": demand}) as (late,):
             for number in range(1, 5):
                 early.framework.kill(str(number))
+                early.framework.wait_end(str(number))  # by then it holds nothing any more
             fill(cluster, [early, late])
             assert (early.count, late.count) == (8, 4)

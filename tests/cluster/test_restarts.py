@@ -207,7 +207,9 @@ def test_an_agent_killed_ten_times_under_load_runs_every_task_once(
                 assert end["message"] == f"Command exited with status {code}"
                 assert ran[task_id] == 1
         eventually(lambda: not running(cluster.agents[0]), "nothing runs")
-        assert cluster.tasks().keys() == set(ids)
+        # The agent may have gone before the master had the launch, which then is no task at all.
+        refused = {one for one in ids if framework.ends(one)[0].get("reason") == "REASON_INVALID_OFFERS"}
+        assert cluster.tasks().keys() == set(ids) - refused
         assert all(one["state"] in TERMINAL for one in cluster.tasks().values())
 
 

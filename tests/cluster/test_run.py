@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import time
@@ -180,14 +181,35 @@ def test_work_of_a_run_that_was_killed_does_not_stay_for_ever(cluster: Cluster) 
     assert 0 < framework["failover_timeout"] <= 60
 
 
-def test_a_run_that_cannot_be_placed_says_why(cluster: Cluster) -> None:
+def test_a_run_that_no_agent_can_hold_says_what_the_largest_has(cluster: Cluster) -> None:
     with cluster.running("run", "true", "--cpus", "64", "--name", "toobig") as process:
         assert process.stderr is not None
         line = process.stderr.readline()
-        assert line.startswith("koinon: waiting: ")
+        assert line.startswith("koinon: waiting: no agent has 64 cpus: the largest has 4 (agent ")
+        why = cluster.koinon("why", "toobig").stdout.splitlines()
+        assert why[0].endswith(" (toobig) is active")
+        assert re.search(
+            r"what is free \(cpus [\d.]+, disk 4096, mem \d+\) was offered to the framework, which declined it;",
+            why[-1],
+        )
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
     assert process.returncode == 130
+
+
+def test_a_run_that_waits_for_others_says_what_is_free(cluster: Cluster) -> None:
+    with cluster.running("run", "sleep 1000", "--cpus", "3", "--name", "first") as first:
+        eventually(lambda: running_tasks(cluster, "first"), "the first runs")
+        with cluster.running("run", "true", "--cpus", "2", "--name", "second") as second:
+            assert second.stderr is not None
+            assert re.match(
+                r"koinon: waiting: no agent has 2 cpus free now: agent .* has [01][\d.]* cpus free of 4 cpus$",
+                second.stderr.readline(),
+            )
+            first.send_signal(signal.SIGINT)
+            first.communicate(timeout=20)
+            second.communicate(timeout=20)
+    assert second.returncode == 0
 
 
 def test_a_run_that_an_operator_tears_down_ends_with_a_sentence(cluster: Cluster) -> None:

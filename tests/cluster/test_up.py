@@ -20,12 +20,14 @@ class Up:
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self.process = process
         self.addresses: dict[str, str] = {}
+        self.ids: dict[str, str] = {}
         assert process.stdout is not None
         for line in process.stdout:
             if line == "ready\n":
                 return
-            name, url = line.split()
+            name, url, *agent_id = line.split()
             self.addresses[name] = url.removeprefix("http://")
+            self.ids.update(zip([name], agent_id, strict=False))
         raise AssertionError(process.stderr.read() if process.stderr else "")
 
     def agent_ids(self) -> list[str]:
@@ -115,6 +117,19 @@ def test_the_next_up_goes_on_with_the_same_agents_and_ports(tmp_path: Path) -> N
         before, addresses = up.agent_ids(), up.addresses
     with running(tmp_path / "work", "--agents", "2") as up:
         assert (up.agent_ids(), up.addresses) == (before, addresses)
+
+
+def test_agents_share_what_the_machine_has_and_are_told_by_id(tmp_path: Path) -> None:
+    with running(tmp_path / "work", "--agents", "2", "--resources", "cpus:1") as up:
+        with Client(up.addresses["master"]) as master:
+            agents = {agent["id"]: agent for agent in master.get("/slaves")["slaves"]}
+        for name, agent_id in up.ids.items():
+            assert agents[agent_id]["pid"].endswith(f"@{up.addresses[name]}")
+        has = [agents[up.ids[name]]["resources"] for name in ("agent-1", "agent-2")]
+        assert [one["cpus"] for one in has] == [1, 1]
+        assert [one["ports"] for one in has] == ["[31000-31499]", "[31500-32000]"]
+        machine_mb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**20
+        assert 0 < sum(one["mem"] for one in has) < machine_mb
 
 
 def test_a_role_that_dies_is_started_again(tmp_path: Path) -> None:

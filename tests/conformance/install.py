@@ -23,13 +23,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         pip("download", "--no-deps", "--no-binary", ":all:", "--dest", scratch, parser)
         (archive,) = Path(scratch).glob("*.tar.gz")
-        with tarfile.open(archive) as source:
-            source.extractall(scratch, filter="data")
-        (package,) = Path(scratch).glob("*/http_parser")
         target = Path(sysconfig.get_path("purelib"), "http_parser")
         target.mkdir(exist_ok=True)
-        for module in package.glob("*.py"):
-            (target / module.name).write_bytes(module.read_bytes())
+        with tarfile.open(archive) as source:
+            for member in source.getmembers():
+                path = Path(member.name)
+                if path.match("*/http_parser/*.py") and (module := source.extractfile(member)) is not None:
+                    (target / path.name).write_bytes(module.read())
         # Compiled here, as pip would: its outdated escapes are warnings, which are errors in the tests.
         compileall.compile_dir(target, quiet=2)
 

@@ -2,7 +2,8 @@
 
 One commit is under way at a time; what the core wants written meanwhile gathers and goes into the next. So a thousand
 tasks that come at once cost a few disk flushes, and order is kept without effort. When the disk refuses (it is full),
-the same changes are tried again: what depends on them waits, everything promised before stays promised.
+the same changes are tried again: what depends on them waits, everything promised before stays promised. Only signals
+to containers overtake then, since what fills the disk may be the very task that is to be killed.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from koinon import logs
-from koinon.agent.core.events import Checkpoint, Effect, Forget
+from koinon.agent.core.events import Checkpoint, DestroyContainer, Effect, Forget, TerminateContainer
 from koinon.coordination import Store
 
 #: How long changes that nothing waits for may wait for company.
 _FORGET_S = 1.0
 _RETRY_S = 1.0
+
+#: They go to containers that run; no one else's order matters to them.
+_SIGNALS = (TerminateContainer, DestroyContainer)
 
 
 class Gate:
@@ -31,6 +35,7 @@ class Gate:
         self._behind_next: list[Effect] | None = None  #: what waits for it; None: nothing has to
         self._behind_current: list[Effect] | None = None  #: what waits for the commit under way
         self._commit_planned = False
+        self._refused = False  #: whether the disk took nothing when it was asked last
 
     def take(self, effects: Iterable[Effect]) -> None:
         """Carry out what need not wait; keep the rest."""
@@ -43,6 +48,8 @@ class Gate:
             elif isinstance(effect, Forget):
                 self._changes.update(effect.changes)
                 self._plan(_FORGET_S)
+            elif self._refused and isinstance(effect, _SIGNALS):
+                self._perform(effect)
             elif self._behind_next is not None:
                 self._behind_next.append(effect)
             elif self._behind_current is not None:
@@ -84,13 +91,22 @@ class Gate:
 
     def _committed(self, changes: dict[str, bytes | None], error: BaseException | None) -> None:
         if error is None:
+            if self._refused:
+                self._log.warning("checkpoint written at last")
+            self._refused = False
             self._release()
             return
-        self._log.error("checkpoint failed; trying again", error=str(error))
+        if not self._refused:
+            self._log.error("checkpoint failed; trying again and again", error=str(error))
+        self._refused = True
         self._changes = {**changes, **self._changes}
-        waiting, self._behind_current = self._behind_current or [], None
-        self._behind_next = waiting + (self._behind_next or [])
+        waiting = [*(self._behind_current or ()), *(self._behind_next or ())]
+        self._behind_current = None
+        self._behind_next = [effect for effect in waiting if not isinstance(effect, _SIGNALS)]
         self._loop.call_later(_RETRY_S, self._commit)
+        for effect in waiting:
+            if isinstance(effect, _SIGNALS):
+                self._perform(effect)
 
     def _release(self) -> None:
         effects, self._behind_current = self._behind_current or [], None

@@ -41,6 +41,8 @@ class Containers:
         self._log = logs.get(role="agent")
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="sandboxes")
         self._launches: list[LaunchContainer] = []
+        #: Ids of containers whose launch is under way.
+        self.launching: set[str] = set()
         self._early: list[Exit] | None = []
         #: Containers that do not count as started yet, and how they have ended meanwhile.
         self._starting: dict[str, Exit | None] = {}
@@ -96,6 +98,7 @@ class Containers:
 
     def launch(self, effect: LaunchContainer) -> None:
         """Make the sandbox and start the program, soon."""
+        self.launching.add(effect.container_id)
         self._launches.append(effect)
         if effect.fetches:
             self._fetching[effect.container_id] = None
@@ -215,6 +218,7 @@ class Containers:
         spec = LaunchSpec(
             container_id=effect.container_id,
             argv=list(effect.argv),
+            program=effect.program,
             env=dict(effect.environment),
             cwd=effect.sandbox,
             stdout="" if effect.session else f"{effect.sandbox}/stdout",
@@ -223,6 +227,7 @@ class Containers:
             user=effect.user or "",
             rotate=self._rotate,
             rlimits={name: (soft, hard) for name, soft, hard in effect.rlimits},
+            tied=effect.tied,
         )
         try:
             if effect.session or effect.window:
@@ -232,6 +237,7 @@ class Containers:
         except LaunchFailed as error:
             self._not_started(effect.container_id, str(error), prepared=error.step != "user")
         else:
+            self.launching.discard(effect.container_id)
             self._feed(ContainerStarted(effect.container_id, pid))
             if (waiting := self._launched.get(effect.container_id)) is not None and not waiting.done():
                 waiting.set_result(None)
@@ -252,6 +258,7 @@ class Containers:
         return pid
 
     def _not_started(self, container_id: str, message: str, *, prepared: bool = True) -> None:
+        self.launching.discard(container_id)
         if (waiting := self._launched.get(container_id)) is not None and not waiting.done():
             waiting.set_result(message)
         self._feed(ContainerNotStarted(container_id, message, prepared=prepared))

@@ -13,15 +13,21 @@ _MB = 1024 * 1024
 #: Kept for everything but tasks, on machines that have plenty.
 _MEM_KEPT_MB = 1024
 _DISK_KEPT_MB = 5 * 1024
-_PORTS = "[31000-32000]"
+_PORTS = range(31000, 32001)
 _NVIDIA_TIMEOUT_S = 30.0
 
 
 def find_resources(
-    given: str | None, work_dir: Path, default_role: str, gpus: int | None = None
+    given: str | None,
+    work_dir: Path,
+    default_role: str,
+    *,
+    gpus: int = 0,
+    part: tuple[int, int] = (0, 1),
 ) -> list[v1.Resource]:
     """The resources `given` as text, as JSON or in a file, and the others as found; `gpus` if it is not given.
 
+    Of what is found it is one `part`, (which, of how many): agents that share a machine do not sell it twice.
     Raises ResourceError with a sentence.
     """
     text = given or ""
@@ -32,14 +38,20 @@ def find_resources(
             raise ResourceError(f"cannot read {given}: {error.strerror}") from error
     found = parse_resources(text, default_role)
     named = {resource.name for resource in found}
-    here = _found(work_dir) | ({"gpus": gpus} if gpus else {})
+    here = _found(work_dir, *part) | ({"gpus": gpus} if gpus else {})
     missing = [f"{name}:{value}" for name, value in here.items() if name not in named]
     found += parse_resources(";".join(missing), default_role)
     return Resources.from_v1(found).to_v1()
 
 
-def _found(work_dir: Path) -> dict[str, int | str]:
-    return {"cpus": os.cpu_count() or 1, "mem": _mem_mb(), "disk": _disk_mb(work_dir), "ports": _PORTS}
+def _found(work_dir: Path, which: int, parts: int) -> dict[str, float | str]:
+    ports = _PORTS[len(_PORTS) * which // parts : len(_PORTS) * (which + 1) // parts]
+    return {
+        "cpus": (os.cpu_count() or 1) * 1000 // parts / 1000,
+        "mem": _mem_mb() // parts,
+        "disk": _disk_mb(work_dir) // parts,
+        "ports": f"[{ports[0]}-{ports[-1]}]",
+    }
 
 
 def find_gpus(chosen: str | None) -> tuple[str, ...]:

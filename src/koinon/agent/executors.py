@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
 from koinon import logs
+from koinon.agent.core import custom
 from koinon.agent.core.events import ExecutorCalled, ExecutorStreamClosed, ExecutorSubscribed, Refused
 from koinon.agent.runtime import Runtime
 from koinon.edge import Answer, EventStream, HttpError, preferred_type, read_call
@@ -43,6 +44,8 @@ class ExecutorApi:
             raise HttpError(501, "Calls of type UNKNOWN cannot be answered.")
         if call.type in _WITH_BODY and getattr(call, name.lower()) is None:
             raise HttpError(400, f"A call of type {name} must have the field {name.lower()}.")
+        if (problem := custom.problem(call)) is not None:
+            raise HttpError(400, problem)
         if call.type is Call.Type.SUBSCRIBE:
             return await self._subscribe(request, call)
         if call.type is not Call.Type.HEARTBEAT:

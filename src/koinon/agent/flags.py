@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from koinon.edge.addresses import check_address
 from koinon.flags import Duration, Flag, Size
 
 #: Where flags are read from, besides command line and environment; the strongest first.
@@ -33,7 +34,7 @@ class AgentFlags(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Flag(
             "Address to listen on. Whoever reaches it may read the sandboxes, so it is this machine alone unless"
-            " you say otherwise."
+            " you say otherwise; 0.0.0.0 = all addresses."
         ),
     ] = "127.0.0.1"
     port: Annotated[int, Flag("Port to listen on; 0 = any free one, and the same after a restart.")] = 5051
@@ -44,7 +45,7 @@ class AgentFlags(msgspec.Struct, frozen=True, kw_only=True):
         None
     )
     hostname: Annotated[
-        str | None, Flag("Name told to others; without it the name of the machine, for 127.x localhost.")
+        str | None, Flag("Name told to others; without it the name of the machine, or --ip if that is 127.x.")
     ] = None
     resources: Annotated[
         str | None,
@@ -141,6 +142,8 @@ class AgentFlags(msgspec.Struct, frozen=True, kw_only=True):
     logging_level: Annotated[Literal["INFO", "WARNING", "ERROR"], Flag("What is logged.")] = "INFO"
 
     def __post_init__(self) -> None:
+        for name in ("ip", "advertise_ip"):
+            check_address(name, getattr(self, name))
         if not 0 <= self.port <= 65535:
             raise ValueError("--port must be between 0 and 65535")
         if self.executor_reregistration_timeout > 15:

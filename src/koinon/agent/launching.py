@@ -76,7 +76,7 @@ class LaunchSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     terminal: str = ""
     #: Rows and columns.
     window: tuple[int, int] | None = None
-    #: Whether it is destroyed when the agent goes.
+    #: Destroyed when the client that asked for it is gone, instead of running on.
     tied: bool = False
     #: How many bytes stdout and stderr may have (0: any number) before they are renamed, and how many such files of
     #: each are kept. They are in `cwd`. None: they are bound by nothing.

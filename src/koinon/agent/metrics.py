@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 from koinon.agent.collector import Collector
-from koinon.agent.core.state import Kind, State
+from koinon.agent.core.state import Executor, Kind, State
 from koinon.agent.core.tables import AgentState, ExecutorState
 from koinon.agent.fetcher import Fetcher
 from koinon.agent.views.records import executors, used_resources
@@ -80,26 +81,35 @@ def _resources(state: State) -> dict[str, float]:
 
 
 def _tasks(state: State) -> dict[str, float]:
-    values = {f"slave/tasks_{name}": 0.0 for name in _LIVING}
-    for framework in state.frameworks.values():
-        for task in framework.tasks.values():
-            if not task.terminal:
-                values["slave/" + task.state.value.lower().replace("task_", "tasks_")] += 1
-    for name in _TERMINAL:
-        terminal = TaskState[f"TASK_{name.upper()}"]
-        values[f"slave/tasks_{name}"] = state.counters.terminal.get(terminal, 0)
-    return values
+    counts = Counter(
+        task.state for framework in state.frameworks.values() for task in framework.tasks.values()
+    )
+    return {
+        **{f"slave/tasks_{name}": counts[TaskState[f"TASK_{name.upper()}"]] for name in _LIVING},
+        **{
+            f"slave/tasks_{name}": state.counters.terminal.get(TaskState[f"TASK_{name.upper()}"], 0)
+            for name in _TERMINAL
+        },
+    }
 
 
 def _executors(state: State) -> dict[str, float]:
-    values = {f"slave/executors_{name}": 0.0 for name in ("registering", "running", "terminating")}
-    for _, executor in executors(state):
-        if executor.state is not ExecutorState.TERMINATED:
-            waits = executor.kind is Kind.COMMAND and not any(task.pid for task in executor.tasks.values())
-            values[f"slave/executors_{'registering' if waits else executor.state.value}"] += 1
-    values["slave/executors_terminated"] = state.counters.executors_terminated
-    values["slave/frameworks_active"] = sum(1 for one in state.frameworks.values() if one.executors)
-    return values
+    counts = Counter(_seen_state(executor) for _, executor in executors(state))
+    return {
+        "slave/executors_registering": counts[ExecutorState.REGISTERING],
+        "slave/executors_running": counts[ExecutorState.RUNNING],
+        "slave/executors_terminating": counts[ExecutorState.TERMINATING],
+        "slave/executors_terminated": state.counters.executors_terminated,
+        "slave/frameworks_active": sum(1 for one in state.frameworks.values() if one.executors),
+    }
+
+
+def _seen_state(executor: Executor) -> ExecutorState:
+    """That of a command task runs when its program does."""
+    if executor.kind is Kind.COMMAND and executor.state is ExecutorState.RUNNING:
+        for task in executor.tasks.values():
+            return ExecutorState.RUNNING if task.pid else ExecutorState.REGISTERING
+    return executor.state
 
 
 def _counted(state: State) -> dict[str, float]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
 
 from aiohttp import hdrs, web
 from aiohttp.web_request import BaseRequest
@@ -15,8 +14,9 @@ from koinon.agent.runtime import Runtime
 from koinon.agent.views import containers, messages
 from koinon.agent.views.about import About
 from koinon.edge import Answer, Files, HttpError, LogLevel, Metrics, answer_message, preferred_type
-from koinon.edge.answers import EMPTY, answer_json
+from koinon.edge.answers import EMPTY
 from koinon.edge.negotiation import content_type_of, decode_call
+from koinon.edge.slices import slices
 from koinon.edge.system import version_info
 from koinon.mesos import codec, v1
 from koinon.mesos.v1.agent import Call, Response
@@ -69,12 +69,7 @@ class OperatorApi:
             Call.Type.SET_LOGGING_LEVEL: self._set_logging_level,
             Call.Type.LIST_FILES: self._list_files,
             Call.Type.READ_FILE: self._read_file,
-            Call.Type.GET_STATE: self._get_state,
-            Call.Type.GET_CONTAINERS: self._get_containers,
-            Call.Type.GET_FRAMEWORKS: self._get_frameworks,
-            Call.Type.GET_EXECUTORS: self._get_executors,
             Call.Type.GET_OPERATIONS: self._get_operations,
-            Call.Type.GET_TASKS: self._get_tasks,
             Call.Type.GET_AGENT: self._get_agent,
             Call.Type.GET_RESOURCE_PROVIDERS: self._get_resource_providers,
             Call.Type.ADD_RESOURCE_PROVIDER_CONFIG: self._refuse_provider,
@@ -83,6 +78,14 @@ class OperatorApi:
             Call.Type.MARK_RESOURCE_PROVIDER_GONE: self._refuse_provider,
             Call.Type.PRUNE_IMAGES: self._prune_images,
             **self._containers.answers,
+        }
+        #: Answers that may be large: they are made in slices.
+        self._listings: dict[Call.Type, Callable[[Call, str], Awaitable[Iterator[bytes]]]] = {
+            Call.Type.GET_STATE: self._get_state,
+            Call.Type.GET_CONTAINERS: self._get_containers,
+            Call.Type.GET_FRAMEWORKS: self._get_frameworks,
+            Call.Type.GET_EXECUTORS: self._get_executors,
+            Call.Type.GET_TASKS: self._get_tasks,
         }
 
     async def __call__(self, request: BaseRequest) -> Answer | web.StreamResponse:
@@ -106,9 +109,14 @@ class OperatorApi:
             return await self._containers.session(request, call, StreamType(*accept))
         if call.type is Call.Type.ATTACH_CONTAINER_OUTPUT:
             return await self._containers.attach_output(request, call, StreamType(*accept))
+        if (listing := self._listings.get(call.type)) is not None:
+            return Answer(slices(await listing(call, accept[0])), content_type=accept[0])
         if (answer := self._answers.get(call.type)) is None:
             raise HttpError(501, f"Calls of type {name} cannot be answered.")
-        return _written(await answer(call), accept[0])
+        response = await answer(call)
+        if response is None:
+            return EMPTY
+        return response if isinstance(response, Answer) else answer_message(response, accept[0])
 
     # ── the agent itself ──────────────────────────────────────────────────────────────────────────
     async def _get_health(self, call: Call) -> Response:
@@ -151,35 +159,27 @@ class OperatorApi:
         return Response(type=Type.READ_FILE, read_file=Response.ReadFile(size=size, data=data))
 
     # ── what runs ─────────────────────────────────────────────────────────────────────────────────
-    async def _get_state(self, call: Call) -> Response:
-        found = Response.GetState(
-            get_tasks=messages.tasks(self._state, self._runtime.core.streams),
-            get_executors=messages.listed_executors(self._state),
-            get_frameworks=messages.listed_frameworks(self._state),
-        )
-        return Response(type=Type.GET_STATE, get_state=found)
+    async def _get_state(self, call: Call, content_type: str) -> Iterator[bytes]:
+        return messages.answer_state(self._state, self._runtime.core.streams, content_type)
 
-    async def _get_tasks(self, call: Call) -> Response:
+    async def _get_tasks(self, call: Call, content_type: str) -> Iterator[bytes]:
         found = messages.tasks(self._state, self._runtime.core.streams)
-        return Response(type=Type.GET_TASKS, get_tasks=found)
+        return messages.answer(Type.GET_TASKS, found, content_type)
 
-    async def _get_executors(self, call: Call) -> Response:
-        return Response(type=Type.GET_EXECUTORS, get_executors=messages.listed_executors(self._state))
+    async def _get_executors(self, call: Call, content_type: str) -> Iterator[bytes]:
+        return messages.answer(Type.GET_EXECUTORS, messages.listed_executors(self._state), content_type)
 
-    async def _get_frameworks(self, call: Call) -> Response:
-        return Response(type=Type.GET_FRAMEWORKS, get_frameworks=messages.listed_frameworks(self._state))
+    async def _get_frameworks(self, call: Call, content_type: str) -> Iterator[bytes]:
+        return messages.answer(Type.GET_FRAMEWORKS, messages.listed_frameworks(self._state), content_type)
 
-    async def _get_containers(self, call: Call) -> Response:
+    async def _get_containers(self, call: Call, content_type: str) -> Iterator[bytes]:
         usage = await self._runtime.containers.containerizer.usage()
         wanted = call.get_containers or Call.GetContainers()
-        found = containers.containers(
-            self._state,
-            usage,
-            time.time(),
-            nested=bool(wanted.show_nested),
-            standalone=bool(wanted.show_standalone),
+        chosen = containers.find(
+            self._state, nested=bool(wanted.show_nested), standalone=bool(wanted.show_standalone)
         )
-        return Response(type=Type.GET_CONTAINERS, get_containers=Response.GetContainers(containers=found))
+        found = containers.listing(chosen, usage, time.time())
+        return messages.answer(Type.GET_CONTAINERS, found, content_type)
 
     async def _get_operations(self, call: Call) -> Response:
         return Response(type=Type.GET_OPERATIONS, get_operations=Response.GetOperations())
@@ -209,34 +209,3 @@ def _accepted(request: BaseRequest, *, streamed: bool) -> tuple[str, str]:
         return accept, preferred_type(CIMultiDict((hdrs.ACCEPT, one) for one in given))
     except HttpError as error:
         raise HttpError(406, f"{_MESSAGE_ACCEPT}: {error.text}") from error
-
-
-def _written(response: Response | Answer | None, content_type: str) -> Answer:
-    if response is None:
-        return EMPTY
-    if isinstance(response, Answer):
-        return response
-    if content_type == codec.JSON:
-        return answer_json(_with_empty_lists(response))
-    return answer_message(response, content_type)
-
-
-#: Messages that show their empty lists in JSON, unlike all others.
-_LISTINGS = (Response.GetTasks, Response.GetExecutors, Response.GetFrameworks)
-
-
-def _with_empty_lists(response: Response) -> Any:
-    """The response, its listings made objects that have every list."""
-    shown: dict[str, Any] = {}
-    for name in response.__struct_fields__:
-        if (value := getattr(response, name)) is not None:
-            shown[name] = _listing(value)
-    return shown
-
-
-def _listing(value: Any) -> Any:
-    if isinstance(value, _LISTINGS):
-        return {name: getattr(value, name) for name in value.__struct_fields__}
-    if isinstance(value, Response.GetState):
-        return {name: _listing(getattr(value, name)) for name in value.__struct_fields__}
-    return value

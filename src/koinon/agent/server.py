@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import os
+import pwd
 import signal
 import sys
 import time
@@ -53,6 +53,8 @@ from koinon.agent.views.about import About
 from koinon.coordination import StoreError
 from koinon.coordination.embedded import EmbeddedStore, Lock, LockHeld
 from koinon.edge import Answer, Files, HttpError, LogLevel, Metrics, Server, answer_json, serve_common
+from koinon.edge.addresses import told_ip
+from koinon.edge.collector import Collector as GarbageCollector
 from koinon.edge.slices import slices
 from koinon.flags import describe, load_or_exit
 from koinon.mesos import v1
@@ -81,6 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         directories=DIRECTORIES,
     )
     logs.configure(flags.logging_level)
+    GarbageCollector().install()
     try:
         return uvloop.run(_run(flags))
     except (CannotStart, Incompatible, CorruptCheckpoint, LauncherError, StoreError, LockHeld) as error:
@@ -234,7 +237,7 @@ class _Role:
 
     def _config(self) -> Config:
         flags = self._flags
-        ip, port = flags.advertise_ip or flags.ip, flags.advertise_port or self._server.port
+        ip, port = flags.advertise_ip or told_ip(flags.ip), flags.advertise_port or self._server.port
         try:
             devices = detection.find_gpus(flags.nvidia_gpu_devices)
             resources = detection.find_resources(
@@ -246,7 +249,7 @@ class _Role:
             raise CannotStart(str(error)) from error
         return Config(
             agent_info=v1.AgentInfo(
-                hostname=flags.hostname or ("localhost" if ip.startswith("127.") else os.uname().nodename),
+                hostname=flags.hostname or (ip if ip.startswith("127.") else os.uname().nodename),
                 port=port,
                 resources=resources,
                 attributes=attributes,
@@ -256,7 +259,7 @@ class _Role:
             ip=ip,
             version=MESOS_VERSION,
             work_dir=str(self._work_dir),
-            user=getpass.getuser(),
+            user=_own_user(),
             gpus=gpus,
             switch_user=flags.switch_user,
             executor_registration_timeout_s=flags.executor_registration_timeout,
@@ -302,15 +305,22 @@ class _Role:
             return Answer(slices(classic.state(state, about)))
 
         async def show_containers(request: BaseRequest) -> Answer:
-            found = _chosen(await self._measured(), request)
-            return answer_json(containers.classic(found, containers.sources(state)))
+            usage = await self._containers.containerizer.usage()
+            found = _chosen(containers.find(state), request)
+            return Answer(slices(containers.classic(found, usage, time.time())))
 
         async def show_statistics(request: BaseRequest) -> Answer:
-            return answer_json(containers.statistics(await self._measured(), containers.sources(state)))
+            usage = await self._containers.containerizer.usage()
+            found = containers.find(state)
+            return Answer(slices(containers.statistics(found, usage, time.time())))
+
+        async def show_pending(request: BaseRequest) -> Answer:
+            return answer_json({"pending": containers.pending(self._containers.launching)})
 
         self._server.route("/state", show_state)
         self._server.route("/containers", show_containers)
         self._server.route("/monitor/statistics", show_statistics)
+        self._server.route("/containerizer/debug", show_pending)
         self._server.route(
             "/api/v1",
             OperatorApi(
@@ -321,10 +331,6 @@ class _Role:
         self._server.route("/api/v1/executor", ExecutorApi(runtime), methods=("POST",))
         files.serve(self._server)
         serve_common(self._server, metrics, shown, log_level)
-
-    async def _measured(self) -> list[containers.Container]:
-        usage = await self._containers.containerizer.usage()
-        return containers.containers(self._runtime.core.state, usage, time.time())
 
     # ── helpers ───────────────────────────────────────────────────────────────────────────────────
     def _feed_container(self, event: Event) -> None:
@@ -342,17 +348,26 @@ class _Role:
         )
 
 
+def _own_user() -> str:
+    """Whom we run as, whatever the environment says."""
+    uid = os.geteuid()
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # a container may have users without a name
+        return str(uid)
+
+
 def _boot_id() -> str:
     """Changes whenever the machine is booted."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def _chosen(found: list[containers.Container], request: BaseRequest) -> list[containers.Container]:
+def _chosen(found: list[containers.Found], request: BaseRequest) -> list[containers.Found]:
     """The containers that `/containers?container_id=…` or `?framework_id=…&executor_id=…` asks for."""
     wanted = {name: request.query.get(name) for name in ("container_id", "framework_id", "executor_id")}
     if wanted["executor_id"] is not None and wanted["framework_id"] is None:
         raise HttpError(400, "The parameter executor_id needs framework_id beside it.")
     for name, value in wanted.items():
         if value is not None:
-            found = [one for one in found if getattr(one, name).value == value]
+            found = [one for one in found if getattr(one.executor, name) == value]
     return found

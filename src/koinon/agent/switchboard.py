@@ -337,10 +337,10 @@ class Switchboard:
         except OSError as error:
             raise LaunchFailed("output", f"cannot make its streams: {error.strerror}") from error
         if window is not None:
-            spec = msgspec.structs.replace(spec, terminal=offered.paths[0], tied=True)
+            spec = msgspec.structs.replace(spec, terminal=offered.paths[0])
         else:
             stdin, stdout, stderr = offered.paths
-            spec = msgspec.structs.replace(spec, pipes=(stdin, stdout, stderr), tied=True)
+            spec = msgspec.structs.replace(spec, pipes=(stdin, stdout, stderr))
         try:
             pid = await self.containerizer.launch(spec)
         except BaseException:

@@ -4,10 +4,10 @@
     agents with     who may     whose     all that is free on the agent
     something free  have it     turn      and allowed to the role
 
-A *run* (`allocate`) takes the agents about which something changed, in random order, and gives each to the
+A *run* (`allocate`) takes agents about which something changed, in random order, and gives each to the
 client (framework × role) whose turn it is by fair share among those that pass the gates. All a client may
-have on an agent goes to it in one piece. Every `allocation_interval_s` a run takes all agents, as a safety
-net.
+have on an agent goes to it in one piece. A run takes no more than a thousand agents; the next one, which is due
+at once, goes on. Every `allocation_interval_s` it is the turn of all agents, as a safety net.
 
 Gates, each a mask of clients that are kept away from an agent:
 
@@ -24,6 +24,7 @@ may come back after their agent or framework is gone.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from itertools import islice
 from random import Random
 
 from msgspec import Struct
@@ -39,6 +40,9 @@ from koinon.allocator.sorter import Client, RoleTree
 from koinon.allocator.stages import Allocation, fair_stage
 from koinon.mesos import v1
 from koinon.mesos.resources import ResourceError, Resources
+
+#: So many agents in one run. Who runs us has other things to do, and writing an offer takes longer than making it.
+_AGENTS_AT_ONCE = 1000
 
 
 class AllocatorConfig(Struct, frozen=True):
@@ -253,7 +257,10 @@ class Allocator:
         return min(self._batch_s, self._ends.next_s())
 
     def allocate(self, now: float) -> list[Allocation]:
-        """Do a run and return what was allocated; it counts as used from now on."""
+        """Do a run and return what was allocated; it counts as used from now on.
+
+        While `next_wakeup` still returns `now`, there may be more to allocate.
+        """
         self._end_refusals(now)
         if now >= self._batch_s:
             self._batch_s = now + self.config.allocation_interval_s
@@ -262,12 +269,15 @@ class Allocator:
 
     def _take_candidates(self) -> list[Agent]:
         known = self._agents
-        agents = (
-            known.values() if self._all_candidates else [known[id] for id in self._candidates if id in known]
-        )
-        self._candidates = {}
-        self._all_candidates = False
-        hosts = self._whitelist
+        if self._all_candidates:
+            ids = list(known)
+            first = self._rng.randrange(len(ids)) if len(ids) > _AGENTS_AT_ONCE else 0
+            self._candidates = dict.fromkeys(ids[first:] + ids[:first])
+            self._all_candidates = False
+        taken = list(islice(self._candidates, _AGENTS_AT_ONCE))
+        for agent_id in taken:
+            del self._candidates[agent_id]
+        agents, hosts = [known[id] for id in taken if id in known], self._whitelist
         return [agent for agent in agents if agent.active and (hosts is None or agent.hostname in hosts)]
 
     def recover(

@@ -16,6 +16,7 @@ from koinon.allocator.filters import Ends
 from koinon.allocator.frameworks import Framework, Minimum
 from koinon.allocator.gates import Gates, Peers
 from koinon.allocator.sorter import Client
+from koinon.mesos.resources import Resources
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,7 @@ class Explainer:
             sentence = "The framework is not connected, so nothing is offered to it."
             yield Decision(self.now, role, Reason.FRAMEWORK_INACTIVE, sentence)
         elif role in self.framework.suppressed:
-            sentence = (
-                f"The framework has suppressed offers for role '{role}'; it gets none until it revives them."
-            )
+            sentence = "The framework has suppressed offers; it gets none until it revives them."
             yield Decision(self.now, role, Reason.SUPPRESSED, sentence)
         elif not self.agents:
             yield Decision(self.now, role, Reason.NO_AGENTS, "No agent is registered.")
@@ -55,8 +54,8 @@ class Explainer:
                     found.setdefault(reason, []).append(agent)
             for reason in sorted(found, key=list(Reason).index):
                 those = found[reason]
-                latest = max(those, key=lambda agent: agent.seen_s)
-                sentence = f"{_where(those)}: {self._say(reason, client, latest)}."
+                latest = max(those, key=lambda agent: (agent.seen_s, agent.seen.cpus))
+                sentence = f"{_where(those)}: {self._say(reason, client, latest, alone=len(those) == 1)}."
                 yield Decision(latest.seen_s, role, reason, sentence, len(those), latest.id)
 
     def _reason(self, client: Client, agent: Agent) -> Reason | None:
@@ -86,8 +85,8 @@ class Explainer:
             return Reason.REFUSED
         return Reason.NEXT_RUN
 
-    def _say(self, reason: Reason, client: Client, agent: Agent) -> str:
-        """Return the reason in words; details are those of `agent`, the one decided about last."""
+    def _say(self, reason: Reason, client: Client, agent: Agent, *, alone: bool) -> str:
+        """Return the reason in words; details are those of `agent`: decided about last, with the most CPUs."""
         peers: Peers = client.wants
         match reason:
             case Reason.AGENT_INACTIVE:
@@ -108,11 +107,13 @@ class Explainer:
             case Reason.TOO_LITTLE:
                 return f"less was free than the minimum of {_say_minimum(peers.wants.minimum)}"
             case Reason.REFUSED:
-                tick = agent.refusals.last_tick(client.bit, peers.part_of(agent.seen, agent.shared))
+                part = peers.part_of(agent.seen, agent.shared)
+                tick = agent.refusals.last_tick(client.bit, part)
                 left_s = max(0.0, self.ends.time_of(tick) - self.now)
+                amounts = _say_quantities(part) if alone else f"on {agent.id}: {_say_quantities(part)}"
                 return (
-                    "the framework refused what was free; it is offered again"
-                    f" in {left_s:.0f} s, on REVIVE, or when there is more"
+                    f"what is free ({amounts}) was offered to the framework, which"
+                    f" declined it; it is offered again in {left_s:.0f} s, on REVIVE, or when there is more"
                 )
             case Reason.OTHERS_FIRST if agent.winner is not None:
                 winner = agent.winner
@@ -125,8 +126,14 @@ class Explainer:
 
 
 def _where(agents: list[Agent]) -> str:
-    names = ", ".join(agent.hostname for agent in agents[:3])
-    return f"{len(agents)} agent{'s' if len(agents) > 1 else ''} ({names}{', …' if len(agents) > 3 else ''})"
+    hosts = list(dict.fromkeys(agent.hostname for agent in agents))
+    names = ", ".join(hosts[:3]) + (", …" if len(hosts) > 3 else "")
+    return f"agent {agents[0].id} on {names}" if len(agents) == 1 else f"{len(agents)} agents on {names}"
+
+
+def _say_quantities(resources: Resources) -> str:
+    amounts = (f"{name} {quantity / 1000:g}" for name, quantity in sorted(resources.scalars.items()))
+    return ", ".join(amounts) or resources.format()
 
 
 def _say_minimum(minimum: Minimum) -> str:

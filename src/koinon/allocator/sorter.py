@@ -185,21 +185,27 @@ class RoleTree:
 
     def recovered(self, client: Client, quantities: Quantities) -> None:
         """Note that the client gave something back."""
-        self.refresh()
+        if self._stale:
+            self.refresh()
         node: Node = client
         while (parent := node.parent) is not None:
+            held = node.held
             for name, quantity in quantities.items():
-                left = node.held.get(name, 0) - quantity
-                assert left >= 0, f"{node} gives back {quantity} of {name} but held {node.held.get(name, 0)}"
+                left = held.get(name, 0) - quantity
+                assert left >= 0, f"{node} gives back {quantity} of {name} but held {held.get(name, 0)}"
                 if left:
-                    node.held[name] = left
+                    held[name] = left
                 else:
-                    node.held.pop(name, None)
+                    held.pop(name, None)
             old = node.entry
             self._rate(node)
             if node.mask:
-                del parent.order[bisect_left(parent.order, old)]
-                insort(parent.order, node.entry)
+                order = parent.order
+                if len(order) == 1:
+                    order[0] = node.entry
+                else:
+                    del order[bisect_left(order, old)]
+                    insort(order, node.entry)
             node = parent
 
     # ── the order ─────────────────────────────────────────────────────────────────────────────────
@@ -271,11 +277,12 @@ class RoleTree:
         node.order = sorted(child.entry for child in node.children.values() if child.mask)
 
     def _rate(self, node: Node) -> None:
-        totals = self._rated
-        node.share = max(
-            (held / totals[name] for name, held in node.held.items() if name in totals), default=0.0
-        )
-        node.entry = (node.share / node.weight, node.count, node.path, node)
+        totals, share = self._rated, 0.0
+        for name, held in node.held.items():
+            if name in totals and (part := held / totals[name]) > share:
+                share = part
+        node.share = share
+        node.entry = (share / node.weight, node.count, node.path, node)
 
     # ── the shape of the tree ─────────────────────────────────────────────────────────────────────
 

@@ -210,13 +210,17 @@ def exit_status_of(status: TaskStatus) -> int:
     """Exit status of a task that ended so, as a shell counts: 128 + n after signal n."""
     if status.state is TaskState.TASK_FINISHED:
         return 0
-    message = status.message or ""
-    if exited := _EXITED.search(message):
-        return int(exited[1]) or NO_STATUS
-    if signalled := _SIGNALLED.search(message):
-        name = signalled[1].strip().rstrip(".").lower()
-        return 128 + _SIGNALS[name] if name in _SIGNALS else NO_STATUS
-    return NO_STATUS
+    return exit_status_in(status.message or "") or NO_STATUS
+
+
+def exit_status_in(sentence: str) -> int | None:
+    """The exit status that the sentence tells, as a shell counts; None if it tells none."""
+    if exited := _EXITED.search(sentence):
+        return int(exited[1])
+    if signalled := _SIGNALLED.search(sentence):
+        number = _SIGNALS.get(signalled[1].strip().rstrip(".").lower())
+        return None if number is None else 128 + number
+    return None
 
 
 class _Left:

@@ -59,12 +59,12 @@ class Client:
 
     def get(self, path: str, /, **query: str | int) -> Any:
         """The JSON at `path`. Raises Failure."""
-        return json.loads(self._ask("GET", path, query=query))
+        return self._read_json(path, self._ask("GET", path, query=query))
 
     def call(self, call: dict[str, Any], path: str = "/api/v1") -> Any:
         """Answer of a v1 call, None when it has no body. Raises Failure."""
         body = self._ask("POST", path, body=json.dumps(call).encode())
-        return json.loads(body) if body else None
+        return self._read_json(path, body) if body else None
 
     def read(self, path: str, offset: int, length: int = 1 << 16) -> tuple[bytes, int]:
         """Some bytes of a file from `offset` on, and its size now. Raises Failure."""
@@ -79,6 +79,14 @@ class Client:
     def redirect(self, path: str) -> str | None:
         """Where `path` redirects to, if it does. Raises Failure when nobody answers."""
         return self._send("GET", path, {}, None)[2]
+
+    def _read_json(self, path: str, body: bytes) -> Any:
+        try:
+            return json.loads(body)
+        except ValueError:
+            raise Failure(
+                f"what answers at {self.address} is no {self._what}: its answer to {path} is no JSON"
+            ) from None
 
     def _ask(
         self, method: str, path: str, query: dict[str, Any] | None = None, body: bytes | None = None
@@ -111,25 +119,33 @@ class Client:
             return response.status, response.read(), response.getheader("Location")
 
         fresh = self._connection is None
-        return self._guarded(send, retry=not fresh)
+        return self._guarded(send, path, retry=not fresh)
 
     def _guarded(
-        self, send: Callable[[], tuple[int, bytes, str | None]], *, retry: bool
+        self, send: Callable[[], tuple[int, bytes, str | None]], path: str, *, retry: bool
     ) -> tuple[int, bytes, str | None]:
         try:
             return send()
         except (OSError, http.client.HTTPException) as error:
             self.close()
             if retry and not isinstance(error, TimeoutError):  # the kept connection had been closed
-                return self._guarded(send, retry=False)
-            raise Failure(self._unreachable(error)) from None
+                return self._guarded(send, path, retry=False)
+            raise Failure(self._unreachable(error, path)) from None
 
-    def _unreachable(self, error: Exception) -> str:
+    def _unreachable(self, error: Exception, path: str) -> str:
         advice = ": start one with `koinon up`" if self._what == "master" else ""
         if isinstance(error, ConnectionRefusedError):
             return f"no {self._what} at {self.address}{advice}"
         if isinstance(error, TimeoutError):
             return f"{self._what} at {self.address} does not answer within {self._timeout_s or 0:g} s"
+        if isinstance(error, http.client.IncompleteRead):
+            return (
+                f"{self._what} at {self.address} broke off in the middle of its answer to {path}: try again"
+            )
+        if isinstance(error, http.client.RemoteDisconnected):
+            return (
+                f"{self._what} at {self.address} closed the connection without an answer to {path}: try again"
+            )
         if isinstance(error, OSError):
             return f"{self._what} at {self.address} cannot be reached: {error.strerror or error}"
         return f"what answers at {self.address} is no {self._what}"

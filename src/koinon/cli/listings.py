@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
@@ -9,8 +10,9 @@ import click
 
 from koinon.cli.client import Client, agent_address
 from koinon.cli.options import json_option, master_option
-from koinon.cli.output import Column, Cut, Record, age, number, share, show, text
+from koinon.cli.output import Column, Cut, Record, age, number, share, short_duration, show, text
 from koinon.cli.tasks import TERMINAL, agents_by_id, all_tasks, is_meant, statistics
+from koinon.mesos.v1 import TaskState
 
 
 @click.command()
@@ -23,8 +25,9 @@ def ps(master: Client, as_json: bool) -> None:
 
 def show_running(master: Client, *, as_json: bool) -> None:
     """Print the listing of `koinon ps`."""
+    _tell_who_is_awaited(master)
     agents = agents_by_id(master)
-    running = [task for task in all_tasks(master) if task["state"] not in TERMINAL]
+    running = [task for task in all_tasks(master, agents=agents) if task["state"] not in TERMINAL]
     used = statistics(
         [agents[agent_id] for agent_id in {task["agent_id"] for task in running} & agents.keys()]
     )
@@ -48,6 +51,20 @@ def show_running(master: Client, *, as_json: bool) -> None:
     show(running, columns, as_json=as_json)
 
 
+def _tell_who_is_awaited(master: Client) -> None:
+    """After its restart the master learns from the agents which tasks there are: say so while some are missing."""
+    awaited = len(master.get("/slaves")["recovered_slaves"])
+    if not awaited:
+        return
+    elected_s = master.call({"type": "GET_MASTER"})["get_master"]["elected_time"]
+    agents = "1 agent has" if awaited == 1 else f"{awaited} agents have"
+    print(
+        f"koinon: the master restarted {short_duration(max(0.0, time.time() - elected_s))} ago;"
+        f" {agents} not come back yet, and the tasks there are not listed",
+        file=sys.stderr,
+    )
+
+
 def _mean_cpus(used: dict[str, Any], started: float | None) -> float | None:
     """CPUs used on average since the task started."""
     if "cpus_user_time_secs" not in used or not started:
@@ -57,22 +74,34 @@ def _mean_cpus(used: dict[str, Any], started: float | None) -> float | None:
     return round(spent_s / lived_s, 2) if lived_s > 0 else None
 
 
+def _state(_context: click.Context, _parameter: click.Parameter, given: str | None) -> str | None:
+    if given is None:
+        return None
+    names = [state.name.removeprefix("TASK_") for state in TaskState]
+    state = given.upper().removeprefix("TASK_")
+    if state not in names:
+        raise click.BadParameter(f"'{given}' is no state of a task: {', '.join(names)}")
+    return state
+
+
 @click.command()
 @click.option("--all", "-a", "all_", is_flag=True, help="Also tasks that have ended.")
 @click.option(
     "--framework", metavar="ID", help="Only those of this framework (the begin or end of its id will do)."
 )
-@click.option("--state", metavar="STATE", help="Only those in this state, such as RUNNING or FAILED.")
+@click.option(
+    "--state", metavar="STATE", callback=_state, help="Only those in this state, such as RUNNING or FAILED."
+)
 @master_option
 @json_option
 def tasks(master: Client, all_: bool, framework: str | None, state: str | None, as_json: bool) -> None:
     """Tasks of all frameworks, oldest first; those that have ended with --all or --state."""
-    wanted = state.upper().removeprefix("TASK_") if state else None
+    _tell_who_is_awaited(master)
     found = [
         task
         for task in all_tasks(master)
-        if (wanted is None or task["state"] == wanted)
-        and (all_ or wanted or task["state"] not in TERMINAL)
+        if (state is None or task["state"] == state)
+        and (all_ or state or task["state"] not in TERMINAL)
         and (framework is None or is_meant(task["framework_id"], framework))
     ]
     columns = [
@@ -184,14 +213,18 @@ def agents(master: Client, as_json: bool) -> None:
     ]
     columns = [
         text("AGENT", "id", cut=Cut.BEGIN),
-        text("HOST", "hostname", cut=Cut.END),
-        text("ADDRESS", "address"),
+        Column("ADDRESS", _shown_address, cut=Cut.BEGIN),
         text("STATE", "state"),
         *(share(name.upper(), f"{name}_used", name) for name in ("cpus", "mem", "disk", "gpus")),
         Column("ATTRIBUTES", _attributes, cut=Cut.END),
         age("SINCE", "registered"),
     ]
     show(found, columns, as_json=as_json)
+
+
+def _shown_address(agent: Record) -> str:
+    """Host name and port: of agents on one machine the port tells which is which."""
+    return f"{agent['hostname']}:{agent['address'].rpartition(':')[2]}"
 
 
 def _attributes(agent: Record) -> str:

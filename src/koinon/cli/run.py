@@ -23,6 +23,7 @@ from koinon.cli.client import Client
 from koinon.cli.errors import Failure
 from koinon.cli.options import master_option
 from koinon.cli.output import show_json
+from koinon.cli.placement import no_place
 from koinon.cli.run_output import Outputs, Screen
 from koinon.cli.why import waiting_reason
 from koinon.flags import Duration, FlagError
@@ -189,6 +190,7 @@ class _Runner(Scheduler):
         )
         #: Exit status to end with once the person, or --timeout, ended the run early.
         self.interrupted: int | None = None
+        self._role = role
         self._client = master
         self._batch = batch
         self._outputs = outputs
@@ -289,10 +291,21 @@ class _Runner(Scheduler):
             pause_s = _WAIT_AGAIN_S
             if not self._batch.waiting or self._batch.alive:
                 continue
-            reason = await asyncio.to_thread(waiting_reason, self._client, self._outputs.framework_id or "")
+            reason = await asyncio.to_thread(self._waiting_reason)
             if reason != told:
                 told = reason
                 self._screen.note(f"waiting: {reason}")
+
+    def _waiting_reason(self) -> str:
+        """Why nothing is placed, in a sentence: what agents have tells it, or else the master."""
+        try:
+            known = self._client.get("/slaves")
+            reason = None
+            if not known["recovered_slaves"]:  # else there is more than can be seen now
+                reason = no_place(self._batch.spec.resources, self._role, known["slaves"])
+            return reason or waiting_reason(self._client, self._outputs.framework_id or "")
+        except Failure as failure:
+            return str(failure)
 
     def _show_progress(self) -> None:
         counts = self._batch.counts()

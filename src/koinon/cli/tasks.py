@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 from koinon.cli.client import Client, agent_address
 from koinon.cli.errors import Failure
 from koinon.cli.output import Record
+from koinon.mesos import states
 
 #: States in which a task will never run again; a completed framework counts likewise.
-TERMINAL = frozenset(
-    {"FINISHED", "FAILED", "KILLED", "ERROR", "LOST", "DROPPED", "GONE", "GONE_BY_OPERATOR", "COMPLETED"}
-)
+TERMINAL = frozenset(state.name.removeprefix("TASK_") for state in states.TERMINAL) | {"COMPLETED"}
 
 
 def task_record(task: dict[str, Any], agents: dict[str, Record]) -> Record:
@@ -48,12 +47,14 @@ def agents_by_id(master: Client) -> dict[str, Record]:
     return {agent["id"]: agent for agent in master.get("/slaves")["slaves"]}
 
 
-def all_tasks(master: Client, *, framework_id: str | None = None) -> list[Record]:
-    """Records of every task the master remembers, oldest first."""
+def all_tasks(
+    master: Client, *, framework_id: str | None = None, agents: dict[str, Record] | None = None
+) -> list[Record]:
+    """Records of every task the master remembers, oldest first; `agents` as of `agents_by_id`, if known."""
     query: dict[str, str | int] = {"limit": -1, "order": "asc"}
     if framework_id:
         query["framework_id"] = framework_id
-    agents = agents_by_id(master)
+    agents = agents_by_id(master) if agents is None else agents
     return [task_record(task, agents) for task in master.get("/tasks", **query)["tasks"]]
 
 
@@ -87,16 +88,17 @@ def choose(records: Sequence[Record], given: str, what: str = "task") -> Record:
         if len(found) == 1:
             return found[0]
         if found:
-            some = ", ".join(_called(record) for record in found[:4])
+            same_id = len({record["id"] for record in found}) < len(found)  # in several frameworks
+            some = ", ".join(_called(record) if same_id else record["id"] for record in found[:4])
             more = f" and {len(found) - 4} more" if len(found) > 4 else ""
-            raise Failure(f"'{given}' may mean {some}{more}: write more of the id, or give --framework")
+            raise Failure(
+                f"'{given}' may mean {some}{more}: {'give --framework' if same_id else 'write more of the id'}"
+            )
     raise Failure(f"the master knows no {what} '{given}'; `koinon {what}s --all` lists those it remembers")
 
 
 def _called(record: Record) -> str:
-    return (
-        f"{record['id']} of framework {record['framework_id']}" if "framework_id" in record else record["id"]
-    )
+    return f"{record['id']} of framework {record['framework_id']}"
 
 
 class Sandbox(NamedTuple):

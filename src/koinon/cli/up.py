@@ -26,7 +26,7 @@ from types import FrameType
 
 import click
 
-from koinon.cli.client import Client
+from koinon.cli.client import Client, agent_address
 from koinon.cli.errors import Failure
 
 _READY_TIMEOUT_S = 60.0
@@ -61,7 +61,11 @@ def default_work_dir() -> Path:
     help="Port of the first agent; further ones count on from it; 0 = any free ones [5051].",
 )
 @click.option("--agents", type=click.IntRange(min=0), default=1, help="How many agents [1].")
-@click.option("--resources", help="What each agent offers, as 'cpus:8;mem:16384' [what the machine has].")
+@click.option(
+    "--resources",
+    help="What each agent offers, as 'cpus:8;mem:16384' [of what is not named: what the machine has, divided by"
+    " the number of agents].",
+)
 @click.option("--attributes", help="What each agent is like, as 'rack:a;os:debian'.")
 def up(
     work_dir: Path | None,
@@ -74,8 +78,9 @@ def up(
 ) -> int:
     """Start a whole cluster on this machine: one master and its agents.
 
-    Prints their addresses, then `ready` on a line of its own as soon as work can be run. Ctrl-C stops everything,
-    running tasks included. A second `up` on the same work directory goes on with the same master and agents.
+    Prints their addresses and the agents' ids, then `ready` on a line of its own as soon as work can be run. Ctrl-C
+    stops everything, running tasks included. A second `up` on the same work directory goes on with the same master
+    and agents.
     """
     root = (work_dir or default_work_dir()).absolute()
     with locked(root):
@@ -84,15 +89,34 @@ def up(
         ports = choose_ports(root / "up.json", ip, dict(zip(names, wanted, strict=True)))
         master_address = f"{ip}:{ports['master']}"
         roles = []
-        for name in names:
+        for number, name in enumerate(names):
             argv = [f"--ip={ip}", f"--hostname={ip}", f"--port={ports[name]}", f"--work_dir={root / name}"]
             if name != "master":
                 argv += [f"--master={master_address}", "--registration_backoff_factor=100ms"]
-                argv += [f"--resources={resources}"] if resources else []
+                if agents > 1:
+                    argv += _part_of_machine(resources, root, number - 1, agents)
+                elif resources:
+                    argv.append(f"--resources={resources}")
                 argv += [f"--attributes={attributes}"] if attributes else []
             address = f"{ip}:{ports[name]}"
             roles.append(_Role(name, argv, address, root / name, root / "logs" / f"{name}.log"))
         return _Cluster(roles, master_address).run()
+
+
+def _part_of_machine(given: str | None, root: Path, which: int, agents: int) -> list[str]:
+    """Flags of one of several agents, so that all together do not offer more than there is."""
+    from koinon.agent.detection import find_resources
+    from koinon.mesos import codec
+    from koinon.mesos.resources import ResourceError
+
+    try:
+        found = find_resources(given, root, "*", part=(which, agents))
+    except ResourceError as error:
+        raise Failure(f"--resources: {error}") from None
+    flags = [f"--resources=[{','.join(codec.encode(one, codec.JSON).decode() for one in found)}]"]
+    if which > 0 and not any(one.name == "gpus" for one in found):
+        flags.append("--nvidia_gpu_devices=")  # the first has all there are
+    return flags
 
 
 @contextmanager
@@ -249,7 +273,6 @@ class _Cluster:
     def __init__(self, roles: Sequence[_Role], master_address: str) -> None:
         self._roles = roles
         self._master_address = master_address
-        self._agents = len(roles) - 1
         self._stop_signal: int | None = None
         self._alarm, self._alarm_end = socket.socketpair()
         self._alarm.setblocking(False)
@@ -283,27 +306,32 @@ class _Cluster:
             for role in self._roles:
                 if (end := role.died()) is not None:
                     raise Failure(f"{role.name} {end}; the end of {role.log}:\n{role.last_words()}")
-            while awaited and awaited[0].answers():
-                role = awaited.pop(0)
-                print(f"{role.name:<8} http://{role.address}", flush=True)
-            if not awaited and self._registered_agents() >= self._agents:
+            while awaited and (address := self._address_of(awaited[0])):
+                print(f"{awaited.pop(0).name:<8} {address}", flush=True)
+            if not awaited:
                 print("ready", flush=True)
                 return True
             if time.monotonic() > deadline_s:
-                late = awaited[0] if awaited else self._roles[-1]
+                late = awaited[0]
                 raise Failure(
                     f"not ready after {_READY_TIMEOUT_S:g} s; the end of {late.log}:\n{late.last_words()}"
                 )
             self._sleep(_READY_POLL_S)
         return False
 
-    def _registered_agents(self) -> int:
+    def _address_of(self, role: _Role) -> str | None:
+        """Where a role that is ready can be reached, of an agent also its id; None if it is not ready."""
+        if not role.answers():
+            return None
+        if role.kind == "master":
+            return f"http://{role.address}"
         try:
             with Client(self._master_address) as master:
                 agents = master.get("/slaves")["slaves"]
         except Failure:
-            return 0
-        return sum(agent["active"] for agent in agents)
+            return None
+        ids = (one["id"] for one in agents if one["active"] and agent_address(one["pid"]) == role.address)
+        return next((f"http://{role.address}  {agent_id}" for agent_id in ids), None)
 
     def _keep_running(self) -> None:
         while self._stop_signal is None:

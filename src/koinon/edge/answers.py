@@ -53,4 +53,6 @@ def answer_message(message: V1Message, content_type: str = codec.JSON) -> Answer
 
 def answer_error(error: HttpError) -> Answer:
     """One line of text that says why."""
-    return Answer(f"{error.text}\n".encode(), status=error.status, content_type=TEXT, headers=error.headers)
+    # The line may cite a header, which may hold bytes that are no text.
+    line = f"{error.text}\n".encode(errors="replace")
+    return Answer(line, status=error.status, content_type=TEXT, headers=error.headers)

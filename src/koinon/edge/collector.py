@@ -11,8 +11,9 @@ from __future__ import annotations
 import gc
 import os
 
-#: A young collection after so many new objects; an older one after so many of the younger.
-_THRESHOLDS = (20_000, 5, 3)
+#: A young collection after so many new objects; an older one after so many of the younger. What the oldest one has
+#: to look at, about the product, takes some 30 ms.
+_THRESHOLDS = (2_000, 5, 3)
 #: Memory may always grow by so much before everything is looked at.
 _GROWTH_BYTES = 256 * 1024 * 1024
 

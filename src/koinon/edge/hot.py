@@ -1,9 +1,11 @@
 """The short way for requests that come by the thousand.
 
 A connection begins here. Requests for *hot* paths in their plain form (HTTP/1.1, a body of known length, nothing
-unusual asked for) are answered by a function, at once, and the answers to all that one read brought go out in one
-write. With the first request that is anything else the connection is handed to aiohttp, together with the bytes
-of that request, and stays there: this module knows how to recognise what it can do, not HTTP.
+unusual asked for) are answered by a function, at once, and the answers of one turn of the event loop go out in one
+write. A turn is short: a client that sends thousands of requests at once is answered over many of them, between which
+others get theirs, and is not read from meanwhile. With the first request that is anything else the connection is
+handed to aiohttp, together with the bytes of that request, and stays there: this module knows how to recognise what it
+can do, not HTTP.
 
     connection ──▶ head plain and path hot? ──yes──▶ handler(headers, body) ──▶ Answer, HttpError
                               │ no                            │ None: not for me
@@ -33,6 +35,8 @@ HotHandler = Callable[[Headers, bytes], Answer | None]
 
 #: A head that is longer is for aiohttp, which says what it thinks of it.
 _HEAD_BYTES_MAX = 8 * 1024
+#: After so long in one turn other connections get theirs.
+_TURN_S = 0.005
 #: Clients send few different heads; so many are remembered per connection.
 _HEADS_MAX = 16
 _HEAD_END = b"\r\n\r\n"
@@ -62,6 +66,8 @@ class HotConnection(asyncio.Protocol):
         "_buffer",
         "_connections",
         "_heads",
+        "_is_blocked",
+        "_loop",
         "_ordinary",
         "_routes",
         "_transport",
@@ -78,8 +84,10 @@ class HotConnection(asyncio.Protocol):
         self._ordinary = ordinary
         self._connections = connections
         self._body_bytes_max = body_bytes_max
-        self._buffer = b""
+        self._buffer = bytearray()  #: what is not answered yet
         self._heads: dict[bytes, _Head] = {}
+        self._is_blocked = False  #: the client does not read its answers
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -95,44 +103,61 @@ class HotConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """See asyncio. A client that does not read its answers is not read from."""
+        self._is_blocked = True
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """See asyncio."""
-        self._transport.resume_reading()
+        self._is_blocked = False
+        self._loop.call_soon(self._answer)
 
     def close(self) -> None:
         """End the connection after what was answered."""
         self._transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Answer all requests that are whole now."""
-        buffer = self._buffer + data if self._buffer else data
-        answers: list[bytes] = []
+        """Answer requests that are whole now."""
+        self._buffer += data
+        self._answer()
+
+    def _answer(self) -> None:
+        """Answer what is whole, as long as the turn lasts; then read on, or go on in the next turn."""
+        transport = self._transport
+        if transport.is_closing() or self._is_blocked or transport.get_protocol() is not self:
+            return
+        buffer, answers = self._buffer, list[bytes]()
         at, end = 0, len(buffer)
-        while at < end:
+        turn_ends_s = time.perf_counter() + _TURN_S
+        is_over = False
+        while at < end and not is_over:
             body_at = buffer.find(_HEAD_END, at, at + _HEAD_BYTES_MAX) + len(_HEAD_END)
             if body_at < len(_HEAD_END):  # the head is not whole
                 if end - at >= _HEAD_BYTES_MAX or not buffer.startswith(b"POST /"[: end - at], at):
-                    self._hand_over(answers, buffer[at:])
+                    self._hand_over(answers, at)
                     return
                 break
-            head = self._head(buffer[at:body_at])
+            head = self._head(bytes(buffer[at:body_at]))
             if head is None:
-                self._hand_over(answers, buffer[at:])
+                self._hand_over(answers, at)
                 return
             next_at = body_at + head.body_bytes
             if next_at > end:
                 break
-            answer = _answer(head, buffer[body_at:next_at])
+            answer = _answer(head, bytes(buffer[body_at:next_at]))
             if answer is None:
-                self._hand_over(answers, buffer[at:])
+                self._hand_over(answers, at)
                 return
             answers.append(answer)
             at = next_at
-        self._buffer = buffer[at:]
+            is_over = time.perf_counter() >= turn_ends_s
+        del buffer[:at]
         if answers:
-            self._transport.write(b"".join(answers))
+            transport.write(b"".join(answers))  # may block us
+        if buffer and is_over:
+            transport.pause_reading()
+            self._loop.call_soon(self._answer)
+        elif not self._is_blocked:
+            transport.resume_reading()
 
     def _head(self, raw: bytes) -> _Head | None:
         """The head, if it is one for us."""
@@ -145,17 +170,18 @@ class HotConnection(asyncio.Protocol):
                 self._heads[raw] = head
         return head
 
-    def _hand_over(self, answers: list[bytes], rest: bytes) -> None:
-        """Let aiohttp have the connection, and the requests from `rest` on."""
-        transport = self._transport
+    def _hand_over(self, answers: list[bytes], at: int) -> None:
+        """Let aiohttp have the connection, and the requests from `at` on."""
+        transport, rest = self._transport, bytes(self._buffer[at:])
         if answers:
             transport.write(b"".join(answers))
         self._connections.discard(self)
-        if not transport.is_reading():  # that was our care for a slow reader; aiohttp has its own
-            transport.resume_reading()
+        transport.resume_reading()  # that was our care; aiohttp has its own
         successor = self._ordinary()
         transport.set_protocol(successor)
         successor.connection_made(transport)
+        if self._is_blocked:
+            successor.pause_writing()
         successor.data_received(rest)
 
 

@@ -11,7 +11,7 @@ import logging
 import re
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from aiohttp import StreamReader, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
@@ -59,6 +59,29 @@ class _Connection(RequestHandler):
         response = web.Response(status=status, text="The request is not well-formed HTTP.")
         response.force_close()
         return response
+
+    def log_exception(self, *arguments: Any, **more: Any) -> None:
+        """Log what went wrong in here; a body that cannot be unpacked has been refused already."""
+        if not isinstance(more.get("exc_info"), RequestPayloadError):
+            super().log_exception(*arguments, **more)
+
+
+class _Request(BaseRequest):
+    """aiohttp's request, its body unpacked piece by piece."""
+
+    async def read(self) -> bytes:
+        """The whole body. aiohttp by itself unpacks as much at once as a body may have, and holds it twice.
+
+        Raises HTTPRequestEntityTooLarge.
+        """
+        pieces: list[bytes] = []
+        size = 0
+        while piece := await self.content.readany():
+            pieces.append(piece)
+            size += len(piece)
+            if size > self.client_max_size:
+                raise web.HTTPRequestEntityTooLarge(self.client_max_size, size)
+        return b"".join(pieces)
 
 
 class _Route(NamedTuple):
@@ -131,9 +154,7 @@ class Server:
         task: asyncio.Task[None],
     ) -> BaseRequest:
         loop = asyncio.get_running_loop()
-        return BaseRequest(
-            message, payload, protocol, writer, task, loop, client_max_size=self._body_bytes_max
-        )
+        return _Request(message, payload, protocol, writer, task, loop, client_max_size=self._body_bytes_max)
 
     async def _serve(self, request: BaseRequest) -> web.StreamResponse:
         try:

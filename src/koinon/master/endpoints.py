@@ -105,10 +105,11 @@ class Endpoints:
 
     async def _why(self, request: BaseRequest) -> Answer:
         """Why a framework or a task has what it has, or waits."""
-        object_id = request.query.get("task_id") or request.query.get("framework_id")
-        if object_id is None:
+        framework_id = request.query.get("framework_id")
+        object_id = request.query.get("task_id") or framework_id
+        if not object_id:
             raise HttpError(400, "The parameter task_id or framework_id must name what is asked about.")
-        decisions = self._runtime.core.why(object_id)
+        decisions = self._runtime.core.why(object_id, framework_id or None)
         return answer_json(
             {
                 "decisions": [

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
+from koinon.edge.addresses import check_address
 from koinon.flags import Duration, Flag
 
 #: Where flags are read from, besides command line and environment.
@@ -105,7 +105,7 @@ class MasterFlags(msgspec.Struct, frozen=True, kw_only=True):
         if self.work_dir is None and self.registry != "in_memory":
             raise ValueError("--work_dir is required (or --registry=in_memory, which forgets all at the end)")
         for name in ("ip", "advertise_ip"):
-            _check_address(name, getattr(self, name))
+            check_address(name, getattr(self, name))
         if not 1 <= self.agent_ping_timeout <= 900:
             raise ValueError("--agent_ping_timeout must be between 1secs and 15mins")
         if self.agent_reregister_timeout < 600:
@@ -128,11 +128,3 @@ class MasterFlags(msgspec.Struct, frozen=True, kw_only=True):
             except ValueError:
                 raise ValueError(f"--weights: '{entry}' is not of the form role=weight") from None
         return found
-
-
-def _check_address(name: str, address: str | None) -> None:
-    try:
-        if address is not None:
-            ipaddress.IPv4Address(address)
-    except ValueError:
-        raise ValueError(f"--{name}: '{address}' is not an IPv4 address") from None

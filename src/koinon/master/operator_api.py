@@ -23,18 +23,8 @@ from koinon.mesos.v1.master import Call, Response
 
 _Answerer = Callable[["_Request"], Awaitable[Answer]]
 
-#: Calls whose message of the same name, in lower case, must be there.
-_WITH_BODY = frozenset(
-    (
-        "GET_METRICS",
-        "SET_LOGGING_LEVEL",
-        "LIST_FILES",
-        "READ_FILE",
-        "UPDATE_WEIGHTS",
-        "TEARDOWN",
-        "MARK_AGENT_GONE",
-    )
-)
+#: Calls that have a message of the same name, in lower case; it must be there.
+_WITH_BODY = frozenset(kind.name for kind in Call.Type if kind.name.lower() in Call.__struct_fields__)
 
 
 class _Request:

@@ -16,6 +16,7 @@ from koinon.edge import Answer, EventStream, HttpError, preferred_type, read_cal
 from koinon.edge.answers import ACCEPTED, EMPTY
 from koinon.edge.negotiation import Headers, content_type_of, decode_call
 from koinon.master.core import Refused, events
+from koinon.master.core.validation.calls import check_call
 from koinon.master.runtime import Runtime
 from koinon.mesos.v1.scheduler import Call
 
@@ -35,12 +36,12 @@ class SchedulerApi:
     async def __call__(self, request: BaseRequest) -> Answer | web.StreamResponse:
         """Answer one call."""
         call = await read_call(request, Call)
-        check_type(call)
         stream_id = request.headers.get(STREAM_ID)
-        if call.type is Call.Type.SUBSCRIBE:
-            return await self._subscribe(request, call, stream_id)
-        if call.type is Call.Type.RECONCILE_OPERATIONS:
-            preferred_type(request.headers)
+        if call.type in _WITH_MORE:
+            _check(call)  # whoever says it wrongly hears so before what the answer would look like matters
+            content_type = preferred_type(request.headers)
+            if call.type is Call.Type.SUBSCRIBE:
+                return await self._subscribe(request, call, stream_id, content_type)
         return self._take(call, stream_id)
 
     def hot(self, headers: Headers, body: bytes) -> Answer | None:
@@ -48,7 +49,6 @@ class SchedulerApi:
         call = decode_call(Call, body, content_type_of(headers))
         if call.type in _WITH_MORE:
             return None
-        check_type(call)
         return self._take(call, headers.get(STREAM_ID))
 
     def _take(self, call: Call, stream_id: str | None) -> Answer:
@@ -60,9 +60,8 @@ class SchedulerApi:
         return EMPTY if call.type is Call.Type.UPDATE_FRAMEWORK else ACCEPTED
 
     async def _subscribe(
-        self, request: BaseRequest, call: Call, carried_id: str | None
+        self, request: BaseRequest, call: Call, carried_id: str | None, content_type: str
     ) -> web.StreamResponse:
-        content_type = preferred_type(request.headers)
         if carried_id is not None:
             raise HttpError(400, f"A SUBSCRIBE call must not carry {STREAM_ID}: it begins a new stream.")
         stream_id = str(uuid.uuid4())
@@ -82,9 +81,9 @@ class SchedulerApi:
         return await stream.serve(request, {STREAM_ID: stream_id})
 
 
-def check_type(call: Call) -> None:
-    """Refuse a call that does not say what it wants."""
-    if call.type is None:
-        raise HttpError(400, "The call has no type, or one that nobody knows.")
-    if call.type is Call.Type.UNKNOWN:
-        raise HttpError(501, "Calls of type UNKNOWN cannot be answered.")
+def _check(call: Call) -> None:
+    """Refuse a call that lacks what its type demands. Raises HttpError."""
+    try:
+        check_call(call)
+    except Refused as refused:
+        raise HttpError(refused.status, refused.message) from refused

@@ -27,6 +27,7 @@ from koinon import __version__, logs
 from koinon.coordination import Store, StoreError
 from koinon.coordination.embedded import EmbeddedStore, Lock, LockHeld
 from koinon.edge import Answer, Files, HttpError, LogLevel, Metrics, Server, serve_common
+from koinon.edge.addresses import told_ip
 from koinon.edge.collector import Collector
 from koinon.flags import describe, load_or_exit
 from koinon.master import metrics as numbers
@@ -234,7 +235,7 @@ def _hostnames(whitelist: Path) -> frozenset[str]:
 
 
 def _about(flags: MasterFlags, port: int) -> About:
-    ip = flags.advertise_ip or (_outward_ip() if flags.ip == "0.0.0.0" else flags.ip)
+    ip = flags.advertise_ip or told_ip(flags.ip)
     return About(
         master_id=str(uuid.uuid4()),
         hostname=flags.hostname or _hostname(ip),
@@ -254,17 +255,6 @@ def _hostname(ip: str) -> str:
         return socket.gethostbyaddr(ip)[0]
     except OSError:
         return ip
-
-
-def _outward_ip() -> str:
-    """The address from which this machine would send to another one. Nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-        except OSError:  # no network
-            return "127.0.0.1"
-        address: str = probe.getsockname()[0]
-        return address
 
 
 def _config(flags: MasterFlags) -> Config:

@@ -28,7 +28,7 @@ def config(**changes: object) -> Config:
         endpoint="10.0.0.1:5051",
         ip="10.0.0.1",
         version="1.11.0",
-        work_dir="/work",
+        work_dir="/srv/agent",
         user="agent",
     )
     return msgspec.structs.replace(given, **changes)

@@ -299,11 +299,13 @@ def test_a_command_gets_what_its_task_got_and_its_own_environment(bench):
         )
 
     own = v1.CommandInfo(value="x", user="nobody", environment=environment(A="task", B="task"))
-    asked = v1.CommandInfo(value="look", environment=environment(B="check"))
+    asked = v1.CommandInfo(
+        shell=False, value="/bin/test", arguments=["[", "]"], environment=environment(B="check")
+    )
     launched = only(bench.run(task(command=own, check=command_check(asked))), ev.LaunchContainer)
     bench.started(launched.container_id)
     (probe,) = probes(bench.pass_time(15.0))
-    assert probe.argv == ("/bin/sh", "-c", "look")
+    assert (probe.program, probe.argv) == ("/bin/test", ("[", "]"))
     assert probe.environment == {**launched.environment, "B": "check"}
     assert (probe.container.sandbox, probe.container.user) == (launched.sandbox, "nobody")
 

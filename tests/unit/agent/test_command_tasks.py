@@ -366,9 +366,9 @@ def test_the_environment_of_a_command_task_is_complete(bench):
     ]
     command = v1.CommandInfo(value="x", environment=v1.Environment(variables=variables))
     launched = only(bench.run(task(command=command)), ev.LaunchContainer)
-    sandbox = f"/work/slaves/{AGENT_ID}/frameworks/F/executors/t/runs/{launched.container_id}"
+    sandbox = f"/srv/agent/slaves/{AGENT_ID}/frameworks/F/executors/t/runs/{launched.container_id}"
     assert launched.sandbox == sandbox
-    assert launched.link == f"/work/slaves/{AGENT_ID}/frameworks/F/executors/t/runs/latest"
+    assert launched.link == f"/srv/agent/slaves/{AGENT_ID}/frameworks/F/executors/t/runs/latest"
     assert launched.argv == ("/bin/sh", "-c", "x")
     assert launched.environment == {
         "A": "1",
@@ -405,4 +405,25 @@ def test_without_switch_user_all_run_as_the_agent():
 
 def test_a_program_without_shell_gets_its_arguments(bench):
     command = v1.CommandInfo(shell=False, value="/bin/echo", arguments=["echo", "a b"])
-    assert only(bench.run(task(command=command)), ev.LaunchContainer).argv == ("/bin/echo", "a b")
+    launched = only(bench.run(task(command=command)), ev.LaunchContainer)
+    assert (launched.program, launched.argv) == ("/bin/echo", ("echo", "a b"))
+
+
+@pytest.mark.parametrize(
+    ("command", "program", "argv"),
+    [
+        (v1.CommandInfo(shell=False, value="ls"), "ls", ("ls",)),
+        (v1.CommandInfo(shell=False, arguments=["ls", "-l"]), "ls", ("ls", "-l")),
+        (v1.CommandInfo(value="ls -l"), "/bin/sh", ("/bin/sh", "-c", "ls -l")),
+    ],
+)
+def test_program_and_arguments_as_far_as_they_are_given(bench, command, program, argv):
+    launched = only(bench.run(task(command=command)), ev.LaunchContainer)
+    assert (launched.program, launched.argv) == (program, argv)
+
+
+@pytest.mark.parametrize(("grace_s", "text"), [(None, "5secs"), (10, "12secs"), (0.5, "2500ms")])
+def test_a_task_is_told_how_long_its_shutdown_may_take(bench, grace_s, text):
+    info = task(kill_policy=None if grace_s is None else grace(grace_s))
+    launched = only(bench.run(info), ev.LaunchContainer)
+    assert launched.environment["MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD"] == text

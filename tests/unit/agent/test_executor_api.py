@@ -136,6 +136,34 @@ async def test_what_is_wrong_is_refused(agent, master, http):
         assert "uuid" in text
 
 
+@pytest.mark.parametrize("subscribing", [False, True])
+async def test_wrong_updates_are_refused_before_anybody_looks_who_sends_them(
+    agent, master, http, subscribing
+):
+    program = Executor(http, await master.registered(), codec.JSON)
+    check = v1.CheckStatusInfo(type=v1.CheckInfo.Type.TCP, http=v1.CheckStatusInfo.Http(status_code=200))
+    wrong: dict[str, dict[str, object]] = {
+        "uuid": {"uuid": None},
+        "uuid of 16": {"uuid": b"short"},
+        "source": {"source": v1.TaskStatus.Source.SOURCE_AGENT},
+        "TASK_STAGING": {"state": TaskState.TASK_STAGING},
+        "executor": {"executor_id": v1.ExecutorID("other")},
+        "check_status": {"check_status": check},
+        "check_status of": {"check_status": v1.CheckStatusInfo()},
+        "The check_status": {"check_status": v1.CheckStatusInfo(type=v1.CheckInfo.Type.TCP)},
+    }
+    for word, changes in wrong.items():
+        update = Call.Update(status("t1", TaskState.TASK_RUNNING))
+        for name, value in changes.items():
+            setattr(update.status, name, value)
+        if subscribing:
+            body = Call.Subscribe(unacknowledged_updates=[update])
+            code, text = await program.call(Call.Type.SUBSCRIBE, subscribe=body)
+        else:
+            code, text = await program.call(Call.Type.UPDATE, update=update)
+        assert (code, word in text) == (400, True), text
+
+
 async def test_the_program_of_an_executor_gets_what_it_needs(agent, master):
     await master.run(task("t1", executor=executor(command=v1.CommandInfo(value="env; exit 1"))))
     await master.reaches("t1", "FAILED")

@@ -9,7 +9,14 @@ import pytest
 
 from koinon.agent import checkpoint
 from koinon.agent.checkpoint import Gate
-from koinon.agent.core.events import Checkpoint, Effect, Forget, ForgetContainer
+from koinon.agent.core.events import (
+    Checkpoint,
+    DestroyContainer,
+    Effect,
+    Forget,
+    ForgetContainer,
+    TerminateContainer,
+)
 from koinon.coordination import Change, StoreError
 
 
@@ -38,7 +45,7 @@ class Setting:
         self.gate = Gate(self.store, self._perform)
 
     def _perform(self, effect: Effect) -> None:
-        assert isinstance(effect, ForgetContainer)
+        assert isinstance(effect, ForgetContainer | TerminateContainer | DestroyContainer)
         self.done.append(effect.container_id)
 
     async def turn(self) -> None:
@@ -129,6 +136,22 @@ async def test_when_the_disk_is_full_everything_waits_and_is_tried_again(setting
     assert setting.store.commits[1][0] == {"a": b"1", "b": b"1"}
     await setting.finish(1)
     assert setting.done == ["1", "2", "3"]
+
+
+async def test_a_full_disk_keeps_nobody_from_killing_what_fills_it(setting, monkeypatch):
+    monkeypatch.setattr(checkpoint, "_RETRY_S", 0.01)
+    setting.gate.take([write("a"), step("1"), TerminateContainer("2")])
+    await setting.turn()
+    assert setting.done == []
+    await setting.finish(0, StoreError("full"))
+    assert setting.done == ["2"]
+    setting.gate.take([write("b"), step("3"), DestroyContainer("4")])
+    assert setting.done == ["2", "4"]
+    while len(setting.store.commits) < 2:  # noqa: ASYNC110 - a timer is what is tested
+        await asyncio.sleep(0.005)
+    await setting.finish(1)
+    setting.gate.take([write("c"), TerminateContainer("5")])
+    assert setting.done == ["2", "4", "1", "3"]
 
 
 async def test_draining_writes_what_is_left(setting):

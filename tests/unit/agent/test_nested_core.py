@@ -52,12 +52,16 @@ def test_a_session_has_all_of_its_task_and_what_it_brings_itself(bench):
 
 def test_only_what_goes_on_without_the_agent_is_checkpointed(bench):
     outer = bench.running()
-    assert not of_type(ask(bench, SESSION, outer, "s"), ev.Checkpoint)
-    effects = ask(bench, NESTED, outer, "n")
-    assert [type(effect) for effect in effects] == [ev.Checkpoint, ev.LaunchContainer]
     forgetful = bench.running(task("u"), framework("G", checkpoint=False))
-    assert not of_type(ask(bench, NESTED, forgetful, "n"), ev.Checkpoint)
-    assert of_type(ask(bench, STANDALONE, "alone"), ev.Checkpoint)
+    for durable, kind, ids in (
+        (False, SESSION, (outer, "s")),
+        (True, NESTED, (outer, "n")),
+        (False, NESTED, (forgetful, "n")),
+        (True, STANDALONE, ("alone",)),
+    ):
+        effects = ask(bench, kind, *ids)
+        assert [type(effect) for effect in effects] == [ev.Checkpoint, ev.LaunchContainer][not durable :]
+        assert launched(effects).tied is not durable
 
 
 def test_nothing_is_launched_below_what_does_not_run(bench):

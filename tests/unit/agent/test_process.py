@@ -7,6 +7,7 @@ import os
 import signal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from koinon.coordination.embedded import EmbeddedStore
@@ -39,6 +40,48 @@ async def test_a_task_runs_and_its_output_can_be_read(agent, master):
     assert read(sandbox / "stderr") == "oops\n"
     assert mode(sandbox) == 0o750
     assert (agent.work_dir / "slaves" / "latest").is_symlink()
+
+
+async def test_whom_tasks_run_as_is_no_matter_of_the_agents_environment(master, tmp_path, monkeypatch):
+    for name in ("LOGNAME", "USER", "USERNAME", "LNAME"):
+        monkeypatch.setenv(name, "nobody")
+    agent = AgentProcess(tmp_path / "agent", master.address)
+    await agent.start()
+    try:
+        await master.registered()
+        await master.run(task(command=v1.CommandInfo(value="test $(id -un) = nobody", user="nobody")))
+        status = await master.reaches("t", "FINISHED", "FAILED", "LOST")
+        assert status.state.value == ("TASK_FINISHED" if os.geteuid() == 0 else "TASK_LOST")
+    finally:
+        await agent.finish()
+
+
+async def test_what_does_not_checkpoint_dies_with_the_agent(agent, master):
+    other = msgspec.structs.replace(OURS, id=v1.FrameworkID("G"), checkpoint=False)
+    await master.run(task("lasting", command="sleep 1000"))
+    await master.run(task("volatile", command="sleep 1000"), of=other)
+    pids = [pid_of(await master.reaches(task_id, "RUNNING")) for task_id in ("lasting", "volatile")]
+    await agent.stop(signal.SIGKILL)
+    await until(lambda: not alive(pids[1]), "it is gone")
+    assert alive(pids[0])
+    await agent.start()
+    register = await master.registered(2)
+    assert [one.info.task_id.value for one in register.tasks] == ["lasting"]
+    assert alive(pids[0])
+
+
+@pytest.mark.parametrize(("ip", "reached"), [("127.0.0.2", "127.0.0.2"), ("0.0.0.0", "")])
+async def test_others_are_told_an_address_at_which_the_agent_answers(master, tmp_path, ip, reached):
+    agent = AgentProcess(tmp_path / "agent", master.address, ip=ip)
+    await agent.start()
+    try:
+        register = await master.registered()
+        told = register.pid.partition("@")[2].partition(":")[0]
+        assert told == reached if reached else told != "0.0.0.0"
+        assert register.agent_info.hostname == (told if told.startswith("127.") else os.uname().nodename)
+        assert await agent.get("/containerizer/debug", register) == {"pending": []}
+    finally:
+        await agent.finish()
 
 
 async def test_the_environment_is_complete_and_nothing_else(agent, master):

@@ -103,6 +103,17 @@ def test_what_is_given_counts_and_the_rest_is_found(tmp_path):
     assert (resources.cpus, resources.gpus, resources.ports) == (0.5, 2.0, [(31000, 32000)])
 
 
+def test_agents_that_share_a_machine_have_a_part_of_it_each(tmp_path):
+    whole = found(None, tmp_path)
+    parts = [
+        Resources.from_v1(find_resources("gpus:1", tmp_path, "*", part=(which, 3))) for which in range(3)
+    ]
+    assert all(part.gpus == 1 for part in parts)
+    assert (whole + Resources.parse("gpus:3")).contains(Resources.sum(parts))
+    assert sum(end - begin + 1 for part in parts for begin, end in part.ports) == 1001
+    assert min(part.mem for part in parts) > whole.mem / 3 - 1
+
+
 def test_nothing_of_a_kind_may_be_given(tmp_path):
     assert found("mem:0", tmp_path).mem == 0
 

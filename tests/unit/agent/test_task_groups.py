@@ -34,7 +34,7 @@ def final_states(bench: Bench) -> dict[str, str]:
 def test_each_task_has_a_container_within_that_of_the_executor(bench):
     launches = of_type(bench.run_group(task("t1"), task("t2"), by=BY), ev.LaunchContainer)
     found = bench.agent.state.frameworks["F"].executors["e"]
-    directory = f"/work/slaves/{AGENT_ID}/frameworks/F/executors/e/runs/{found.container_id}"
+    directory = f"/srv/agent/slaves/{AGENT_ID}/frameworks/F/executors/e/runs/{found.container_id}"
     assert [(one.sandbox, one.link) for one in launches] == [
         (f"{directory}/containers/{launches[0].container_id}", f"{directory}/tasks/t1"),
         (f"{directory}/containers/{launches[1].container_id}", f"{directory}/tasks/t2"),

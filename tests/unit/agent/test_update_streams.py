@@ -40,6 +40,18 @@ def test_an_update_is_resent_after_10_s_and_twice_as_late_each_time_up_to_10_min
     assert sent_s == [10, 30, 70, 150, 310, 630, 1230, 1830, 2430, 3030, 3630]
 
 
+def test_the_end_of_a_task_is_told_within_10_s_even_behind_an_update_that_nobody_acknowledges():
+    bench = Bench()
+    container_id = bench.running()
+    for _ in range(1000):
+        bench.pass_time(1.0)
+    bench.tell(ev.ContainerExited(container_id, 0))
+    resent = [one.message for _ in range(10) for one in bench.pass_time(1.0)]
+    assert [(one.status.state, one.latest_state) for one in resent] == [
+        (TaskState.TASK_STARTING, TaskState.TASK_FINISHED)
+    ]
+
+
 def test_without_a_master_nothing_is_sent_and_with_the_next_all_that_is_in_flight():
     bench = Bench()
     bench.disconnect()

@@ -22,6 +22,7 @@ class Fake:
         self.answers: dict[str, Any] = {"/health": None}
         self.redirect: str | None = None
         self.files: dict[str, bytes] = {}
+        self.calls: dict[str, Any] = {}  #: answers of other v1 calls, by their type
 
     def get(self, path: str, query: dict[str, list[str]]) -> Any:
         if path == "/files/browse":
@@ -49,7 +50,9 @@ class Fake:
                 self.answers[path] = tuple(later)
         return answer
 
-    def read(self, call: dict[str, Any]) -> Any:
+    def call(self, call: dict[str, Any]) -> Any:
+        if call["type"] != "READ_FILE":
+            return self.calls[call["type"]]
         wanted = call["read_file"]
         if wanted["path"] not in self.files:
             return KeyError(wanted["path"])
@@ -72,7 +75,7 @@ def serving(fake: Fake) -> Iterator[Fake]:
 
         def do_POST(self) -> None:
             call = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            self._answer(fake.read(call))
+            self._answer(fake.call(call))
 
         def _answer(self, answer: Any) -> None:
             if isinstance(answer, KeyError):

@@ -1,7 +1,10 @@
 """Commands against a small server that plays master and agent."""
 
 import json
+import re
 import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -186,9 +189,121 @@ def test_why_tells_the_decisions_in_order(fake: Fake, koinon: Any) -> None:
         "decisions": [{"time": 1000.0, "code": "launched", "sentence": "Launched on box."}]
     }
     _, out, _ = koinon("why", "job-1")
-    assert out.splitlines()[0].startswith("task job-1 (job) is running since ")
+    assert re.fullmatch(
+        r"task job-1 \(job\) has been running for \d+d on box \(agent agent-1\)", out.splitlines()[0]
+    )
     assert out.splitlines()[1].endswith("Launched on box.")
     assert json.loads(koinon("why", "job-1", "--json")[1])["decisions"][0]["code"] == "launched"
+
+
+def framework(state: str, framework_id: str = FRAMEWORK) -> dict[str, Any]:
+    return {
+        "id": framework_id,
+        "name": "job",
+        "user": "me",
+        "roles": ["*"],
+        "active": state == "ACTIVE",
+        "connected": state == "ACTIVE",
+        "tasks": [],
+        "completed_tasks": [],
+        "used_resources": RESOURCES,
+        "registered_time": 1000.0,
+    }
+
+
+def ended(state: str, sentence: str) -> dict[str, Any]:
+    return {"decisions": [{"time": 1000.0, "code": f"task_{state}", "sentence": sentence}]}
+
+
+def test_why_of_work_that_is_over_tells_how_its_task_ended(fake: Fake, koinon: Any) -> None:
+    fake.answers["/tasks"] = {"tasks": [task("job-1", "FAILED")]}
+    fake.answers["/frameworks"] = {"frameworks": [], "completed_frameworks": [framework("COMPLETED")]}
+    fake.answers["/why"] = ended(
+        "failed", "FAILED, said the executor: Command terminated with signal Killed."
+    )
+    first, second = koinon("why", "job")[1].splitlines()
+    assert re.fullmatch(
+        r"task job-1 \(job\) failed \d+d ago on box \(agent agent-1\), exit status 137", first
+    )
+    assert second.endswith("FAILED, said the executor: Command terminated with signal Killed.")
+
+
+def test_why_of_several_tasks_tells_each_in_short(fake: Fake, koinon: Any) -> None:
+    fake.answers["/tasks"] = {"tasks": [task(f"job-{number:02}", "FINISHED") for number in range(12)]}
+    fake.answers["/frameworks"] = {"frameworks": [], "completed_frameworks": [framework("COMPLETED")]}
+    fake.answers["/why"] = ended("finished", "FINISHED, said the executor: Command exited with status 0.")
+    lines = koinon("why", "job")[1].splitlines()
+    assert lines[0] == "12 tasks; the latest 10:"
+    assert (len(lines), lines[-1]) == (21, "  FINISHED, said the executor: Command exited with status 0.")
+    assert re.match(r"task job-11 finished \d+d ago on box .*, exit status 0$", lines[-2])
+    assert len(json.loads(koinon("why", "job", "--json")[1])) == 12
+
+
+def test_why_of_a_framework_that_waits_tells_its_reasons(fake: Fake, koinon: Any) -> None:
+    fake.answers["/tasks"] = {"tasks": [task("job-1", "FAILED")]}
+    fake.answers["/frameworks"] = {
+        "frameworks": [framework("ACTIVE", "22bb-0001")],
+        "completed_frameworks": [],
+    }
+    fake.answers["/why"] = {"decisions": [{"time": 1000.0, "code": "no_agents", "sentence": "None is here."}]}
+    lines = koinon("why", "job")[1].splitlines()
+    assert lines[0] == "framework 22bb-0001 (job) is active"
+    assert lines[1].endswith("None is here.")
+
+
+def test_why_of_nothing_known_says_where_to_look(fake: Fake, koinon: Any) -> None:
+    fake.answers["/tasks"] = {"tasks": []}
+    fake.answers["/frameworks"] = {"frameworks": [], "completed_frameworks": []}
+    assert "knows no task and no framework 'job'; `koinon tasks --all` and" in koinon("why", "job")[2]
+
+
+def test_listings_of_tasks_say_that_agents_are_still_to_come_back(fake: Fake, koinon: Any) -> None:
+    fake.answers["/tasks"] = {"tasks": []}
+    fake.answers["/frameworks"] = {"frameworks": [], "completed_frameworks": []}
+    fake.answers["/slaves"]["recovered_slaves"] = [{"id": "agent-2"}]
+    fake.calls["GET_MASTER"] = {"get_master": {"elected_time": time.time() - 100}}
+    for command in ("ps", "tasks"):
+        assert re.fullmatch(
+            r"koinon: the master restarted 10\ds ago; 1 agent has not come back yet, and the tasks there"
+            r" are not listed\n",
+            koinon(command)[2],
+        )
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{",
+            "broke off in the middle of its answer to /slaves",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n[",
+            "broke off in the middle of its answer",
+        ),
+        (b"", "closed the connection without an answer to /slaves"),
+        (b"SSH-2.0-OpenSSH\r\n", "is no master"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<ht>",
+            "is no master: its answer to /slaves is no JSON",
+        ),
+    ],
+)
+def test_an_answer_that_is_none_is_told_for_what_it_is(koinon: Any, answer: bytes, sentence: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        status, out, err = koinon("agents", "--master", f"127.0.0.1:{server.getsockname()[1]}")
+        thread.join()
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert sentence in err
 
 
 @pytest.mark.parametrize(
@@ -197,8 +312,11 @@ def test_why_tells_the_decisions_in_order(fake: Fake, koinon: Any) -> None:
         ([], "the master knows no task 'job'; `koinon tasks --all` lists those it remembers"),
         (
             [task("job-1", "RUNNING"), task("job-2", "RUNNING")],
-            f"'job' may mean job-1 of framework {FRAMEWORK}, job-2 of framework {FRAMEWORK}: "
-            "write more of the id, or give --framework",
+            "'job' may mean job-1, job-2: write more of the id",
+        ),
+        (
+            [task("job", "RUNNING"), {**task("job", "RUNNING"), "framework_id": "22"}],
+            f"'job' may mean job of framework {FRAMEWORK}, job of framework 22: give --framework",
         ),
     ],
 )
@@ -243,6 +361,7 @@ def test_no_master_is_one_sentence_and_status_1(koinon: Any) -> None:
         (["run", "true", "--instances", "0"], "0 is not in the range x>=1"),
         (["run", "true", "--name", "a/b"], "use letters, digits"),
         (["tasks", "--bogus"], "No such option"),
+        (["tasks", "--state", "BOGUS"], "'BOGUS' is no state of a task: STAGING, STARTING, RUNNING, "),
     ],
 )
 def test_mistakes_in_usage_give_status_2(koinon: Any, argv: list[str], part: str) -> None:

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from koinon.edge import Answer, HttpError
+from koinon.edge import Answer, HttpError, hot
 
 HEAD = b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Type: text/plain\r\n"
 
@@ -20,7 +20,7 @@ async def way(server):
     """Both ways answer /x with which way it was and the body; /y is ordinary only."""
     hot_bodies = []
 
-    def hot(headers, body):
+    def answer(headers, body):
         hot_bodies.append(body)
         if body == b"not for me":
             return None
@@ -30,12 +30,15 @@ async def way(server):
             raise KeyError("inside")
         if body == b"nothing":
             return Answer(status=202)
+        if body == b"much":
+            return Answer(bytes(16_000_000), content_type="text/plain")
         return Answer(b"hot:" + body + b":" + headers.get("X-Mark", "").encode(), content_type="text/plain")
 
     async def ordinary(request):
         return Answer(b"ordinary:" + await request.read(), content_type="text/plain")
 
-    server.hot("/x", hot)
+    server.hot("/x", answer)
+    server.hot_bodies = hot_bodies
     server.route("/x", ordinary, methods=("POST",))
     server.route("/y", ordinary, methods=("POST",))
     await server.start("127.0.0.1", 0)
@@ -80,7 +83,9 @@ async def test_ordinary_request_cut_at_every_byte_is_answered_the_same(way):
         assert await converse(way, request[:at], request[at:], answers=1) == [(200, b"ordinary:abc")]
 
 
-async def test_answers_come_in_the_order_of_requests_whichever_way(way):
+@pytest.mark.parametrize("turn_s", [hot._TURN_S, 0.0])
+async def test_answers_come_in_the_order_of_requests_whichever_way(way, turn_s, monkeypatch):
+    monkeypatch.setattr(hot, "_TURN_S", turn_s)
     requests = [
         post(b"1"),
         post(b"refuse"),
@@ -159,11 +164,51 @@ async def test_continue_is_said_to_who_waits_for_it(way):
     writer.close()
 
 
-async def test_pipelined_answers_go_out_in_one_write(way):
+async def test_pipelined_answers_go_out_in_one_write(way, monkeypatch):
+    monkeypatch.setattr(hot, "_TURN_S", 60.0)
     reader, writer = await asyncio.open_connection("127.0.0.1", way.port)
     writer.write(post(b"nothing") * 50)
     first = await reader.read(1 << 20)
     assert first.count(b"HTTP/1.1 202 Accepted\r\n") == 50
+    writer.close()
+
+
+async def test_clients_that_send_many_requests_at_once_are_answered_in_turns(way, monkeypatch):
+    monkeypatch.setattr(hot, "_TURN_S", 0.0)  # one request a turn
+    connections = [await asyncio.open_connection("127.0.0.1", way.port) for _ in range(2)]
+    for name, (_, writer) in zip(b"ab", connections, strict=True):
+        writer.write(post(bytes([name])) * 50)
+    for name, (reader, writer) in zip(b"ab", connections, strict=True):
+        for _ in range(50):
+            assert await read_answer(reader) == (200, b"hot:%c:" % name)
+        writer.close()
+    order = b"".join(way.hot_bodies)
+    longest = max(len(part) for name in (b"a", b"b") for part in order.split(name))
+    assert longest <= 5, order
+
+
+async def test_what_follows_a_turn_is_read_when_its_rest_is_answered(way, monkeypatch):
+    monkeypatch.setattr(hot, "_TURN_S", 0.0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", way.port)
+    writer.write(post(b"a") * 30 + post(b"b")[:-1])
+    await asyncio.sleep(0)
+    writer.write(b"b" + post(b"c"))
+    bodies = [(await asyncio.wait_for(read_answer(reader), 5))[1] for _ in range(32)]
+    assert bodies == [b"hot:a:"] * 30 + [b"hot:b:", b"hot:c:"]
+    writer.close()
+
+
+async def test_connection_is_handed_over_with_answers_that_nobody_reads_yet(way, monkeypatch):
+    monkeypatch.setattr(hot, "_TURN_S", 60.0)
+    failures = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    reader, writer = await asyncio.open_connection("127.0.0.1", way.port)
+    writer.write(post(b"much") + post(b"1", line=b"POST /y HTTP/1.1"))
+    await asyncio.sleep(0.05)
+    status, body = await asyncio.wait_for(read_answer(reader), 5)
+    assert (status, len(body)) == (200, 16_000_000)
+    assert await asyncio.wait_for(read_answer(reader), 5) == (200, b"ordinary:1")
+    assert not failures
     writer.close()
 
 

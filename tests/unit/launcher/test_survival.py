@@ -37,6 +37,19 @@ def parent(pid: int) -> int:
         return 0
 
 
+async def test_what_is_tied_ends_with_its_client_and_nothing_else_does(bench: Bench) -> None:
+    lasting = await bench.py("lasting", STAY)
+    await bench.py("tied", DAEMON + STAY, tied=True)
+    await bench.output("daemon")
+    await bench.client.close()
+    await until(lambda: [pid for pid in bench.processes() if pid != lasting] == [], "the tied one is gone")
+    assert alive(lasting)
+    bench.client = bench.new_client()
+    await bench.client.start()
+    assert await bench.exit_code("tied") == -signal.SIGKILL
+    assert alive(lasting)
+
+
 async def test_killed_client_leaves_everything_to_the_next(tmp_path: Path) -> None:
     program = textwrap.dedent(
         """

@@ -7,6 +7,7 @@ from koinon.master.core import events as m
 from koinon.master.core.state import AgentEntry, Standing
 from koinon.mesos import internal, v1
 from koinon.mesos.v1 import TaskState
+from koinon.mesos.v1.scheduler import Call
 from tests.unit.master.cluster import (
     Cluster,
     Reason,
@@ -19,6 +20,7 @@ from tests.unit.master.cluster import (
     resources,
     sent_update,
     status,
+    statuses,
     task_info,
 )
 
@@ -190,6 +192,24 @@ def test_an_agent_that_answers_is_pinged_for_ever(cluster):
     assert cluster.agent.connected
 
 
+def test_many_agents_are_pinged_in_several_ticks_without_pause(cluster):
+    master, now = cluster.master, cluster.now
+    for number in range(700):
+        joining = register()
+        joining.pid = f"slave(1)@10.0.{number >> 8}.{number & 255}:5051"
+        (store,) = master.handle(m.AgentSaid(f"channel-{number}", joining), now)
+        master.handle(m.RegistryStored(store.ticket), now)
+    master.handle(m.ClockTicked(), now)
+    now += 15
+    pinged = []
+    while master.next_wakeup(now) <= now:
+        pinged.append(
+            [effect for effect in master.handle(m.ClockTicked(), now) if effect.message == PING.message]
+        )
+    assert len(pinged) > 1
+    assert len({effect.channel_id for effects in pinged for effect in effects}) == 700
+
+
 def test_a_silent_agent_is_stored_as_unreachable_before_anybody_hears_of_it(working):
     working.launch("stream-1", task_info("t2"))
     for _ in range(5):
@@ -255,6 +275,17 @@ def test_an_agent_that_returns_while_its_loss_is_stored_is_not_reported(working)
     assert list(working.framework.tasks) == ["t"]
 
 
+def test_the_scheduler_may_ask_for_an_unreachable_task_without_naming_its_agent(working):
+    lose(working)
+    since = working.framework.unreachable_tasks["t"].statuses[-1].unreachable_time
+    assert since is not None
+    for asked in (None, v1.AgentID("M-S0")):
+        task = Call.Reconcile.Task(task_id=v1.TaskID("t"), agent_id=asked)
+        (answer,) = statuses(working.call("stream-1", "RECONCILE", Call.Reconcile(tasks=[task])))
+        assert (answer.state, answer.unreachable_time) == (TaskState.TASK_UNREACHABLE, since)
+        assert (answer.reason, answer.agent_id.value) == (Reason.REASON_RECONCILIATION, "M-S0")
+
+
 def test_the_id_of_an_unreachable_task_cannot_be_reused(working):
     lose(working)
     working.join()
@@ -283,6 +314,7 @@ def test_agents_known_from_the_registry_have_ten_minutes_to_come_back(working):
     assert entry(restarted).standing is Standing.UNREACHABLE
     assert list(restarted.master.state.unreachable_agents) == ["M-S0"]
     assert restarted.facts == [m.AgentRemoved("M-S0")]
+    assert restarted.master.state.counters["recovery_slave_removals"] == 1
 
 
 # ── departure ─────────────────────────────────────────────────────────────────────────────────────

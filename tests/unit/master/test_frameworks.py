@@ -71,6 +71,19 @@ def test_ids_in_call_and_info_must_agree(cluster):
     assert refusal(cluster, m.SchedulerSubscribed("s", call))[0] == 400
 
 
+def test_an_empty_id_is_none(cluster):
+    info = framework_info("")
+    call = Call(type=Call.Type.SUBSCRIBE, subscribe=Call.Subscribe(framework_info=info))
+    cluster.do(m.SchedulerSubscribed("s", call))
+    assert cluster.framework.id == "M-0000"
+
+
+def test_every_subscription_counts_as_a_call(cluster):
+    cluster.subscribe(framework_info("f"))
+    cluster.subscribe(framework_info("f"))
+    assert (cluster.framework.counters["calls"], cluster.framework.counters["calls/subscribe"]) == (2, 2)
+
+
 def test_who_authenticates_is_the_principal(cluster):
     call = Call(type=Call.Type.SUBSCRIBE, subscribe=Call.Subscribe(framework_info=framework_info()))
     cluster.do(m.SchedulerSubscribed("s", call, principal="p"))

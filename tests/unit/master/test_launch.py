@@ -73,6 +73,14 @@ def test_several_offers_of_an_agent_can_be_accepted_together(cluster):
     assert run.message.task.task_id.value == "big"
 
 
+def test_launches_and_declines_are_counted_by_message(offered):
+    offered.launch("stream-1", task_info("t1"), task_info("t2"), refuse_s=0.0)
+    offered.tick()
+    offered.launch("stream-1")
+    counters = offered.master.state.counters
+    assert (counters["messages_launch_tasks"], counters["messages_decline_offers"]) == (1, 1)
+
+
 def test_an_empty_launch_declines(offered):
     offered.accept("stream-1", launch(), refuse_s=100.0)
     assert offered.framework.counters["offers/declined"] == 1
@@ -377,7 +385,7 @@ FRAMEWORK = v1.FrameworkID("M-0000")
 def test_malformed_calls_are_refused(cluster, call, status, message):
     stream = cluster.subscribe()
     assert refusal(cluster, m.SchedulerCalled(stream, call)) == (status, message)
-    assert cluster.framework.counters["calls"] == 0
+    assert cluster.framework.counters["calls"] == 1  # the subscription
 
 
 def test_a_call_must_carry_the_id_of_the_subscription(cluster):

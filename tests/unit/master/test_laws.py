@@ -304,7 +304,8 @@ class World(RuleBasedStateMachine):
     @rule(choice=st.integers(0, 9), cleanly=st.booleans())
     def an_agent_connects_again(self, choice: int, cleanly: bool) -> None:
         if agent := self.pick(choice, self.agents, lambda one: True):
-            if cleanly:
+            # Without an id it would come as another agent, and only missed pings would tell of the first.
+            if cleanly or agent.id is None:
                 self.break_channel(agent)
             self.connect(agent)
 

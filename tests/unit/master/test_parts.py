@@ -129,6 +129,18 @@ def test_why_a_framework_waits(cluster):
     assert codes(cluster, "M-0000") == ["declined", "refused"]
 
 
+def test_why_a_framework_waits_for_agents_that_have_not_come_back(cluster):
+    cluster.join()
+    restarted = Cluster(cluster.registry)
+    restarted.subscribe()
+    restarted.tick(3.0)
+    last = restarted.master.why("M-0000")[-1]
+    assert (last.code, last.sentence) == (
+        "agents_awaited",
+        "This master began to lead 3 s ago; 1 agent has not come back yet.",
+    )
+
+
 def test_why_a_task_is_where_it_is(cluster):
     stream = cluster.subscribe(framework_info(checkpoint=True, failover_timeout=9.0))
     cluster.join()
@@ -151,7 +163,10 @@ def test_why_a_task_failed_is_what_was_said(cluster):
     cluster.update("channel-1", "t", TaskState.TASK_FAILED, uuid(1), message="Command exited with status 3")
     cluster.acknowledge(stream, "t", uuid(1))
     (decision,) = cluster.master.why("t")
-    assert (decision.code, decision.sentence) == ("task_failed", "Command exited with status 3")
+    assert (decision.code, decision.sentence) == (
+        "task_failed",
+        "FAILED, said the executor: Command exited with status 3.",
+    )
 
 
 def test_why_a_task_was_never_launched_is_remembered(cluster):
@@ -161,4 +176,5 @@ def test_why_a_task_was_never_launched_is_remembered(cluster):
     cluster.launch(stream, task_info(text="cpus:9"))
     (decision,) = cluster.master.why("t")
     assert decision.code == "task_error"
-    assert decision.sentence.endswith("is left of the offer (REASON_TASK_INVALID)")
+    assert decision.sentence.startswith("ERROR, said the master (REASON_TASK_INVALID): ")
+    assert decision.sentence.endswith("is left of the offer.")

@@ -225,17 +225,67 @@ def test_a_task_that_is_not_there_any_more_is_gone(lost):
     assert [task.state for task in lost.framework.completed_tasks] == [TaskState.TASK_GONE]
 
 
-def test_a_task_lost_by_disconnection_is_back_with_its_agent():
+@pytest.fixture
+def volatile() -> Cluster:
+    """Framework F does not checkpoint; its task `t` and `t1`, `t2` of executor `e` are lost with the connection."""
+    cluster = Cluster()
+    stream = cluster.subscribe(framework_info("F"))
+    cluster.join()
+    cluster.tick()
+    by = executor_info()
+    cluster.launch(stream, task_info(), task_info("t1", executor=by), task_info("t2", executor=by))
+    lost = statuses(cluster.do(m.AgentChannelClosed("channel-1")))
+    assert [one.state for one in lost] == [TaskState.TASK_LOST] * 3
+    return cluster
+
+
+def volatile_report(cluster: Cluster) -> internal.Register:
+    info = executor_info()
+    info.resources = resources("cpus:0.1;mem:32", role="*")
+    found = [reported(), reported("t1"), reported("t2")]
+    for one in found[1:]:
+        one.info.command, one.info.executor = None, info
+    return register(
+        "M-S0",
+        frameworks=[framework_info("F")],
+        tasks=found,
+        executors=[internal.ReportedExecutor(framework_id="F", info=info)],
+    )
+
+
+def test_what_was_lost_with_the_connection_is_ended_on_return(volatile):
+    effects = volatile.register(volatile_report(volatile))
+    assert statuses(effects) == []
+    assert [effect.message for effect in effects if isinstance(effect, m.SendToAgent)][1:] == [
+        internal.KillTask(framework_id="F", task_id="t"),
+        internal.ShutdownExecutor(framework_id="F", executor_id="e"),
+    ]
+    assert volatile.agent.used == {"F": Resources.parse("cpus:3.1;mem:332").allocated("*")}
+
+
+def test_what_was_lost_with_the_connection_holds_its_resources_until_it_has_ended(volatile):
+    volatile.register(volatile_report(volatile))
+    for number, task_id in enumerate(("t", "t1", "t2")):
+        volatile.update("channel-2", task_id, TaskState.TASK_KILLED, uuid(number), framework_id="F")
+        volatile.acknowledge("stream-1", task_id, uuid(number))
+    volatile.say("channel-2", internal.ExecutorExited(framework_id="F", executor_id="e", status=0))
+    assert volatile.agent.used == {}
+    assert volatile.framework.tasks == volatile.framework.unreachable_tasks == {}
+
+
+def test_what_does_not_checkpoint_is_back_with_an_agent_that_was_silent_only():
     cluster = Cluster()
     stream = cluster.subscribe(framework_info("F"))
     cluster.join()
     cluster.tick()
     cluster.launch(stream, task_info())
-    (update,) = cluster.do(m.AgentChannelClosed("channel-1"))
-    assert update.event.update.status.state is TaskState.TASK_LOST
+    cluster.tick(90)
+    (lost,) = statuses(cluster.store())
+    assert lost.state is TaskState.TASK_LOST
     message = "Agent M-S0 is back, and the task with it."
-    expected = status("t", RUNNING, Reason.REASON_AGENT_REREGISTERED, message)
-    assert sent_update(stream, expected) in cluster.register(returning(reported()))
+    expected = status("t", RUNNING, Reason.REASON_AGENT_REREGISTERED, message, now=cluster.now)
+    cluster.register(returning(reported()))
+    assert sent_update(stream, expected) in cluster.store()
     assert list(cluster.framework.tasks) == ["t"]
 
 

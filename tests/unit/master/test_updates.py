@@ -56,6 +56,15 @@ def test_the_latest_state_may_be_ahead_of_the_update(running):
     assert (task.state, task.update_state) == (FINISHED, STARTING)
 
 
+def test_an_update_that_is_repeated_may_bring_the_end_of_the_task(running):
+    running.update("channel-1", "t", STARTING, uuid(1))
+    running.update("channel-1", "t", STARTING, uuid(1), latest=FINISHED)
+    task = running.framework.tasks["t"]
+    assert (task.state, task.update_state) == (FINISHED, STARTING)
+    assert [one.state for one in task.statuses] == [STARTING]
+    assert running.agent.used == {}
+
+
 def test_resources_come_free_when_the_end_is_reported_not_when_it_is_acknowledged(running):
     running.update("channel-1", "t", FINISHED, uuid(1))
     assert running.agent.used == {}

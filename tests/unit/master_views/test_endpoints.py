@@ -87,6 +87,7 @@ async def test_weights_flag_is_for_the_first_start():
         ({"type": "READ_FILE"}, 400),
         ({"type": "READ_FILE", "read_file": {"path": "/no", "offset": 0}}, 404),
         ({"type": "LIST_FILES", "list_files": {"path": "/no"}}, 404),
+        ({"type": "UPDATE_QUOTA"}, 400),
         ({"type": "UPDATE_QUOTA", "update_quota": {}}, 501),
         ({"type": "DRAIN_AGENT", "drain_agent": {"agent_id": {"value": "x"}}}, 501),
         ({"type": "MARK_AGENT_GONE", "mark_agent_gone": {"agent_id": {"value": "x"}}}, 404),

@@ -15,6 +15,11 @@ SUBSCRIBE = {
     "type": "SUBSCRIBE",
     "subscribe": {"framework_info": {"user": "nobody", "name": "x"}},
 }
+RECONCILE_OPERATIONS = {
+    "type": "RECONCILE_OPERATIONS",
+    "framework_id": {"value": "nobody"},
+    "reconcile_operations": {},
+}
 
 
 async def post(master, body, headers=JSON, path="/api/v1/scheduler"):
@@ -49,6 +54,12 @@ async def post(master, body, headers=JSON, path="/api/v1/scheduler"):
         ({"type": "SUBSCRIBE"}, JSON, 400),
         (SUBSCRIBE, JSON | {"Accept": "text/html"}, 406),
         (SUBSCRIBE, JSON | {"Mesos-Stream-Id": "x"}, 400),
+        # What is wrong with the call counts before what its answer could look like, that before the stream.
+        ({"type": "SUBSCRIBE"}, JSON | {"Accept": "text/html"}, 400),
+        (SUBSCRIBE, JSON | {"Accept": "text/html", "Mesos-Stream-Id": "x"}, 406),
+        (RECONCILE_OPERATIONS, JSON | {"Accept": "text/html"}, 406),
+        (RECONCILE_OPERATIONS, JSON, 400),
+        ({"type": "RECONCILE_OPERATIONS"}, JSON | {"Accept": "text/html"}, 400),
         ({"type": "DECLINE", "framework_id": {"value": "nobody"}, "decline": {"offer_ids": []}}, JSON, 400),
         ({"type": "REVIVE"}, JSON, 400),
     ],

@@ -157,6 +157,12 @@ def test_unset_fields_are_left_out_unless_they_declare_a_default(message, text):
     assert write(message) == text
 
 
+def test_json_is_ascii_for_clients_that_count_characters():
+    message = v1.Label(key="naïve\n", value="→ 😀")
+    assert write(message) == r'{"key":"na\u00efve\n","value":"\u2192 \ud83d\ude00"}'
+    assert read(v1.Label, write(message)) == message
+
+
 # ── protobuf ──────────────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize(
     ("message", "body"),

@@ -73,6 +73,7 @@ class Probes:
         spec = LaunchSpec(
             container_id=probe.probe_id,
             argv=list(probe.argv),
+            program=probe.program,
             env=dict(probe.environment),
             cwd=container.sandbox,
             stdout=output,

@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
-from koinon.agent.core import disk, gpus, launch, records, volumes
+from koinon.agent.core import disk, gpus, launch, volumes
 from koinon.agent.core.checks import Checks, obstacles
 from koinon.agent.core.context import Context
-from koinon.agent.core.events import Checkpoint, DestroyContainer, Probed, TerminateContainer
+from koinon.agent.core.events import DestroyContainer, Probed, TerminateContainer
 from koinon.agent.core.life import AGENT, EXECUTOR, Life
 from koinon.agent.core.state import Executor, Framework, Kill, Kind, Task
 from koinon.agent.core.tables import ExecutorState
@@ -226,8 +226,10 @@ class Builtin:
         healthy = limitation = None
         if (kill := task.kill) is not None:
             state, reason, healthy, limitation = kill.state, kill.reason, kill.healthy, kill.limitation
-            if kill.message is not None:
-                message = f"{message}: {kill.message}" if kill.reason is not DURING_LAUNCH else kill.message
+            if reason is DURING_LAUNCH:
+                source, message = AGENT, kill.message or message
+            elif kill.message is not None:
+                message = f"{message}: {kill.message}"
         self._life.report(
             framework,
             executor,
@@ -243,7 +245,7 @@ class Builtin:
             for other in executor.live_tasks:
                 if other.group == task.group and other.kill is None:
                     self._kill_with_group(framework, executor, other, task)
-        if executor.state is not ExecutorState.TERMINATED and not executor.live_tasks:
+        if executor.state is not ExecutorState.TERMINATED and executor.idle:
             self._life.executor_ended(framework, executor, 0)
 
     def _kill_with_group(self, framework: Framework, executor: Executor, task: Task, culprit: Task) -> None:
@@ -286,9 +288,7 @@ class Builtin:
                 return
         self._checks.stop(task)
         task.kill = kill
-        if framework.info.checkpoint:
-            key = records.kill_key(framework.framework_id, task.task_id)
-            self._context.out.append(Checkpoint({key: records.encode(kill)}))
+        self._life.checkpoint_kill(framework, task)
         if not task.pid:  # `started` and `not_started` know what to do
             if task.info.command is not None and task.info.command.uris:
                 self._context.out.append(DestroyContainer(task.container_id))  # it may be fetched for long
@@ -315,7 +315,7 @@ class Builtin:
         self._life.checkpoint_executor(framework, executor)
         longest_s = math.inf  # a command executor waits as long as its task may take
         if executor.kind is Kind.DEFAULT:
-            longest_s = launch.shutdown_grace_s(self._context.config, executor.info)
+            longest_s = launch.shutdown_grace_s(self._context.config, executor)
         for task in executor.live_tasks:
             self._kill(framework, executor, task, min(launch.kill_grace_s(task.info, None), longest_s))
 

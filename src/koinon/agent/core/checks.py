@@ -170,7 +170,8 @@ class Checks:
             config, agent_id = self._context.config, self._context.state.agent_id
             container = launch.task_container(config, agent_id, framework, executor, task)
             environment = {**container.environment, **launch.variables(command)}
-            return ProbeCommand(probe_id, timeout_s, launch.argv(command), environment, container)
+            program, argv = launch.program(command), launch.argv(command)
+            return ProbeCommand(probe_id, timeout_s, program, argv, environment, container)
         if check.type in (CheckInfo.Type.HTTP, HealthCheck.Type.HTTP):
             assert check.http is not None
             scheme, address = "http", "127.0.0.1"

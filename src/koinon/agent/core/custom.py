@@ -10,10 +10,9 @@ at any time. Its word is taken for its tasks; what it leaves behind when it ends
 
 from __future__ import annotations
 
-from koinon.agent.core import disk, gpus, launch, records, volumes
+from koinon.agent.core import disk, gpus, launch, volumes
 from koinon.agent.core.context import Context
 from koinon.agent.core.events import (
-    Checkpoint,
     CloseExecutorStream,
     DestroyContainer,
     Note,
@@ -85,36 +84,29 @@ class Custom:
             return
         now = self._context.now
         task.kill = Kill(now, now + launch.kill_grace_s(task.info, policy), policy=policy)
-        if framework.info.checkpoint:  # the executor may be away, and so may we be when it returns
-            key = records.kill_key(framework.framework_id, task.task_id)
-            self._context.out.append(Checkpoint({key: records.encode(task.kill)}))
-        self._send_kill(executor, task, policy)
+        self._life.checkpoint_kill(framework, task)
+        self._send_kill(executor, task)
 
     def message(self, executor: Executor, data: bytes) -> None:
         """The scheduler has a message for an executor; best effort."""
         self._send(executor, Event(type=Event.Type.MESSAGE, message=Event.Message(data)))
 
     def shut_down(self, framework: Framework, executor: Executor) -> None:
-        """Ask an executor to end; it is destroyed when it does not within its grace period."""
+        """Ask an executor to end, now or when it listens again; it is destroyed after its grace period."""
         if executor.state in (ExecutorState.TERMINATING, ExecutorState.TERMINATED):
             return
+        new = executor.state is ExecutorState.REGISTERING and not executor.recovered
         executor.move(ExecutorState.TERMINATING)
         self._life.checkpoint_executor(framework, executor)
-        if executor.stream_id is not None:
-            self._send_shutdown(executor)
-        elif executor.recovered:
-            self.await_shutdown(executor)
-        else:
+        if new:  # it has no task yet
             self._context.out.append(DestroyContainer(executor.container_id))
-
-    def await_shutdown(self, executor: Executor) -> None:
-        """An executor found again after a restart is to end: it may subscribe and hear of it, or is destroyed."""
-        due_s = self._context.now + self._context.config.executor_reregistration_timeout_s
-        self._context.timers.at(due_s, self._unheard_due, executor.container_id)
-
-    def _send_shutdown(self, executor: Executor) -> None:
+            return
         self._send(executor, Event(type=Event.Type.SHUTDOWN))
-        grace_s = launch.shutdown_grace_s(self._context.config, executor.info)
+        self.await_end(executor)
+
+    def await_end(self, executor: Executor) -> None:
+        """Destroy an executor that is to shut down, unless it does so within its grace period."""
+        grace_s = launch.shutdown_grace_s(self._context.config, executor)
         self._context.timers.at(self._context.now + grace_s, self._destroy_due, executor.container_id)
 
     # ── from the executor ─────────────────────────────────────────────────────────────────────────
@@ -122,18 +114,15 @@ class Custom:
         """An executor listens, for the first time or again. Raises Refused."""
         framework, executor = self._find(call)
         subscribe = call.subscribe or Call.Subscribe()
-        for update in subscribe.unacknowledged_updates:
-            check_update(call, update)
         if executor.state is ExecutorState.TERMINATED:
             raise Refused(400, f"The executor {executor.executor_id} is terminated")
-        if executor.stream_id is not None:
-            self._context.out.append(CloseExecutorStream(executor.stream_id))
+        self._close(executor)
         executor.stream_id = stream_id
         self._listeners[stream_id] = executor
         if executor.state is ExecutorState.TERMINATING:
-            self._send_shutdown(executor)
             for update in subscribe.unacknowledged_updates:
                 self._take(framework, executor, update.status)
+            self._send(executor, Event(type=Event.Type.SHUTDOWN))
             return
         if executor.state is ExecutorState.REGISTERING:
             executor.move(ExecutorState.RUNNING)
@@ -149,9 +138,10 @@ class Custom:
             self._take(framework, executor, update.status)
         known = {info.task_id.value for info in subscribe.unacknowledged_tasks}
         for task in executor.live_tasks:
-            if not task.queued and task.state is TaskState.TASK_STAGING and task.task_id not in known:
-                lost = "the agent restarted" if executor.recovered else "the connection to its executor broke"
-                message = f"The task had not reached its executor when {lost}"
+            if task.queued:
+                continue
+            if task.state is TaskState.TASK_STAGING and task.task_id not in known:
+                message = "The task was on its way to its executor, which has subscribed again without it"
                 self._life.report(
                     framework,
                     executor,
@@ -161,23 +151,23 @@ class Custom:
                     reason=Reason.REASON_AGENT_RESTARTED,
                     message=message,
                 )
-            elif task.kill is not None and not task.queued:
-                self._send_kill(executor, task, task.kill.policy)
+            elif task.kill is not None:
+                self._send_kill(executor, task)
         executor.recovered = False
         self._deliver(executor)
 
     def called(self, call: Call) -> None:
         """UPDATE or MESSAGE. Raises Refused."""
-        framework, executor = self._find(call)
-        if executor.stream_id is None:
-            raise Refused(403, f"The executor {executor.executor_id} is not subscribed")
         counters = self._context.state.counters
+        try:
+            framework, executor = self._find(call)
+            if executor.stream_id is None:
+                raise Refused(403, f"The executor {executor.executor_id} is not subscribed")
+        except Refused:
+            counters.invalid_updates += call.update is not None
+            counters.invalid_messages += call.message is not None
+            raise
         if call.update is not None:
-            try:
-                check_update(call, call.update)
-            except Refused:
-                counters.invalid_updates += 1
-                raise
             counters.valid_updates += 1
             self._take(framework, executor, call.update.status)
         elif call.message is not None:
@@ -228,8 +218,7 @@ class Custom:
     def exited(self, framework: Framework, executor: Executor, wait_status: int, message: str) -> None:
         """All processes of an executor are gone: so are its tasks."""
         ending = executor.ending or Ending(TaskState.TASK_FAILED, Reason.REASON_EXECUTOR_TERMINATED, message)
-        if executor.stream_id is not None:
-            self._context.out.append(CloseExecutorStream(executor.stream_id))
+        self._close(executor)
         executor.queue.clear()
         for task in executor.live_tasks:
             self._life.report(
@@ -327,8 +316,11 @@ class Custom:
         task_id, uuid = status.task_id.value, status.uuid
         assert uuid is not None
         task = executor.tasks.get(task_id)
-        if task is None or task.terminal or self._streams.is_known(framework.framework_id, task_id, uuid):
-            if task is None or not any(known.uuid == uuid for known in task.statuses):
+        known = self._streams.is_known(framework.framework_id, task_id, uuid) or (
+            task is not None and any(one.uuid == uuid for one in task.statuses)
+        )
+        if task is None or task.terminal or known:
+            if not known:
                 text = f"An update of its executor to {status.state.value} is dropped: the task is over or not known"
                 self._context.out.append(Note(text, f"{framework.framework_id}/{task_id}"))
         else:
@@ -342,12 +334,22 @@ class Custom:
                 theirs.container_id = ours.container_id
                 theirs.executor_pid = ours.executor_pid
                 theirs.network_infos = theirs.network_infos or ours.network_infos
+                for network in theirs.network_infos:
+                    network.ip_addresses = network.ip_addresses or ours.network_infos[0].ip_addresses
             self._life.accept(framework, executor, task, status)
         acknowledged = Event.Acknowledged(task_id=status.task_id, uuid=uuid)
         self._send(executor, Event(type=Event.Type.ACKNOWLEDGED, acknowledged=acknowledged))
 
-    def _send_kill(self, executor: Executor, task: Task, policy: v1.KillPolicy | None) -> None:
-        kill = Event.Kill(task_id=task.info.task_id, kill_policy=policy)
+    def _close(self, executor: Executor) -> None:
+        """Whoever listens for the executor does so no more."""
+        if executor.stream_id is not None:
+            del self._listeners[executor.stream_id]
+            self._context.out.append(CloseExecutorStream(executor.stream_id))
+            executor.stream_id = None
+
+    def _send_kill(self, executor: Executor, task: Task) -> None:
+        assert task.kill is not None
+        kill = Event.Kill(task_id=task.info.task_id, kill_policy=task.kill.policy)
         self._send(executor, Event(type=Event.Type.KILL, kill=kill))
 
     def _send(self, executor: Executor, event: Event) -> None:
@@ -380,29 +382,29 @@ class Custom:
         self._life.checkpoint_executor(framework, executor)
         self._context.out.append(DestroyContainer(container_id))
 
-    def _unheard_due(self, container_id: str) -> None:
-        found = self._life.find(container_id)
-        if found is not None and found[1].stream_id is None:
-            self._context.out.append(DestroyContainer(container_id))
-
     def _destroy_due(self, container_id: str) -> None:
         if self._life.find(container_id) is not None:
             self._context.out.append(DestroyContainer(container_id))
 
 
-def check_update(call: Call, update: Call.Update) -> None:
-    """Raises Refused when an update is not one that an executor may send."""
-    status = update.status
-    if status.uuid is None or len(status.uuid) != 16:
-        raise Refused(400, "The update needs a uuid of 16 bytes")
-    if status.source is not EXECUTOR:
-        raise Refused(400, "The source of the update must be SOURCE_EXECUTOR")
-    if status.state not in _SAYABLE:
-        raise Refused(400, f"An executor cannot report {status.state.value}")
-    if status.check_status is not None and not _is_complete(status.check_status):
-        raise Refused(400, "The check_status of the update needs a type, and the field of that name")
-    if status.executor_id is not None and status.executor_id != call.executor_id:
-        raise Refused(400, "The update is of another executor than the call")
+def problem(call: Call) -> str | None:
+    """What is wrong with the updates in a call; they must be what an executor may send."""
+    updates = list(call.subscribe.unacknowledged_updates) if call.subscribe is not None else []
+    if call.update is not None:
+        updates.append(call.update)
+    for update in updates:
+        status = update.status
+        if status.uuid is None or len(status.uuid) != 16:
+            return "The update needs a uuid of 16 bytes."
+        if status.source is not EXECUTOR:
+            return "The source of the update must be SOURCE_EXECUTOR."
+        if status.state not in _SAYABLE:
+            return f"An executor cannot report {status.state.value}."
+        if status.executor_id is not None and status.executor_id != call.executor_id:
+            return "The update is of another executor than the call."
+        if status.check_status is not None and not _is_complete(status.check_status):
+            return "The check_status of the update needs a type, and the field of that name."
+    return None
 
 
 def _is_complete(found: v1.CheckStatusInfo) -> bool:

@@ -219,25 +219,28 @@ class CloseExecutorStream(Effect, frozen=True):
 class LaunchContainer(Effect, frozen=True):
     """Make the sandbox and start the program; answered by ContainerStarted or ContainerNotStarted.
 
+    `program` is a path, or a name that is looked for in the PATH of `environment`.
     The sandbox belongs to `user` (None: the agent's own). `link` is made to point to the sandbox. `rlimits` are
-    (name as in the v1 API, soft, hard), None = unlimited. `fetches` come into the sandbox before the program starts,
-    `fetch_bytes` together at most; DestroyContainer ends them. `shared` are directories, made if missing, and the links
-    to be made to them, all in sandboxes.
+    (name as in the v1 API, soft, hard), None = unlimited. What is `tied` dies with the agent's process. `fetches` come
+    into the sandbox before the program starts, `fetch_bytes` together at most; DestroyContainer ends them. `shared` are
+    directories, made if missing, and the links to be made to them, all in sandboxes.
     """
 
     container_id: str
+    program: str
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     sandbox: str
     link: str
     user: str | None
     rlimits: tuple[tuple[str, int | None, int | None], ...] = ()
+    tied: bool = False
     fetches: tuple[Fetch, ...] = ()
     fetch_bytes: int | None = None
     shared: tuple[tuple[str, str], ...] = ()
     #: Rows and columns of its terminal, if it is to have one.
     window: tuple[int, int] | None = None
-    #: It ends with the agent, runs in a sandbox that is there, and its streams are for who asked for it.
+    #: It runs in a sandbox that is there, and its streams are for who asked for it.
     session: bool = False
     #: Its sandbox is below no executor's.
     standalone: bool = False
@@ -282,6 +285,7 @@ class ProbeCommand(Effect, frozen=True):
 
     probe_id: str
     timeout_s: float | None
+    program: str
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     container: LaunchContainer

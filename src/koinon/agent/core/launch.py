@@ -24,6 +24,8 @@ WINDOW = (24, 80)
 
 #: Grace period of a kill when neither the kill nor the task says.
 KILL_GRACE_S = 3.0
+#: What the executor of a command is given beyond the grace period of its task, to notice its end and report it.
+_KILL_SLACK_S = 2.0
 
 
 # ── what cannot be done ───────────────────────────────────────────────────────────────────────────
@@ -77,11 +79,15 @@ def _secret_text(variable: Environment.Variable) -> str | None:
 
 # ── what is run ───────────────────────────────────────────────────────────────────────────────────
 def argv(command: CommandInfo) -> tuple[str, ...]:
-    """The program and its arguments, the first being the path or name of the program."""
+    """The arguments, the first being what the program is to take for its own name."""
     if command.shell:
         return ("/bin/sh", "-c", command.value or "")
-    # `arguments` include argv[0] by convention, which the program finds in place of its own name.
-    return (command.value or command.arguments[0], *command.arguments[1:])
+    return tuple(command.arguments) or (command.value or "",)
+
+
+def program(command: CommandInfo) -> str:
+    """The path or name of the program."""
+    return "/bin/sh" if command.shell else command.value or command.arguments[0]
 
 
 def user(config: Config, framework: Framework, command: CommandInfo | None) -> str | None:
@@ -126,6 +132,7 @@ def command_executor(framework_id: str, task: TaskInfo) -> ExecutorInfo:
         name=f"Command Executor (Task: {task_id}) (Command: sh -c '{shown}')",
         source=task_id,
         command=task.command,
+        shutdown_grace_period=v1.DurationInfo(round((kill_grace_s(task, None) + _KILL_SLACK_S) * 1e9)),
     )
 
 
@@ -139,22 +146,24 @@ def task_container(
     if executor.kind is Kind.DEFAULT:
         sandbox = f"{executor.directory}/containers/{task.container_id}"
         link = f"{executor.directory}/tasks/{task.task_id}"
-        environment = {"MESOS_SANDBOX": sandbox, "MESOS_CONTAINER_IP": config.ip}
+        environment = _with_command({}, command, sandbox)
+        environment.update(MESOS_SANDBOX=sandbox, MESOS_CONTAINER_IP=config.ip)
     else:
         environment = _executor_environment(config, agent_id, framework, executor)
-    _add_command(environment, command, sandbox)
+        _with_command(environment, command, sandbox)
     if (role := _role(task.info)) is not None:
         environment["MESOS_ALLOCATION_ROLE"] = role
     environment.update(gpus.environment(config, task.gpus))
-    limits = rlimits(task.info.container)
     return LaunchContainer(
         task.container_id,
+        program(command),
         argv(command),
         environment,
         sandbox,
         link,
         task.user,
-        limits,
+        rlimits(task.info.container),
+        tied=not framework.info.checkpoint,
         shared=volumes.shared(task.info.container, sandbox, executor.directory),
         window=window(task.info.container),
         fetches=fetches(command.uris, config.frameworks_home),
@@ -169,18 +178,18 @@ def executor_container(
     command, sandbox = executor.info.command, executor.directory
     assert command is not None
     environment = _executor_environment(config, agent_id, framework, executor)
-    _add_command(environment, command, sandbox)
+    _with_command(environment, command, sandbox)
     environment.update(gpus.environment(config, executor.known_gpus))
-    link = f"{sandbox.rpartition('/')[0]}/latest"
-    limits = rlimits(executor.info.container)
     return LaunchContainer(
         executor.container_id,
+        program(command),
         argv(command),
         environment,
         sandbox,
-        link,
+        f"{sandbox.rpartition('/')[0]}/latest",
         executor.user,
-        limits,
+        rlimits(executor.info.container),
+        tied=not framework.info.checkpoint,
         shared=volumes.shared(executor.info.container, sandbox, sandbox),
         window=window(executor.info.container),
         fetches=fetches(command.uris, config.frameworks_home),
@@ -196,7 +205,6 @@ def _executor_environment(
     config: Config, agent_id: str, framework: Framework, executor: Executor
 ) -> dict[str, str]:
     checkpoint = framework.info.checkpoint
-    grace_s = shutdown_grace_s(config, executor.info)
     environment = {
         "PATH": PATH,
         "MESOS_FRAMEWORK_ID": executor.framework_id,
@@ -207,7 +215,7 @@ def _executor_environment(
         "MESOS_DIRECTORY": executor.directory,
         "MESOS_SANDBOX": executor.directory,
         "MESOS_CHECKPOINT": "1" if checkpoint else "0",
-        "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD": duration_text(grace_s),
+        "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD": duration_text(shutdown_grace_s(config, executor)),
         "MESOS_HTTP_COMMAND_EXECUTOR": "0",
         "LIBPROCESS_PORT": "0",
         "LIBPROCESS_IP": config.ip,
@@ -219,10 +227,12 @@ def _executor_environment(
     return environment
 
 
-def _add_command(environment: dict[str, str], command: CommandInfo, sandbox: str) -> None:
+def _with_command(environment: dict[str, str], command: CommandInfo, sandbox: str) -> dict[str, str]:
+    """Adds what every program gets, and what its description says; returns `environment`."""
     environment.setdefault("PATH", PATH)
     environment["PWD"] = sandbox
     environment.update(variables(command))
+    return environment
 
 
 def variables(command: CommandInfo) -> dict[str, str]:
@@ -260,10 +270,10 @@ def kill_grace_s(task: TaskInfo, policy: v1.KillPolicy | None) -> float:
     return KILL_GRACE_S
 
 
-def shutdown_grace_s(config: Config, info: ExecutorInfo) -> float:
-    """How long an executor may take to end after SHUTDOWN."""
-    if info.shutdown_grace_period is not None:
-        return info.shutdown_grace_period.nanoseconds / 1e9
+def shutdown_grace_s(config: Config, executor: Executor) -> float:
+    """How long an executor may take to shut down."""
+    if executor.info.shutdown_grace_period is not None:
+        return executor.info.shutdown_grace_period.nanoseconds / 1e9
     return config.executor_shutdown_grace_period_s
 
 

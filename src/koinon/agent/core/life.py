@@ -91,6 +91,12 @@ class Life:
             key = records.executor_key(framework.framework_id, executor.executor_id)
             self._context.out.append(Checkpoint({key: records.encode(stored)}))
 
+    def checkpoint_kill(self, framework: Framework, task: Task) -> None:
+        """A task is to end; nothing is done about it before this is on disk."""
+        if framework.info.checkpoint:
+            key = records.kill_key(framework.framework_id, task.task_id)
+            self._context.out.append(Checkpoint({key: records.encode(task.kill)}))
+
     def find(self, container_id: str) -> tuple[Framework, Executor, Task | None] | None:
         """Whose a container is; None if nobody's any more."""
         if (place := self._context.state.containers.get(container_id)) is None:

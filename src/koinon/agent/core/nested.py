@@ -194,12 +194,14 @@ class Launches:
         environment.update(launch.variables(command))
         return LaunchContainer(
             nested.key,
+            launch.program(command),
             launch.argv(command),
             environment,
             sandbox,
             "",
             nested.user,
             limits,
+            tied=not nested.durable,
             window=window,
             session=nested.kind is NestedKind.SESSION,
             standalone=parent is None,
@@ -223,7 +225,7 @@ class Launches:
             return launch.executor_container(config, state.agent_id, framework, executor)
         sandbox = executor.directory
         environment = {"MESOS_CONTAINER_IP": config.ip, "MESOS_SANDBOX": sandbox, "PATH": launch.PATH}
-        return LaunchContainer(found.key, (), environment, sandbox, "", executor.user)
+        return LaunchContainer(found.key, "", (), environment, sandbox, "", executor.user)
 
     # ── what containers tell ──────────────────────────────────────────────────────────────────────
     def started(self, key: str, pid: int) -> None:

@@ -6,7 +6,7 @@ The launcher outlives the agent, so tasks of frameworks that checkpoint go on:
 - a task whose container was never started is dropped (REASON_AGENT_RESTARTED);
 - a custom executor must subscribe again in time;
 - after a reboot, or when the launcher has no memory of a started container, what ran is lost;
-- a container that we do not know belonged to a framework without checkpoint, and is destroyed.
+- a container that we do not know is destroyed; those of frameworks without checkpoint died with the old agent.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ class Recovery:
             else:
                 message = "The task was gone when the agent had restarted; how it ended is not known"
                 self._builtin.end(framework, executor, task, framework.lost, AGENT, RESTARTED, message)
-        if executor.state is not ExecutorState.TERMINATED and not executor.live_tasks:
+        if executor.state is not ExecutorState.TERMINATED and executor.idle:
             self._life.executor_ended(framework, executor, 0)
 
     def _take_up(
@@ -218,7 +218,7 @@ class Recovery:
         else:
             executor.pid = container.pid
             if executor.state is ExecutorState.TERMINATING:
-                self._custom.await_shutdown(executor)
+                self._custom.await_end(executor)
             else:
                 self._custom.await_subscription(executor, recovered=True)
 

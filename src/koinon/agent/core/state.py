@@ -21,6 +21,7 @@ from koinon.agent.core.tables import (
     check_move,
 )
 from koinon.mesos import v1
+from koinon.mesos.resources import Resources
 from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1 import FrameworkInfo, TaskState, TaskStatus
 
@@ -102,6 +103,11 @@ class Task(Struct, kw_only=True, gc=False):
     gpus: tuple[str, ...] = ()  #: its devices
     #: Slot for the views: the task's rendering, None after every change.
     rendered: bytes | None = None
+    #: What it holds while it is not over; from `info`.
+    resources: Resources = Resources()
+
+    def __post_init__(self) -> None:
+        self.resources = Resources.from_v1(self.info.resources)
 
     @property
     def terminal(self) -> bool:
@@ -185,6 +191,11 @@ class Executor(Struct, kw_only=True):
     disk_used_bytes: int | None = None
     #: Found again after a restart, and not heard of since.
     recovered: bool = False
+    #: What it holds besides its tasks; from `info`.
+    resources: Resources = Resources()
+
+    def __post_init__(self) -> None:
+        self.resources = Resources.from_v1(self.info.resources)
 
     def move(self, state: ExecutorState) -> None:
         """Enter `state`. Raises IllegalMove."""

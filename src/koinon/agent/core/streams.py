@@ -65,6 +65,10 @@ class Streams:
         stream.latest_state = status.state
         if len(stream.pending) == 1:
             self._send(stream)
+        elif status.state in TERMINAL and stream.due_s:
+            # The task holds nothing any more, and the master hears so with the next repetition: not in minutes.
+            stream.wait_s = RESEND_FIRST_S
+            self._plan(stream)
 
     def acknowledge(self, framework_id: str, task_id: str, uuid: bytes) -> TaskStatus | None:
         """The update in flight has arrived; returns it, or None when it is not the one in flight."""
@@ -157,6 +161,9 @@ class Streams:
         self._context.say(
             internal.Update(framework_id=stream.framework_id, status=status, latest_state=stream.latest_state)
         )
+        self._plan(stream)
+
+    def _plan(self, stream: Stream) -> None:
         stream.due_s = self._context.now + stream.wait_s
         self._context.timers.at(stream.due_s, self._resend, stream, stream.due_s)
 

@@ -25,12 +25,11 @@ their session or by the container's id in their environment.
 The **protocol** has a JSON object per line. First come `{"protocol", "pid"}` and the exits not yet forgotten.
 Requests are `{"id", "do": "launch" | "signal" | "destroy" | "forget" | "list" | "stop", …}`; each is answered
 with its id and means no more when said twice. `{"exit": …}` may come at any time. There is one client: a new one
-takes the place of the one before.
+takes the place of the one before. A container launched as `tied` is destroyed when its client is gone.
 
-**Streams** other than files are pipes or a terminal, named by path, that the agent made: such a container is `tied`,
-and destroyed when the client goes. Or they are a terminal that the launcher makes (`window`): it keeps the other end and
-hands copies to whoever names the container on the socket DIRECTORY/terminals. While there is no client it copies what
-the terminal shows into the container's stdout.
+**Streams** other than files are pipes or a terminal, named by path, that the agent made. Or they are a terminal that the
+launcher makes (`window`): it keeps the other end and hands copies to whoever names the container on the socket
+DIRECTORY/terminals. While there is no client it copies what the terminal shows into the container's stdout.
 
 The launcher ends when told to `stop` or by SIGTERM (both destroy the containers first), and after a minute with
 neither client nor containers. Exits not yet forgotten stay in the journal.

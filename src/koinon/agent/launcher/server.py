@@ -171,16 +171,15 @@ class Launcher:
             self.hang_up()
 
     def hang_up(self) -> None:
-        """Part with the client; nobody waits for answers any more."""
+        """Part with the client; nobody waits for answers any more, and what was to live with it ends."""
         if self.client:
             self.unwatch(self.client.connection.detach())
             self.client = None
             self.terminals.resume()
-            for each in self.mains.values():
-                if each.tied and each.state < ENDING:
-                    self.destroy(each)
         for each in self.mains.values():
             each.waiting.clear()
+            if each.tied and each.state < ENDING and (problem := self.destroy(each)):
+                print(f"container {each.id} runs on: {problem}", file=sys.stderr)
 
     def handle_requests(self) -> None:
         """Handle some of the lines that have come."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -15,9 +15,9 @@ from koinon.agent.views.records import (
     executor_resources,
     role,
     shown_executor_id,
-    task_resources,
     used_resources,
 )
+from koinon.edge.listings import SLICE
 from koinon.edge.system import version_object
 from koinon.mesos import v1
 from koinon.mesos.attributes import attributes_object
@@ -26,9 +26,6 @@ from koinon.mesos.resources import Resources
 encode = msgspec.json.Encoder().encode
 
 Object = dict[str, Any]
-
-#: Executors per slice: the loop must not stand still for a large state.
-_SLICE = 50
 
 
 def state(found: State, about: About) -> Iterator[bytes]:
@@ -101,17 +98,48 @@ def _framework(framework: Framework) -> Object:
 
 
 def _executors(executors: list[Executor]) -> Iterator[bytes]:
-    for start in range(0, len(executors), _SLICE):
-        pieces = [encode(_executor(executor)) for executor in executors[start : start + _SLICE]]
-        yield (b"," if start else b"") + b",".join(pieces)
+    pieces: list[bytes] = []
+    size = 0
+    comma = b""
+    for executor in executors:
+        size += 1 + len(executor.tasks) + len(executor.completed)
+        if size <= SLICE:
+            pieces.append(comma + b"".join(_executor(executor)))
+        else:
+            yield b"".join(pieces)
+            yield comma
+            yield from _executor(executor)
+            pieces.clear()
+            size = 0
+        comma = b","
+    yield b"".join(pieces)
 
 
-def _executor(executor: Executor) -> Object:
-    info, resources = executor.info, executor_resources(executor)
+def _executor(executor: Executor) -> Iterator[bytes]:
+    """An executor that may have thousands of tasks, in slices."""
     executor_id = shown_executor_id(executor)
-    tasks = executor.tasks.values()
-    done = [*executor.completed, *(task for task in tasks if task.terminal)]
-    some = [*tasks, *executor.completed]
+    live = [task for task in executor.tasks.values() if not task.terminal]
+    done = [*executor.completed, *(task for task in executor.tasks.values() if task.terminal)]
+    tasks = [task for task in live if not _waits(task)]
+    queued = [task for task in live if _waits(task)]
+    yield encode(_executor_object(executor))[:-1] + b',"tasks":['
+    yield from _joined(tasks, lambda task: _task(task, executor_id))
+    yield b'],"queued_tasks":['
+    yield from _joined(queued, lambda task: encode(_queued(task, executor_id)))
+    yield b'],"completed_tasks":['
+    yield from _joined(done, lambda task: _task(task, executor_id))
+    yield b"]}"
+
+
+def _joined(tasks: list[Task], render: Callable[[Task], bytes]) -> Iterator[bytes]:
+    for start in range(0, len(tasks), SLICE):
+        piece = b",".join([render(task) for task in tasks[start : start + SLICE]])
+        yield b"," + piece if start else piece
+
+
+def _executor_object(executor: Executor) -> Object:
+    info, resources = executor.info, executor_resources(executor)
+    some = next(iter(executor.tasks.values()), None) or next(iter(executor.completed), None)
     result: Object = {
         "id": executor.executor_id,
         "name": info.name or "",
@@ -119,10 +147,7 @@ def _executor(executor: Executor) -> Object:
         "container": executor.container_id,
         "directory": executor.directory,
         "resources": resources.unallocated().to_object(),
-        "role": role(info.resources or (some[0].info.resources if some else [])),
-        "tasks": [_task(task, executor_id) for task in tasks if not task.terminal and not _waits(task)],
-        "queued_tasks": [_queued(task, executor_id) for task in tasks if not task.terminal and _waits(task)],
-        "completed_tasks": [_task(task, executor_id) for task in done],
+        "role": role(info.resources or (some.info.resources if some is not None else [])),
     }
     if info.labels is not None:
         result["labels"] = info.labels.labels
@@ -136,10 +161,10 @@ def _waits(task: Task) -> bool:
     return task.queued or (bool(task.container_id) and not task.statuses)
 
 
-def _task(task: Task, executor_id: str) -> msgspec.Raw:
+def _task(task: Task, executor_id: str) -> bytes:
     if task.rendered is None:
         task.rendered = encode(_task_object(task, executor_id))
-    return msgspec.Raw(task.rendered)
+    return task.rendered
 
 
 def _task_object(task: Task, executor_id: str) -> Object:
@@ -151,7 +176,7 @@ def _task_object(task: Task, executor_id: str) -> Object:
         "executor_id": executor_id,
         "slave_id": info.agent_id.value,
         "state": task.state.value,
-        "resources": task_resources(task).unallocated().to_object(),
+        "resources": task.resources.unallocated().to_object(),
         "role": role(info.resources),
         "statuses": [_status(status) for status in task.statuses],
     }
@@ -187,7 +212,7 @@ def _queued(task: Task, executor_id: str) -> Object:
         "id": task.task_id,
         "name": info.name,
         "slave_id": info.agent_id.value,
-        "resources": task_resources(task).unallocated().to_object(),
+        "resources": task.resources.unallocated().to_object(),
         "role": role(info.resources),
     }
     if executor_id:

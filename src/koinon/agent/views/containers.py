@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import msgspec
 
 from koinon.agent.core.disk import limit_bytes
 from koinon.agent.core.state import Executor, Kind, Nested, State, Task
-from koinon.agent.views.records import executor_resources, executors, task_resources
+from koinon.agent.views.records import executor_resources, executors
+from koinon.edge.listings import SLICE, Group, Listing
 from koinon.mesos import v1
 from koinon.mesos.resources import Resources
 from koinon.mesos.v1 import ContainerID, ContainerStatus, ResourceStatistics
@@ -15,48 +19,37 @@ from koinon.mesos.v1.agent import Response
 
 Container = Response.GetContainers.Container
 
+encode = msgspec.json.Encoder().encode
+
 _SUMMED = ("processes", "threads", "cpus_user_time_secs", "cpus_system_time_secs", "mem_rss_bytes")
 
 
-def containers(
-    state: State,
-    usage: Mapping[str, ResourceStatistics],
-    now: float,
-    *,
-    nested: bool = False,
-    standalone: bool = False,
-) -> list[Container]:
+class Found(NamedTuple):
+    """A container: an executor's, that of a task in a group, or one that was asked for over the API."""
+
+    executor: Executor | None  #: standalone containers have none
+    task: Task | None = None
+    requested: Nested | None = None
+    #: Names of what runs below an executor's, and counts with it.
+    inner: Sequence[str] = ()
+
+
+def find(state: State, *, nested: bool = False, standalone: bool = False) -> list[Found]:
     """Containers of executors; also those of the tasks in groups and all below when `nested`; and `standalone` ones."""
     found = []
     below = _by_root(state)
-    for framework, executor in executors(state):
+    for _, executor in executors(state):
         inner = below.pop(executor.container_id, [])
-        ids = [*_container_ids(executor), *(one.key for one in inner)]
-        if not any(id_ in state.containers for id_ in ids):
+        if not any(id_ in state.containers for id_ in _container_ids(executor)):
             continue
-        statistics = _sum([usage[id_] for id_ in ids if id_ in usage], executor_resources(executor), now)
-        if executor.disk_used_bytes is not None:
-            statistics.disk_used_bytes = executor.disk_used_bytes
-            statistics.disk_limit_bytes = limit_bytes(executor)
-        found.append(
-            Container(
-                framework_id=v1.FrameworkID(framework.framework_id),
-                executor_id=v1.ExecutorID(executor.executor_id),
-                executor_name=executor.info.name or "",
-                container_id=ContainerID(value=executor.container_id),
-                container_status=_status(ContainerID(value=executor.container_id), _pid(executor)),
-                resource_statistics=statistics,
-            )
-        )
+        found.append(Found(executor, inner=[one.key for one in inner]))
         if nested and executor.kind is Kind.DEFAULT:
-            found += [_nested(executor, task, usage, now) for task in executor.live_tasks if task.pid]
+            found += [Found(executor, task) for task in executor.live_tasks if task.pid]
         if nested:
-            found += [_requested(one, usage, now, executor) for one in inner]
-    for root, *inner in below.values():
-        if standalone:
-            found.append(_requested(root, usage, now))
-            if nested:
-                found += [_requested(one, usage, now) for one in inner]
+            found += [Found(executor, requested=one) for one in inner]
+    if standalone:
+        for group in below.values():
+            found += [Found(None, requested=one) for one in (group if nested else group[:1])]
     return found
 
 
@@ -72,70 +65,97 @@ def _by_root(state: State) -> dict[str, list[Nested]]:
     return found
 
 
-def _requested(
-    one: Nested, usage: Mapping[str, ResourceStatistics], now: float, executor: Executor | None = None
-) -> Container:
-    measured = [usage[one.key]] if one.key in usage else []
+# ── as messages ───────────────────────────────────────────────────────────────────────────────────
+def listing(found: list[Found], usage: Mapping[str, ResourceStatistics], now: float) -> Listing:
+    """`get_containers`."""
+    group = Group("containers", found, partial(_message, usage, now))
+    return Listing("get_containers", Response.GetContainers, [group])
+
+
+def _message(usage: Mapping[str, ResourceStatistics], now: float, found: Found) -> Container:
+    container_id, pid = _id_and_pid(found)
     shown = Container(
-        container_id=one.container_id,
-        container_status=_status(one.container_id, one.pid),
-        resource_statistics=_sum(measured, Resources.from_v1(one.resources), now),
+        container_id=container_id,
+        container_status=ContainerStatus(container_id=container_id, executor_pid=pid or None),
+        resource_statistics=_used(found, usage, now),
     )
-    if executor is not None:
+    if (executor := found.executor) is not None:
         shown.framework_id = v1.FrameworkID(executor.framework_id)
         shown.executor_id = v1.ExecutorID(executor.executor_id)
         shown.executor_name = executor.info.name or ""
     return shown
 
 
-def _nested(executor: Executor, task: Task, usage: Mapping[str, ResourceStatistics], now: float) -> Container:
-    container_id = ContainerID(value=task.container_id, parent=ContainerID(value=executor.container_id))
-    measured = [usage[task.container_id]] if task.container_id in usage else []
-    return Container(
-        framework_id=v1.FrameworkID(task.framework_id),
-        executor_id=v1.ExecutorID(task.executor_id),
-        executor_name=executor.info.name or "",
-        container_id=container_id,
-        container_status=_status(container_id, task.pid),
-        resource_statistics=_sum(measured, task_resources(task), now),
-    )
+def _id_and_pid(found: Found) -> tuple[ContainerID, int]:
+    if found.requested is not None:
+        return found.requested.container_id, found.requested.pid
+    assert found.executor is not None
+    container_id = ContainerID(value=found.executor.container_id)
+    if found.task is not None:
+        return ContainerID(value=found.task.container_id, parent=container_id), found.task.pid
+    return container_id, _pid(found.executor)
 
 
-def classic(found: Iterable[Container], sources: Mapping[str, str]) -> list[dict[str, Any]]:
-    """As `/containers` shows them. `sources`: the executors' field of that name, by container."""
-    return [{**_statistics(one, sources), **_identity(one)} for one in found]
+def _used(found: Found, usage: Mapping[str, ResourceStatistics], now: float) -> ResourceStatistics:
+    executor, task, requested, inner = found
+    if requested is not None:
+        return _sum([requested.key], usage, Resources.from_v1(requested.resources), now)
+    if task is not None:
+        return _sum([task.container_id], usage, task.resources, now)
+    assert executor is not None
+    used = _sum([*_container_ids(executor), *inner], usage, executor_resources(executor), now)
+    if executor.disk_used_bytes is not None:
+        used.disk_used_bytes, used.disk_limit_bytes = executor.disk_used_bytes, limit_bytes(executor)
+    return used
 
 
-def statistics(found: Iterable[Container], sources: Mapping[str, str]) -> list[dict[str, Any]]:
-    """As `/monitor/statistics` shows them."""
-    return [_statistics(one, sources) for one in found]
+# ── as classic endpoints show them ────────────────────────────────────────────────────────────────
+def classic(found: list[Found], usage: Mapping[str, ResourceStatistics], now: float) -> Iterator[bytes]:
+    """`/containers`, in slices."""
+    return _array(found, lambda one: {**_statistics(one, usage, now), **_identity(one)})
 
 
-def sources(state: State) -> dict[str, str]:
-    """The field `source` of executors by container."""
-    return {executor.container_id: executor.info.source or "" for _, executor in executors(state)}
+def statistics(found: list[Found], usage: Mapping[str, ResourceStatistics], now: float) -> Iterator[bytes]:
+    """`/monitor/statistics`, in slices."""
+    return _array(found, lambda one: _statistics(one, usage, now))
 
 
-def _identity(one: Container) -> dict[str, Any]:
-    return {"container_id": one.container_id.value, "status": one.container_status}
+def pending(launching: Iterable[str]) -> list[dict[str, Any]]:
+    """What `/containerizer/debug` shows as not done yet."""
+    return [{"operation": "launch", "args": {"container_id": one}} for one in sorted(launching)]
 
 
-def _statistics(one: Container, sources: Mapping[str, str]) -> dict[str, Any]:
-    assert one.framework_id is not None
-    assert one.executor_id is not None
+def _array(found: list[Found], render: Callable[[Found], dict[str, Any]]) -> Iterator[bytes]:
+    yield b"["
+    for start in range(0, len(found), SLICE):
+        piece = b",".join([encode(render(one)) for one in found[start : start + SLICE]])
+        yield b"," + piece if start else piece
+    yield b"]"
+
+
+def _identity(found: Found) -> dict[str, Any]:
+    container_id, pid = _id_and_pid(found)
+    status = ContainerStatus(container_id=container_id, executor_pid=pid or None)
+    return {"container_id": container_id.value, "status": status}
+
+
+def _statistics(found: Found, usage: Mapping[str, ResourceStatistics], now: float) -> dict[str, Any]:
+    executor = found.executor
+    assert executor is not None
     return {
-        "executor_id": one.executor_id.value,
-        "executor_name": one.executor_name,
-        "framework_id": one.framework_id.value,
-        "source": sources.get(one.container_id.value, ""),
-        "statistics": one.resource_statistics,
+        "executor_id": executor.executor_id,
+        "executor_name": executor.info.name or "",
+        "framework_id": executor.framework_id,
+        "source": executor.info.source or "",
+        "statistics": _used(found, usage, now),
     }
 
 
-def _container_ids(executor: Executor) -> list[str]:
+# ── helpers ───────────────────────────────────────────────────────────────────────────────────────
+def _container_ids(executor: Executor) -> Sequence[str]:
     if executor.kind is Kind.DEFAULT:
         return [task.container_id for task in executor.tasks.values()]
-    return [executor.container_id]
+    return (executor.container_id,)
 
 
 def _pid(executor: Executor) -> int:
@@ -144,12 +164,11 @@ def _pid(executor: Executor) -> int:
     return executor.pid
 
 
-def _status(container_id: ContainerID, pid: int) -> ContainerStatus:
-    return ContainerStatus(container_id=container_id, executor_pid=pid or None)
-
-
-def _sum(measured: list[ResourceStatistics], resources: Resources, now: float) -> ResourceStatistics:
+def _sum(
+    ids: Sequence[str], usage: Mapping[str, ResourceStatistics], resources: Resources, now: float
+) -> ResourceStatistics:
     """All that is measured, with what the container may use; the soft limits are what it was given."""
+    measured = [usage[id_] for id_ in ids if id_ in usage]
     total = ResourceStatistics(
         timestamp=measured[0].timestamp if measured else now,
         cpus_soft_limit=resources.cpus,

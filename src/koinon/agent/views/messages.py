@@ -1,35 +1,94 @@
-"""Records as messages of the v1 operator API."""
+"""Records as messages of the v1 operator API, and the listings of them."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
 
 from koinon.agent.core.state import Executor, Framework, State, Task
 from koinon.agent.core.streams import Streams
 from koinon.agent.views.records import executors, shown_executor_id
-from koinon.mesos import v1
+from koinon.edge import listings
+from koinon.edge.listings import Group, Listing
+from koinon.mesos import codec, v1
 from koinon.mesos.v1.agent import Response
 
 
-def tasks(state: State, streams: Streams) -> Response.GetTasks:
-    """All tasks. What waits for its executor is queued; nothing is ever pending, as launching begins at once."""
-    found = Response.GetTasks()
+def tasks(state: State, streams: Streams) -> Listing:
+    """`get_tasks`. What waits for its executor is queued; nothing is ever pending, as launching begins at once."""
+    queued, launched, terminated, completed = [], [], [], []
     for framework in state.frameworks.values():
         for executor in framework.executors.values():
             for one in executor.tasks.values():
-                message = task(executor, one, streams)
                 if one.terminal:
-                    found.terminated_tasks.append(message)
+                    terminated.append((executor, one))
                 elif one.queued or not one.statuses:
-                    found.queued_tasks.append(message)
+                    queued.append((executor, one))
                 else:
-                    found.launched_tasks.append(message)
-            found.completed_tasks += [task(executor, one, streams) for one in executor.completed]
+                    launched.append((executor, one))
+            completed += [(executor, one) for one in executor.completed]
         for executor in framework.completed:
-            found.completed_tasks += [task(executor, one, streams) for one in executor.completed]
-    return found
+            completed += [(executor, one) for one in executor.completed]
+    message = partial(_task, streams)
+    return Listing(
+        "get_tasks",
+        Response.GetTasks,
+        [
+            Group("pending_tasks", [], message),
+            Group("queued_tasks", queued, message),
+            Group("launched_tasks", launched, message),
+            Group("terminated_tasks", terminated, message),
+            Group("completed_tasks", completed, message),
+        ],
+    )
 
 
-def task(executor: Executor, found: Task, streams: Streams) -> v1.Task:
-    """One task with its statuses."""
+def listed_executors(state: State) -> Listing:
+    """`get_executors`: those that run, and completed ones."""
+    completed = [executor for framework in state.frameworks.values() for executor in framework.completed]
+    return Listing(
+        "get_executors",
+        Response.GetExecutors,
+        [
+            Group("executors", [executor for _, executor in executors(state)], _executor),
+            Group("completed_executors", completed, _executor),
+        ],
+    )
+
+
+def listed_frameworks(state: State) -> Listing:
+    """`get_frameworks`: those that have executors here, and some that had."""
+    every = state.frameworks.values()
+    return Listing(
+        "get_frameworks",
+        Response.GetFrameworks,
+        [
+            Group("frameworks", [one for one in every if one.executors], _framework),
+            Group("completed_frameworks", [one for one in every if not one.executors], _framework),
+        ],
+    )
+
+
+def answer(kind: Response.Type, listing: Listing, content_type: str) -> Iterator[bytes]:
+    """An answer that holds one listing, in slices."""
+    return listings.answer(Response, kind, listing, content_type)
+
+
+def answer_state(state: State, streams: Streams, content_type: str) -> Iterator[bytes]:
+    """The answer to GET_STATE, in slices."""
+    parts = [tasks(state, streams), listed_executors(state), listed_frameworks(state)]
+    if content_type == codec.JSON:
+        yield b'{"type":"GET_STATE","get_state":'
+        yield from listings.in_json(parts)
+        yield b"}"
+    else:
+        yield codec.encode(Response(type=Response.Type.GET_STATE), content_type)
+        for part in listings.in_parts(Response.GetState, parts):
+            yield codec.encode(Response(get_state=part), content_type)
+
+
+def _task(streams: Streams, record: tuple[Executor, Task]) -> v1.Task:
+    executor, found = record
     info, executor_id = found.info, shown_executor_id(executor)
     reported = streams.in_flight(found.framework_id, found.task_id)
     if reported is None and found.statuses:
@@ -55,24 +114,9 @@ def task(executor: Executor, found: Task, streams: Streams) -> v1.Task:
     )
 
 
-def listed_executors(state: State) -> Response.GetExecutors:
-    """Executors that run, and completed ones."""
-    One = Response.GetExecutors.Executor
-    return Response.GetExecutors(
-        executors=[One(executor.info) for _, executor in executors(state)],
-        completed_executors=[
-            One(executor.info) for framework in state.frameworks.values() for executor in framework.completed
-        ],
-    )
+def _executor(found: Executor) -> Response.GetExecutors.Executor:
+    return Response.GetExecutors.Executor(found.info)
 
 
-def listed_frameworks(state: State) -> Response.GetFrameworks:
-    """Frameworks that have executors here, and some that had."""
-
-    def listed(found: Framework) -> Response.GetFrameworks.Framework:
-        return Response.GetFrameworks.Framework(found.info)
-
-    return Response.GetFrameworks(
-        frameworks=[listed(one) for one in state.frameworks.values() if one.executors],
-        completed_frameworks=[listed(one) for one in state.frameworks.values() if not one.executors],
-    )
+def _framework(found: Framework) -> Response.GetFrameworks.Framework:
+    return Response.GetFrameworks.Framework(found.info)

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from koinon.agent.core.state import Executor, Framework, Kind, State, Task
+from koinon.agent.core.state import Executor, Framework, Kind, State
 from koinon.mesos import v1
 from koinon.mesos.resources import Resources
-
-
-def task_resources(task: Task) -> Resources:
-    """What a task holds."""
-    return Resources.from_v1(task.info.resources)
+from koinon.mesos.states import TERMINAL
 
 
 def executor_resources(executor: Executor) -> Resources:
     """What an executor and its tasks hold."""
-    own = Resources.from_v1(executor.info.resources)
-    return Resources.sum(
-        [own, *(task_resources(task) for task in executor.tasks.values() if not task.terminal)]
-    )
+    return Resources.sum(_held(executor))
 
 
 def used_resources(state: State) -> Resources:
     """What all executors hold."""
-    return Resources.sum(executor_resources(executor) for _, executor in executors(state))
+    return Resources.sum(one for _, executor in executors(state) for one in _held(executor))
+
+
+def _held(executor: Executor) -> Iterator[Resources]:
+    yield executor.resources
+    for task in executor.tasks.values():
+        if task.state not in TERMINAL:
+            yield task.resources
 
 
 def executors(state: State) -> Iterator[tuple[Framework, Executor]]:

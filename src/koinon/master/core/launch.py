@@ -29,6 +29,7 @@ from koinon.master.core.validation.tasks import (
 )
 from koinon.mesos import internal, v1
 from koinon.mesos.resources import ResourceError, Resources
+from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1 import TaskState
 from koinon.mesos.v1.scheduler import Call, Event
 
@@ -36,6 +37,7 @@ _Operation = v1.Offer.Operation.Type
 _OPERATION_COUNTER = {kind: f"operations/{kind.name.lower()}" for kind in _Operation}
 
 _encode = msgspec.json.Encoder().encode
+_read_task_info = msgspec.json.Decoder(v1.TaskInfo).decode
 
 
 class _Invalid(Exception):
@@ -62,6 +64,7 @@ def accept(core: Core, framework: Framework, call: Call.Accept) -> None:
         remaining = _carry_out(core, framework, agent, role, operation, remaining)
     refuse_s = refusal_s(call.filters)
     if declines:
+        core.state.counters["messages_decline_offers"] += 1
         note_declined(core, framework, len(taken), refuse_s)
     # Who used part of an offer and wants the rest again has it at once, not with the next batch.
     eager = refuse_s == 0.0 and remaining is not offered
@@ -142,9 +145,13 @@ def _carry_out(
 ) -> Resources:
     """One operation; returns what remains."""
     framework.counters["operations"] += 1
+    if _tasks_of(operation):
+        core.state.counters["messages_launch_tasks"] += 1
     if operation.type is not None:
         framework.counters[_OPERATION_COUNTER[operation.type]] += 1
     match operation.type:
+        case _Operation.LAUNCH | _Operation.LAUNCH_GROUP if operation.id is not None:
+            _refuse_launch(core, framework, agent, operation)
         case _Operation.LAUNCH if operation.launch is not None:
             for task in operation.launch.task_infos:
                 remaining = _launch(core, framework, agent, role, task, remaining)
@@ -158,6 +165,18 @@ def _carry_out(
             problem = f"operations of type {operation.type.name} are not supported yet"
             _fail_operation(core, framework, operation, agent.id, problem)
     return remaining
+
+
+def _refuse_launch(core: Core, framework: Framework, agent: Agent, operation: v1.Offer.Operation) -> None:
+    """What becomes of a launch is told by task; one that wants to hear of it as an operation is wrong."""
+    assert operation.type is not None
+    problem = f"an operation of type {operation.type.name} must not have an id"
+    in_group = operation.type is _Operation.LAUNCH_GROUP
+    reason = Reason.REASON_TASK_GROUP_INVALID if in_group else Reason.REASON_TASK_INVALID
+    for task in _tasks_of(operation):
+        message = f"Task not launched: {problem}"
+        _not_launched(core, framework, task, agent.id, TaskState.TASK_ERROR, reason, message)
+    _fail_operation(core, framework, operation, agent.id, problem)
 
 
 def _fail_operation(
@@ -179,7 +198,6 @@ def _fail_operation(
 def _launch(
     core: Core, framework: Framework, agent: Agent, role: str, task: v1.TaskInfo, remaining: Resources
 ) -> Resources:
-    core.state.counters["messages_launch_tasks"] += 1
     try:
         if (problem := task_problem(task)) is not None:
             raise _Invalid(problem)
@@ -213,7 +231,6 @@ def _launch_group(
     remaining: Resources,
 ) -> Resources:
     tasks = group.task_group.tasks
-    core.state.counters["messages_launch_tasks"] += 1
     try:
         rest = remaining
         resources = []
@@ -249,6 +266,9 @@ def _valid_tasks(
     tasks = group.task_group.tasks
     if not tasks:
         raise _Invalid("it has no tasks")
+    shared = _shares_cgroups_already(framework, agent, group.executor.executor_id.value)
+    if shared is None:
+        shared = shares_cgroups(tasks[0].container)
     seen: set[str] = set()
     for task in tasks:
         if (problem := task_problem(task, in_group=True)) is not None:
@@ -257,11 +277,19 @@ def _valid_tasks(
             raise _Invalid(f"task '{task.task_id.value}' names another executor than the group")
         if task.task_id.value in seen:
             raise _Invalid(f"it has two tasks with id '{task.task_id.value}'")
-        if shares_cgroups(task.container) != shares_cgroups(tasks[0].container):
-            raise _Invalid("share_cgroups must be the same for all of its tasks")
+        if shares_cgroups(task.container) != shared:
+            raise _Invalid("share_cgroups must be the same for all tasks of an executor")
         seen.add(task.task_id.value)
         _check_place(framework, agent, task)
         yield task
+
+
+def _shares_cgroups_already(framework: Framework, agent: Agent, executor_id: str) -> bool | None:
+    """Whether the tasks that the executor has are in its cgroups; None if it has none."""
+    for task in agent.tasks.get(framework.id, {}).values():
+        if task.executor_id == executor_id and task.state not in TERMINAL:
+            return shares_cgroups(_read_task_info(task.info).container)
+    return None
 
 
 # ── checks that depend on the moment ──────────────────────────────────────────────────────────────

@@ -13,6 +13,8 @@ calls        kill, message, revive, …                     why          reasons
 
 from __future__ import annotations
 
+from itertools import islice
+
 from koinon.allocator import Allocator
 from koinon.master.core import (
     agents,
@@ -53,6 +55,9 @@ from koinon.master.core.tables import AgentState
 from koinon.master.core.validation.calls import check_call
 from koinon.mesos import internal, v1
 from koinon.mesos.v1.scheduler import Call
+
+#: So many alarms go off in one tick, the others in the next: ten thousand agents are not pinged in one breath.
+_ALARMS_AT_ONCE = 500
 
 _CALL_COUNTERS = {kind: f"calls/{kind.name.lower()}" for kind in Call.Type}
 
@@ -96,9 +101,12 @@ class Master:
         allocation_s = core.allocator.next_wakeup(now)
         return allocation_s if alarm_s is None else min(alarm_s, allocation_s)
 
-    def why(self, object_id: str) -> list[Decision]:
-        """Why the framework or task with this id has what it has, or waits; empty if there is none."""
-        return reasons.why(self._core, object_id)
+    def why(self, object_id: str, framework_id: str | None = None) -> list[Decision]:
+        """Why the framework, or the task (of `framework_id`, or of any), with this id has what it has, or waits.
+
+        Empty if there is none.
+        """
+        return reasons.why(self._core, object_id, framework_id)
 
     def check(self) -> None:
         """Raises AssertionError if a law of the state does not hold. Slow."""
@@ -142,7 +150,7 @@ def _demand_recovered(core: Core) -> None:
 
 
 def _tick(core: Core) -> None:
-    for action, subject in core.alarms.go_off(core.now):
+    for action, subject in islice(core.alarms.go_off(core.now), _ALARMS_AT_ONCE):
         action(core, subject)
     if core.state.recovered and core.allocator.next_wakeup(core.now) <= core.now:
         offers.allocate(core)

@@ -30,7 +30,8 @@ def reconcile(core: Core, framework: Framework, call: Call.Reconcile) -> None:
 
 def reconcile_task(core: Core, framework: Framework, task_id: str, agent_id: str | None) -> None:
     """Answers for one task; `agent_id` is where the scheduler believes it to be."""
-    if (task := framework.tasks.get(task_id)) is not None:
+    task = framework.tasks.get(task_id) or framework.unreachable_tasks.get(task_id)
+    if task is not None:
         _tell_state(core, framework, task)
     elif (answer := _without_task(core, agent_id)) is not None:
         state, message, unreachable_s = answer
@@ -52,6 +53,7 @@ def _tell_state(core: Core, framework: Framework, task: Task) -> None:
         last = task.statuses[-1]
         status.healthy, status.check_status = last.healthy, last.check_status
         status.container_status = last.container_status
+        status.unreachable_time = last.unreachable_time
     send_status(core, framework, status)
 
 

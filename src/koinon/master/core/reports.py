@@ -1,7 +1,9 @@
 """What a returning agent reports, against what we believed of it.
 
 reported and known      take over its state
-reported, not known     take it in; if we had given it up, its scheduler hears that it is back
+reported, not known     take it in; if we had given it up, its scheduler hears that it is back;
+                        if it was lost with the connection because its framework does not checkpoint,
+                        it stays lost: the agent is told to end it, and until then it holds its resources
 known, not reported     it is not there any more: say so
 """
 
@@ -103,6 +105,7 @@ def _held(messages: list[v1.Resource], framework: Framework) -> tuple[Resources,
 
 # ── tasks ─────────────────────────────────────────────────────────────────────────────────────────
 def _take_tasks(core: Core, agent: Agent, reported: list[internal.ReportedTask], *, returns: bool) -> None:
+    endings: dict[tuple[str, str, str], internal.MasterMessage] = {}
     for one in reported:
         framework = core.state.frameworks.get(one.framework_id)
         task_id = one.info.task_id.value
@@ -110,12 +113,35 @@ def _take_tasks(core: Core, agent: Agent, reported: list[internal.ReportedTask],
             continue  # completed: the agent has been told
         known = framework.tasks.get(task_id)
         if known is None:
-            _take_in(core, framework, agent, one, returns=returns)
+            lost = returns and _is_lost_for_good(framework, one)
+            _take_in(core, framework, agent, one, returns=returns, lost=lost)
+            if lost:
+                endings.setdefault(*_ending(one))
         elif known.agent_id == agent.id:
             _take_over(core, framework, agent, known, one)
         else:
             # The id was given to another task while this one was believed gone.
             core.tell(agent, kill_message(framework.id, task_id, None))
+    for message in endings.values():
+        core.tell(agent, message)
+
+
+def _is_lost_for_good(framework: Framework, one: internal.ReportedTask) -> bool:
+    """Did its scheduler hear that it is lost, because what does not checkpoint dies with its agent?"""
+    if framework.info.checkpoint or one.state in TERMINAL:
+        return False
+    lost = framework.unreachable_tasks.get(one.info.task_id.value)
+    return lost is None or lost.statuses[-1].reason is Reason.REASON_AGENT_DISCONNECTED
+
+
+def _ending(one: internal.ReportedTask) -> tuple[tuple[str, str, str], internal.MasterMessage]:
+    """What ends the task, or its executor with all tasks; and whom it ends, since once is enough."""
+    framework_id, executor, task_id = one.framework_id, one.info.executor, one.info.task_id.value
+    if executor is None:
+        return (framework_id, "", task_id), kill_message(framework_id, task_id, None)
+    executor_id = executor.executor_id.value
+    message = internal.ShutdownExecutor(framework_id=framework_id, executor_id=executor_id)
+    return (framework_id, executor_id, ""), message
 
 
 def _take_over(
@@ -134,9 +160,9 @@ def _take_over(
 
 
 def _take_in(
-    core: Core, framework: Framework, agent: Agent, one: internal.ReportedTask, *, returns: bool
+    core: Core, framework: Framework, agent: Agent, one: internal.ReportedTask, *, returns: bool, lost: bool
 ) -> None:
-    """We did not know it, or had given it up."""
+    """We did not know it, or had given it up; `lost`: and its scheduler is to go on believing so."""
     task_id = one.info.task_id.value
     if task_id in framework.unreachable_tasks:
         tasks.find_again(core, framework, task_id)
@@ -147,7 +173,7 @@ def _take_in(
     if task.state in TERMINAL:
         if task.acknowledged:
             tasks.complete(framework, agent, task)
-    elif returns:
+    elif returns and not lost:
         status = tasks.status_by_master(
             core,
             task_id,

@@ -34,20 +34,22 @@ def update(core: Core, agent: Agent, message: internal.Update) -> None:
 def _take_over(
     core: Core, framework: Framework, agent: Agent, task: Task, status: v1.TaskStatus, latest: v1.TaskState
 ) -> None:
-    if status.uuid is None or status.uuid != task.update_uuid:  # otherwise the agent repeats itself
-        task.rendered = None
-        # An agent that revives what has ended is not believed, but its update still takes its way.
-        if (
-            latest is not task.state
-            and task.state not in TERMINAL
-            and may_move(TASK_MOVES, task.state, latest)
-        ):
-            move(core, framework, agent, task, latest)
+    # An agent that revives what has ended is not believed, but its update still takes its way.
+    moves = (
+        latest is not task.state and task.state not in TERMINAL and may_move(TASK_MOVES, task.state, latest)
+    )
+    if moves:
+        move(core, framework, agent, task, latest)
+    # An update that is repeated, because nobody acknowledges it, may bring a later state all the same.
+    is_new = status.uuid is None or status.uuid != task.update_uuid
+    if is_new:
         if status.state in TERMINAL:
             count_status(core, status)
         keep_status(task, status)
         if status.uuid is not None:
             task.update_state, task.update_uuid, task.acknowledged = status.state, status.uuid, False
+    if is_new or moves:
+        task.rendered = None
         core.announce(TaskUpdated(task, status, task.state))
     if status.uuid is None and status.state in TERMINAL and task.state in TERMINAL:
         complete(framework, agent, task)

@@ -11,8 +11,11 @@ from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1 import TaskState
 
 
-def why(core: Core, object_id: str) -> list[Decision]:
-    """The reasons of a framework or a task, oldest first; empty if no such object is known."""
+def why(core: Core, object_id: str, framework_id: str | None = None) -> list[Decision]:
+    """The reasons of a framework, or of a task (of that framework, or of any), oldest first.
+
+    Empty if no such object is known.
+    """
     state = core.state
     framework = state.frameworks.get(object_id) or state.completed_frameworks.get(object_id)
     if framework is not None:
@@ -20,6 +23,7 @@ def why(core: Core, object_id: str) -> list[Decision]:
     return [
         decision
         for framework in (*state.frameworks.values(), *state.completed_frameworks.values())
+        if framework_id in (None, framework.id)
         for decision in _of_tasks_named(core, framework, object_id)
     ]
 
@@ -44,10 +48,15 @@ def _of_framework(core: Core, framework: Framework) -> Iterator[Decision]:
             f"It has {len(framework.offers)} offers of {agents} agents and has not answered them yet.",
         )
     for decision in core.allocator.why(framework.id, now):
-        where = f"role '{decision.role}'"
-        if decision.agents:
-            where += f", {decision.agents} agents" if decision.agents > 1 else f", agent {decision.agent_id}"
-        yield Decision(decision.time_s, decision.reason.value, f"{where}: {decision.sentence}")
+        sentence = f"role '{decision.role}': {decision.sentence}"
+        yield Decision(decision.time_s, decision.reason.value, sentence)
+    if awaited := len(core.state.recovered_agents):
+        yield Decision(
+            core.state.elected_s,
+            "agents_awaited",
+            f"This master began to lead {now - core.state.elected_s:.0f} s ago;"
+            f" {'1 agent has' if awaited == 1 else f'{awaited} agents have'} not come back yet.",
+        )
 
 
 def _of_tasks_named(core: Core, framework: Framework, task_id: str) -> Iterator[Decision]:
@@ -68,10 +77,13 @@ def _tasks_named(framework: Framework, task_id: str) -> Iterator[Task]:
 
 
 def _of_status(status: v1.TaskStatus) -> Decision:
-    said = status.message or f"Reported by {_speaker(status.source.name if status.source else '')}."
+    state = status.state.name
+    said = f"{state.removeprefix('TASK_')}, said {_speaker(status.source.name if status.source else '')}"
     if status.reason is not None:
         said += f" ({status.reason.name})"
-    return Decision(status.timestamp or 0.0, status.state.name.lower(), said)
+    if status.message:
+        said += f": {status.message.rstrip('.')}"
+    return Decision(status.timestamp or 0.0, state.lower(), f"{said}.")
 
 
 def _of_task(core: Core, task: Task) -> Iterator[Decision]:

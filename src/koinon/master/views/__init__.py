@@ -3,6 +3,3 @@
 Large answers are made in *slices*, so that the event loop does other things in between. A generator first
 takes references to all records it will show, so that each is shown once however long the reader takes.
 """
-
-#: So many tasks, or other small objects, are rendered in one go.
-SLICE = 100

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from koinon.edge.listings import SLICE
 from koinon.edge.system import version_object
 from koinon.master.core.state import Framework, State, Task
-from koinon.master.views import SLICE
 from koinon.master.views.about import About
 from koinon.master.views.objects import (
     AgentBytes,

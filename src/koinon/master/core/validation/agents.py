@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from koinon.master.core.config import Config
+from koinon.master.core.tables import TASK_MOVES, may_move
+from koinon.master.core.validation.frameworks import framework_problem
 from koinon.mesos import internal, v1
 from koinon.mesos.names import id_problem
 from koinon.mesos.resources import ResourceError, Resources
@@ -28,4 +30,39 @@ def agent_problem(message: internal.Register, master_info: v1.MasterInfo, config
         return "The agent has a domain, but this master has none."
     if info.domain is None and config.require_agent_domain:
         return "The agent has no domain, but this master requires one."
+    return _report_problem(message)
+
+
+def _report_problem(message: internal.Register) -> str | None:
+    """Why what the agent says it has cannot be: it would contradict what we promise to everybody else."""
+    for framework in message.frameworks:
+        if framework.id is None or framework.id.value == "":
+            return f"The agent reports framework '{framework.name}' without its id."
+        problem = framework_problem(framework, [], None, root_submissions=True)
+        if problem is not None:
+            return f"The agent reports framework {framework.id.value}, which is not valid. {problem}"
+    seen = set()
+    for task in message.tasks:
+        key = (task.framework_id, task.info.task_id.value)
+        problem = id_problem(key[1]) or _resources_problem(task.info.resources)
+        if problem is None and not may_move(TASK_MOVES, None, task.state):
+            problem = f"no task is {task.state.name} on an agent"
+        if problem is None and key in seen:
+            problem = "it is reported twice"
+        if problem is not None:
+            return f"The agent reports task '{key[1]}', which is not valid: {problem}."
+        seen.add(key)
+    for executor in message.executors:
+        executor_id = executor.info.executor_id.value
+        problem = id_problem(executor_id) or _resources_problem(executor.info.resources)
+        if problem is not None:
+            return f"The agent reports executor '{executor_id}', which is not valid: {problem}."
     return None
+
+
+def _resources_problem(messages: list[v1.Resource]) -> str | None:
+    try:
+        roles = Resources.from_v1(messages).allocation_roles
+    except ResourceError as error:
+        return str(error)
+    return "its resources are of several roles" if len(roles) > 1 else None

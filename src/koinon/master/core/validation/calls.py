@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from koinon.master.core.events import Refused
+from koinon.mesos import v1
 from koinon.mesos.v1.scheduler import Call
 
 _Type = Call.Type
@@ -58,11 +59,16 @@ def check_call(call: Call) -> None:
 
 def _check_subscribe(call: Call) -> None:
     assert call.subscribe is not None
-    if call.subscribe.framework_info.id != call.framework_id:
+    if _told(call.subscribe.framework_info.id) != _told(call.framework_id):
         raise Refused(
             400,
             "'framework_id' and 'framework_info.id' must be the same, or both absent for a new framework.",
         )
+
+
+def _told(framework_id: v1.FrameworkID | None) -> str:
+    """The id, which is absent or empty when the master is to choose one."""
+    return "" if framework_id is None else framework_id.value
 
 
 def _check_uuid(uuid: bytes) -> None:

@@ -94,13 +94,16 @@ def _duration_problem(what: str, duration: v1.DurationInfo | None) -> str | None
 
 
 def _limits_problem(task: v1.TaskInfo, in_group: bool) -> str | None:
-    requests = {resource.name: resource.scalar.value for resource in task.resources if resource.scalar}
+    requests: dict[str, float] = {}  # of one name there may be several, reserved and not
+    for resource in task.resources:
+        if resource.scalar is not None:
+            requests[resource.name] = requests.get(resource.name, 0.0) + resource.scalar.value
     for name, limit in task.limits.items():
         if name not in ("cpus", "mem"):
             return f"a limit on '{name}' is not possible, only on cpus and mem"
         if name not in requests:
             return f"it limits '{name}' without asking for any"
-        if math.isnan(limit.value) or limit.value < requests[name]:
+        if math.isnan(limit.value) or round(limit.value, 3) < round(requests[name], 3):
             return f"its limit on '{name}' is less than what it asks for"
     if in_group and shares_cgroups(task.container):
         return "limits of a task in a group need share_cgroups=false"
