@@ -183,6 +183,7 @@ def forget_stream(core: Core, framework: Framework) -> None:
         del core.streams[framework.stream_id]
         framework.stream_id = None
         framework.counters["subscribed"] = 0
+        framework.questions.clear()
 
 
 def disconnect(core: Core, framework: Framework, reason: str) -> None:
