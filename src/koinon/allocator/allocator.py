@@ -144,9 +144,9 @@ class Allocator:
         framework.roles = frozenset()
         for client in list(framework.clients.values()):
             for agent in self._holders(client):
-                part = agent.take_back(client, agent.used[client])
-                self.tree.recovered(client, part.scalars)
+                agent.take_back(client, agent.used[client])
                 self._candidates[agent.id] = None
+            self.tree.recovered(client, dict(client.held))
             self._drop_client(framework, client)
         self._frameworks.pop(framework_id, None)
 

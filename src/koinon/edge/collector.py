@@ -1,9 +1,10 @@
 """Python's garbage collector, kept from stopping a large process.
 
-Looking through all objects takes 0.2 s in a master of 200,000 tasks, and would happen every few seconds under load,
-in vain: our records form no cycles. So what has survived a full collection is *frozen*, that is, not looked at again
-(it is still freed when nobody refers to it). Cycles among old objects, such as those of closed connections, are
-found when memory has doubled since everything was looked at last.
+Looking through all objects takes most of a second in a master of 200,000 tasks, and would happen every few seconds
+under load, in vain: our records form no cycles, nor do connections that are closed. So what has survived a full
+collection is *frozen*, that is, not looked at again (it is still freed when nobody refers to it). Should there be cycles
+among old objects all the same, they are found when memory has grown far beyond what it was when everything was looked
+at last.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import os
 #: A young collection after so many new objects; an older one after so many of the younger. What the oldest one has
 #: to look at, about the product, takes some 30 ms.
 _THRESHOLDS = (2_000, 5, 3)
-#: Memory may always grow by so much before everything is looked at.
-_GROWTH_BYTES = 256 * 1024 * 1024
+#: Everything is looked at when memory is so many times as large, and by so much larger.
+_GROWTH = 4
+_GROWTH_BYTES = 1024**3
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -54,7 +56,7 @@ class Collector:
 
 
 def _limit_bytes() -> int:
-    return 2 * _resident_bytes() + _GROWTH_BYTES
+    return _GROWTH * _resident_bytes() + _GROWTH_BYTES
 
 
 def _resident_bytes() -> int:

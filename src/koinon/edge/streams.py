@@ -51,6 +51,12 @@ class EventStream:
         """Whether the subscriber can still be reached."""
         return self._open
 
+    @property
+    def unread_bytes(self) -> int:
+        """How much the subscriber has not taken yet."""
+        written = 0 if self._transport is None else self._transport.get_write_buffer_size()
+        return self._queued_bytes + written
+
     def send(self, message: V1Message) -> None:
         """Queue a message. Sending to a stream that is over does nothing: its end has been reported."""
         if self._open:

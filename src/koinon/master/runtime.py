@@ -27,6 +27,9 @@ from koinon.master.registry import Registry
 _IDLE_S = 60.0
 #: Between two ticks of the clock there is at least so much.
 _REST_S = 0.001
+#: A stream with less than this unread has room. While it has none we look again after so long.
+_ROOM_BYTES = 1024 * 1024
+_ROOM_S = 0.05
 
 
 class Runtime:
@@ -50,6 +53,7 @@ class Runtime:
         self._latency_ms = metrics.timer("allocator/mesos/allocation_run_latency_ms")
         self._perform: dict[type, Callable[[Any], None]] = {
             events.SendEvent: self._send_event,
+            events.AwaitRoom: self._await_room,
             events.CloseStream: self._close_stream,
             events.SendToAgent: self._send_to_agent,
             events.CloseChannel: self._close_channel,
@@ -135,6 +139,14 @@ class Runtime:
     def _send_event(self, effect: events.SendEvent) -> None:
         if (stream := self.streams.get(effect.stream_id)) is not None:
             stream.send(effect.event)
+
+    def _await_room(self, effect: events.AwaitRoom) -> None:
+        if (stream := self.streams.get(effect.stream_id)) is None:
+            return
+        if stream.unread_bytes < _ROOM_BYTES:
+            self._loop.call_soon(self.tell, events.SchedulerHasRoom(effect.stream_id))
+        else:
+            self._loop.call_later(_ROOM_S, self._await_room, effect)
 
     def _close_stream(self, effect: events.CloseStream) -> None:
         if (stream := self.streams.pop(effect.stream_id, None)) is not None:

@@ -7,12 +7,14 @@ is given twice, sums match, a task is in one table, …). Then everything heals,
 from __future__ import annotations
 
 from collections.abc import Callable
+from unittest.mock import patch
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from koinon.master.core import events as m
+from koinon.master.core import reconciliation
 from koinon.mesos import internal, v1
 from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1 import TaskState
@@ -160,6 +162,9 @@ class World(RuleBasedStateMachine):
         self.agents: list[AgentTwin] = []
         self.schedulers: list[SchedulerTwin] = []
         self.launched = 0
+        self.unread: list[str] = []  #: streams with more to come
+        self.in_small_pieces = patch.object(reconciliation, "_AT_ONCE", 2)
+        self.in_small_pieces.start()
         # Most of what can go wrong needs something to go wrong with.
         for checkpoint, timeout_s, aware in ((True, 1e6, True), (False, 50.0, False), (True, 1e6, False)):
             self.a_scheduler_comes(checkpoint, timeout_s, aware)
@@ -177,6 +182,8 @@ class World(RuleBasedStateMachine):
                     for scheduler in self.schedulers:
                         if scheduler.stream == stream_id:
                             scheduler.hear(effect)
+                case m.AwaitRoom(stream_id):
+                    self.unread.append(stream_id)
                 case m.CloseStream(stream_id):
                     for scheduler in self.schedulers:
                         if scheduler.stream == stream_id:
@@ -282,6 +289,16 @@ class World(RuleBasedStateMachine):
             self.call(scheduler, Call.Type.RECONCILE, reconcile=Call.Reconcile(tasks=asked))
 
     @rule(choice=st.integers(0, 9))
+    def a_scheduler_asks(self, choice: int) -> None:
+        if scheduler := self.pick(choice, self.schedulers, lambda one: one.stream):
+            self.reconcile(scheduler)
+
+    @rule()
+    def schedulers_read(self) -> None:
+        while self.unread:
+            self.do(m.SchedulerHasRoom(self.unread.pop(0)))
+
+    @rule(choice=st.integers(0, 9))
     def a_scheduler_kills(self, choice: int) -> None:
         if scheduler := self.pick(choice, self.schedulers, lambda one: one.stream and one.believed):
             task_id = sorted(scheduler.believed)[choice % len(scheduler.believed)]
@@ -374,6 +391,12 @@ class World(RuleBasedStateMachine):
 
     # ── the second act ────────────────────────────────────────────────────────────────────────────
     def teardown(self) -> None:
+        try:
+            self.agree()
+        finally:
+            self.in_small_pieces.stop()
+
+    def agree(self) -> None:
         self.heal()
         state = self.cluster.master.state
         assert not state.unreachable_agents
@@ -416,6 +439,7 @@ class World(RuleBasedStateMachine):
                 self.subscribe(scheduler)
             if scheduler.stream:
                 self.reconcile(scheduler)
+        self.schedulers_read()
         for _ in range(1000):
             for agent in self.agents:
                 self.send_updates(agent)

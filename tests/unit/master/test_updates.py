@@ -3,6 +3,7 @@
 import pytest
 
 from koinon.master.core import events as m
+from koinon.master.core import reconciliation
 from koinon.mesos import internal, v1
 from koinon.mesos.resources import Resources
 from koinon.mesos.v1 import OperationState, TaskState
@@ -239,6 +240,64 @@ def test_without_tasks_all_are_told(running):
         ("t", FINISHED),
         ("t2", TaskState.TASK_STAGING),
     ]
+
+
+ROOM = m.SchedulerHasRoom("stream-1")
+AWAIT = m.AwaitRoom("stream-1")
+
+
+def asking_for(count: int) -> Call.Reconcile:
+    return Call.Reconcile(tasks=[Call.Reconcile.Task(task_id=v1.TaskID(f"x{n}")) for n in range(count)])
+
+
+def test_who_asks_for_many_tasks_is_answered_in_pieces(running):
+    pieces = [running.call("stream-1", "RECONCILE", asking_for(1200)), running.do(ROOM), running.do(ROOM)]
+    assert [len(statuses(piece)) for piece in pieces] == [500, 500, 200]
+    assert [piece[-1] == AWAIT for piece in pieces] == [True, True, False]
+    told = [one.task_id.value for piece in pieces for one in statuses(piece)]
+    assert told == [f"x{n}" for n in range(1200)]
+    assert running.do(ROOM) == []
+
+
+@pytest.fixture
+def piecemeal(cluster: Cluster, monkeypatch) -> Cluster:
+    """As `running`, with a second task `t2`; questions are answered one by one."""
+    cluster.subscribe(framework_info(failover_timeout=60.0))
+    cluster.join()
+    cluster.tick()
+    cluster.launch("stream-1", task_info(), task_info("t2"), refuse_s=1000.0)
+    monkeypatch.setattr(reconciliation, "_AT_ONCE", 1)
+    return cluster
+
+
+def test_what_happens_between_pieces_is_taken_into_account(piecemeal):
+    (first,) = reconcile(piecemeal)
+    assert (first.task_id.value, first.state) == ("t", TaskState.TASK_STAGING)
+    piecemeal.update("channel-1", "t2", RUNNING, uuid(1))
+    (second,) = statuses(piecemeal.do(ROOM))
+    assert (second.task_id.value, second.state) == ("t2", RUNNING)
+
+
+@pytest.mark.parametrize("named", [(), (("t", None), ("t2", None))])
+def test_a_task_that_ends_before_its_turn_is_not_called_gone(piecemeal, named):
+    assert len(reconcile(piecemeal, *named)) == 1
+    piecemeal.update("channel-1", "t2", FINISHED, uuid(1))
+    piecemeal.acknowledge("stream-1", "t2", uuid(1))
+    assert piecemeal.do(ROOM) == []
+
+
+def test_questions_end_with_the_subscription_that_asked(piecemeal):
+    reconcile(piecemeal)
+    piecemeal.subscribe(framework_info("M-0000", failover_timeout=60.0))
+    assert piecemeal.do(ROOM) == piecemeal.do(m.SchedulerHasRoom("stream-2")) == []
+    assert [one.task_id.value for one in reconcile(piecemeal, stream="stream-2")] == ["t"]
+
+
+def test_who_asks_on_and_on_without_reading_is_answered_at_once(piecemeal, monkeypatch):
+    monkeypatch.setattr(reconciliation, "_WAITING_MAX", 5)
+    counts = [len(statuses(piecemeal.call("stream-1", "RECONCILE", asking_for(4)))) for _ in range(5)]
+    assert counts == [1, 0, 2, 4, 4]
+    assert len(piecemeal.framework.questions) == 9
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 import aiohttp
 import pytest
 
+from koinon.edge.streams import BACKLOG_BYTES_MAX
 from koinon.mesos import codec, v1
 from koinon.mesos.v1 import scheduler
 from tests.unit.master_views import cluster as c
@@ -205,3 +206,19 @@ async def until(condition):
             return
         await asyncio.sleep(0.01)
     raise AssertionError("it never came true")
+
+
+async def test_who_asks_for_more_tasks_than_fit_is_told_as_it_reads(master):
+    count = 95_000  # more than 16 MiB of answers, and what the kernel holds
+    asked = [scheduler.Call.Reconcile.Task(task_id=v1.TaskID(f"{n:060}")) for n in range(count)]
+    async with c.framework_of(master, c.plain_framework()) as framework:
+        for at in range(0, count, 5000):
+            body = scheduler.Call.Reconcile(tasks=asked[at : at + 5000])
+            status, text = await framework.call("RECONCILE", reconcile=body)
+            assert status == 202, text
+        assert 0 < master.runtime.streams[framework.stream_id].unread_bytes < BACKLOG_BYTES_MAX / 4
+        told = 0
+        while told < count:
+            event = await framework.event("UPDATE")
+            assert event.update.status.task_id.value == f"{told:060}"
+            told += 1

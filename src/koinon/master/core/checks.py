@@ -45,6 +45,7 @@ def _check_offers(core: Core) -> None:
 def _check_framework(core: Core, framework: Framework) -> None:
     where = f"framework {framework.id}"
     _law(framework.connected == (framework.stream_id is not None), f"{where}: connected without a stream")
+    _law(framework.connected or not framework.questions, f"{where}: asks without a stream")
     tables = [*framework.tasks, *framework.unreachable_tasks]
     _law(len(set(tables)) == len(tables), f"{where}: a task is in two tables")
     for task in framework.tasks.values():

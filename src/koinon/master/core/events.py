@@ -67,6 +67,12 @@ class SchedulerStreamClosed(_Event, frozen=True):
     reason: str = ""
 
 
+class SchedulerHasRoom(_Event, frozen=True):
+    """Answers `AwaitRoom`: the subscription has read most of what it was sent."""
+
+    stream_id: str
+
+
 class AgentSaid(_Event, frozen=True):
     """A message on an agent's channel; the first on a channel is Register. Channel ids are never reused."""
 
@@ -114,6 +120,7 @@ Event: TypeAlias = (
     | SchedulerSubscribed
     | SchedulerCalled
     | SchedulerStreamClosed
+    | SchedulerHasRoom
     | AgentSaid
     | AgentChannelClosed
     | ClockTicked
@@ -134,6 +141,12 @@ class SendEvent(_Effect, frozen=True):
 
     stream_id: str
     event: scheduler.Event
+
+
+class AwaitRoom(_Effect, frozen=True):
+    """There is more to send than fits: say `SchedulerHasRoom`, in another turn, when little is unread on the stream."""
+
+    stream_id: str
 
 
 class CloseStream(_Effect, frozen=True):
@@ -217,4 +230,4 @@ class Announce(_Effect, frozen=True):
     fact: Fact
 
 
-Effect: TypeAlias = SendEvent | CloseStream | SendToAgent | CloseChannel | Store | Announce
+Effect: TypeAlias = SendEvent | AwaitRoom | CloseStream | SendToAgent | CloseChannel | Store | Announce

@@ -21,13 +21,14 @@ def add(core: Core, framework: Framework, agent: Agent, executor: Executor) -> N
     core.use(framework, agent, executor.resources)
 
 
-def remove(core: Core, framework: Framework, agent: Agent, executor: Executor) -> None:
-    """The executor is no more; what it used is free."""
+def remove(core: Core, framework: Framework, agent: Agent, executor: Executor, *, frees: bool = True) -> None:
+    """The executor is no more; what it used is free. `frees` is False if it has been given back already."""
     for table, key in ((agent.executors, framework.id), (framework.executors, agent.id)):
         del table[key][executor.executor_id]
         if not table[key]:
             del table[key]
-    core.release(framework, agent, executor.resources)
+    if frees:
+        core.release(framework, agent, executor.resources)
 
 
 def exited(core: Core, agent: Agent, message: internal.ExecutorExited) -> None:

@@ -183,6 +183,7 @@ def forget_stream(core: Core, framework: Framework) -> None:
         del core.streams[framework.stream_id]
         framework.stream_id = None
         framework.counters["subscribed"] = 0
+        framework.questions.clear()
 
 
 def disconnect(core: Core, framework: Framework, reason: str) -> None:
@@ -282,7 +283,7 @@ def remove(core: Core, framework: Framework) -> None:
     """The framework is completed: its tasks are killed, its offers void, its stream ends."""
     for agent_id in agents_of(framework):
         core.tell(core.state.agents[agent_id], internal.ShutdownFramework(framework_id=framework.id))
-    offers.end_all(core, framework.offers.values(), OfferState.DISCARDED)
+    _free(core, framework)
     for task in list(framework.tasks.values()):
         agent = core.state.agents[task.agent_id]
         if task.state not in TERMINAL:
@@ -294,14 +295,13 @@ def remove(core: Core, framework: Framework) -> None:
                 v1.TaskState.TASK_KILLED,
                 tasks.Reason.REASON_FRAMEWORK_REMOVED,
                 "The framework was removed.",
-                silently=True,
+                with_framework=True,
             )
         tasks.complete(framework, agent, task)
     tasks.forget_lost(core, framework)
     for agent_id, of_agent in list(framework.executors.items()):
         for executor in list(of_agent.values()):
-            executors.remove(core, framework, core.state.agents[agent_id], executor)
-    core.allocator.remove_framework(framework.id)
+            executors.remove(core, framework, core.state.agents[agent_id], executor, frees=False)
     core.alarms.cancel(give_up, framework.id)
     _close_stream(core, framework)
     _move(framework, FrameworkState.COMPLETED)
@@ -312,6 +312,16 @@ def remove(core: Core, framework: Framework) -> None:
     while len(completed) > core.config.max_completed_frameworks:
         del completed[next(iter(completed))]
     core.announce(FrameworkRemoved(framework))
+
+
+def _free(core: Core, framework: Framework) -> None:
+    """All that the framework holds is given back at once: task by task it would take several times as long."""
+    core.allocator.remove_framework(framework.id)
+    for offer in list(framework.offers.values()):
+        offers.end(core, offer, OfferState.DISCARDED, returns=False)
+    for agent_id in framework.used:
+        del core.state.agents[agent_id].used[framework.id]
+    framework.used.clear()
 
 
 def _move(framework: Framework, state: FrameworkState) -> None:

@@ -44,6 +44,7 @@ from koinon.master.core.events import (
     RegistryLoaded,
     RegistryStored,
     SchedulerCalled,
+    SchedulerHasRoom,
     SchedulerStreamClosed,
     SchedulerSubscribed,
     TeardownRequested,
@@ -130,6 +131,9 @@ def _handle(core: Core, event: Event) -> None:
         case SchedulerStreamClosed(stream_id, reason):
             if (framework := core.streams.get(stream_id)) is not None:
                 frameworks.disconnect(core, framework, reason)
+        case SchedulerHasRoom(stream_id):
+            if (framework := core.streams.get(stream_id)) is not None:
+                reconciliation.answer_some(core, framework)
         case AgentChannelClosed(channel_id):
             agents.channel_closed(core, channel_id)
         case RegistryLoaded(entries):

@@ -2,11 +2,14 @@
 
 *Implicit*: how are all of them? *Explicit*: how are these? An answer about a task that we do not know depends
 on its agent, as an agent that has not come back yet may still have the task (then: silence).
+
+Who asks for many tasks is answered in pieces, as fast as it reads. Each answer tells what is known when it is given.
 """
 
 from __future__ import annotations
 
 from koinon.master.core.context import Core
+from koinon.master.core.events import AwaitRoom
 from koinon.master.core.state import Framework, Task
 from koinon.master.core.tasks import send_status, status_by_master
 from koinon.mesos import v1
@@ -16,22 +19,54 @@ from koinon.mesos.v1.scheduler import Call, Event
 _RECONCILED = v1.TaskStatus.Reason.REASON_RECONCILIATION
 
 
+#: So many questions are answered at once.
+_AT_ONCE = 500
+#: So many may wait. Who asks for more while it does not read is given them all the same, and cut off when that is too
+#: much for its stream.
+_WAITING_MAX = 100_000
+
+
 def reconcile(core: Core, framework: Framework, call: Call.Reconcile) -> None:
-    """Answers RECONCILE: about the tasks named, or about all if none is."""
+    """Takes in RECONCILE: about the tasks named, or about all if none is."""
     core.state.counters["messages_reconcile_tasks"] += 1
-    if not call.tasks:
-        for task in list(framework.tasks.values()):
-            _tell_state(core, framework, task)
-    for asked in call.tasks:
-        reconcile_task(
-            core, framework, asked.task_id.value, None if asked.agent_id is None else asked.agent_id.value
-        )
+    questions = framework.questions
+    is_under_way = bool(questions)
+    while len(questions) > _WAITING_MAX:
+        _answer(core, framework)
+    if call.tasks:
+        questions.extend(_find(framework, asked.task_id.value) or asked for asked in call.tasks)
+    else:
+        questions.extend(framework.tasks.values())
+    if not is_under_way:
+        answer_some(core, framework)
+
+
+def answer_some(core: Core, framework: Framework) -> None:
+    """Answers the next of the framework's questions; the others when it has read the answers."""
+    questions = framework.questions
+    for _ in range(min(len(questions), _AT_ONCE)):
+        _answer(core, framework)
+    if questions and framework.stream_id is not None:
+        core.effects.append(AwaitRoom(framework.stream_id))
+
+
+def _answer(core: Core, framework: Framework) -> None:
+    asked = framework.questions.popleft()
+    if not isinstance(asked, Task):
+        agent_id = None if asked.agent_id is None else asked.agent_id.value
+        reconcile_task(core, framework, asked.task_id.value, agent_id)
+    elif (task := _find(framework, asked.task_id)) is not None:
+        _tell_state(core, framework, task)
+    # Otherwise it has ended since it was asked for, and the framework has acknowledged that.
+
+
+def _find(framework: Framework, task_id: str) -> Task | None:
+    return framework.tasks.get(task_id) or framework.unreachable_tasks.get(task_id)
 
 
 def reconcile_task(core: Core, framework: Framework, task_id: str, agent_id: str | None) -> None:
     """Answers for one task; `agent_id` is where the scheduler believes it to be."""
-    task = framework.tasks.get(task_id) or framework.unreachable_tasks.get(task_id)
-    if task is not None:
+    if (task := _find(framework, task_id)) is not None:
         _tell_state(core, framework, task)
     elif (answer := _without_task(core, agent_id)) is not None:
         state, message, unreachable_s = answer

@@ -96,6 +96,9 @@ class Framework(Struct, kw_only=True):
     used: dict[str, Resources] = {}  #: by tasks and executors, per agent; no empty entries
     counters: Counter[str] = field(default_factory=Counter)  #: by metric name below `frameworks/<name>/<id>/`
     decisions: deque[Decision] = field(default_factory=lambda: deque(maxlen=32))
+    #: What it asked for by RECONCILE on this subscription and is still to hear of, oldest first: tasks that were known
+    #: then, and others.
+    questions: deque[Task | scheduler.Call.Reconcile.Task] = field(default_factory=deque)
     #: What was said of tasks that were never launched; they are in no table.
     not_launched: deque[v1.TaskStatus] = field(default_factory=lambda: deque(maxlen=100))
 

@@ -41,14 +41,19 @@ def add(core: Core, framework: Framework, agent: Agent, task: Task) -> None:
     core.announce(TaskAdded(task))
 
 
-def move(core: Core, framework: Framework, agent: Agent, task: Task, state: TaskState) -> None:
-    """The state of a task that holds resources changes; it gives them back when it no longer does."""
+def move(
+    core: Core, framework: Framework, agent: Agent, task: Task, state: TaskState, *, frees: bool = True
+) -> None:
+    """The state of a task that holds resources changes; it gives them back when it no longer does.
+
+    `frees` is False if they have been given back already.
+    """
     check_move(TASK_MOVES, task.state, state, task)
     task.rendered = None
     framework.counters[_ACTIVE_COUNTER[task.state]] -= 1
     task.state = state
     _count(core, framework, task)
-    if state not in HOLDING:
+    if frees and state not in HOLDING:
         core.release(framework, agent, task.resources)
 
 
@@ -202,19 +207,22 @@ def end_by_master(
     message: str,
     *,
     unreachable_s: float | None = None,
-    silently: bool = False,
+    with_framework: bool = False,
 ) -> v1.TaskStatus:
-    """We declare the task to be in `state`, and say so to the scheduler unless `silently`."""
+    """We declare the task to be in `state`, and say so to the scheduler.
+
+    Not so if it goes `with_framework`: then nobody is to be told, and all that the framework held is free already.
+    """
     status = status_by_master(core, task.task_id, agent.id, state, reason, message)
     if task.executor_id:
         status.executor_id = v1.ExecutorID(task.executor_id)
     if unreachable_s is not None:
         status.unreachable_time = v1.TimeInfo(int(unreachable_s * 1e9))
-    move(core, framework, agent, task, state)
+    move(core, framework, agent, task, state, frees=not with_framework)
     keep_status(task, status)
     if state in TERMINAL:
         count_status(core, status)
     core.announce(TaskUpdated(task, status, state))
-    if not silently:
+    if not with_framework:
         send_status(core, framework, status)
     return status

@@ -14,7 +14,19 @@ AgentMessage = Response.GetAgents.Agent
 FrameworkMessage = Response.GetFrameworks.Framework
 ExecutorMessage = Response.GetExecutors.Executor
 
-_read_task_info = msgspec.json.Decoder(v1.TaskInfo).decode
+
+class _Shown(msgspec.Struct, gc=False):
+    """Of a TaskInfo what a Task repeats; the rest, which is most of it, is skipped unread."""
+
+    labels: v1.Labels | None = None
+    discovery: v1.DiscoveryInfo | None = None
+    container: v1.ContainerInfo | None = None
+    health_check: v1.HealthCheck | None = None
+    kill_policy: v1.KillPolicy | None = None
+    limits: dict[str, v1.Value.Scalar] = {}
+
+
+_read_shown = msgspec.json.Decoder(_Shown).decode
 
 
 class ListedAgentInfo(v1.AgentInfo, kw_only=True):
@@ -25,7 +37,7 @@ class ListedAgentInfo(v1.AgentInfo, kw_only=True):
 
 def task(found: Task) -> v1.Task:
     """The task with its statuses."""
-    info = _read_task_info(found.info)
+    shown = _read_shown(found.info)
     return v1.Task(
         name=found.name,
         task_id=v1.TaskID(found.task_id),
@@ -37,13 +49,13 @@ def task(found: Task) -> v1.Task:
         statuses=found.statuses,
         status_update_state=found.update_state,
         status_update_uuid=found.update_uuid,
-        labels=info.labels,
-        discovery=info.discovery,
-        container=info.container,
-        health_check=info.health_check,
-        kill_policy=info.kill_policy,
+        labels=shown.labels,
+        discovery=shown.discovery,
+        container=shown.container,
+        health_check=shown.health_check,
+        kill_policy=shown.kill_policy,
         user=found.user or None,
-        limits=info.limits,
+        limits=shown.limits,
     )
 
 
