@@ -225,7 +225,7 @@ def test_the_agent_driver_launches_watches_and_ends_nested_containers(cluster, f
 
     command = {"value": "sleep 1000"}
     agent.launchNestedContainer({"container_id": {"value": "inner", "parent": parent}, "command": command})
-    assert shown() == {"inner", parent["value"]}
+    assert {"inner", parent["value"]} <= shown()
     agent.killNestedContainer("inner", parent["value"])
     agent.waitNestedContainer("inner", parent["value"])
     agent.removeNestedContainer("inner", parent["value"])
@@ -237,7 +237,8 @@ def test_the_agent_driver_launches_watches_and_ends_nested_containers(cluster, f
     with pytest.raises(RuntimeError, match="400"):  # the task has no terminal
         agent.attachContainerOutput(parent["value"])
     agent.pruneImages()
-    assert shown() == {parent["value"]}
+    assert parent["value"] in shown()
+    assert shown().isdisjoint({"inner", "session"})
 
 
 def test_the_operator_stream_tells_what_happens(cluster):

@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from koinon.mesos import internal, recordio, v1
+from koinon.mesos import codec, internal, recordio, v1
+from koinon.mesos.v1.agent import Call, ProcessIO
 from tests.unit.agent.shell import AgentProcess, alive, until
 from tests.unit.agent.streams import HEARTBEAT, JSON, RECORDIO, Api, sandbox, stdin, window
 
@@ -254,3 +255,39 @@ async def test_broken_input_is_refused_and_leaves_the_session_alone(api):
         async with session.attach() as given:
             given.give(stdin(b"still here\n"))
             await session.until(b"still here")
+
+
+async def test_sessions_speak_protobuf_too(api):
+    parent = await api.run()
+    outer = v1.ContainerID(value=parent["value"])
+    container_id = v1.ContainerID(value="proto", parent=outer)
+    wanted = Call.LaunchNestedContainerSession(container_id=container_id, command=v1.CommandInfo(value="cat"))
+    call = Call(type=Call.Type.LAUNCH_NESTED_CONTAINER_SESSION, launch_nested_container_session=wanted)
+    headers = {"Content-Type": codec.PROTOBUF, "Accept": codec.PROTOBUF}
+    Input = Call.AttachContainerInput
+    data = ProcessIO.Data(type=ProcessIO.Data.Type.STDIN, data=b"hello")
+    end = ProcessIO.Data(type=ProcessIO.Data.Type.STDIN, data=b"")
+    records = [
+        Input(type=Input.Type.CONTAINER_ID, container_id=container_id),
+        *(
+            Input(type=Input.Type.PROCESS_IO, process_io=ProcessIO(type=ProcessIO.Type.DATA, data=one))
+            for one in (data, end)
+        ),
+    ]
+    async with api.http.post(api.url, data=codec.encode(call, codec.PROTOBUF), headers=headers) as answer:
+        assert answer.status == 200
+        body = b"".join(
+            recordio.frame(
+                codec.encode(
+                    Call(type=Call.Type.ATTACH_CONTAINER_INPUT, attach_container_input=one), codec.PROTOBUF
+                )
+            )
+            for one in records
+        )
+        given = {"Content-Type": RECORDIO, "Message-Content-Type": codec.PROTOBUF}
+        async with api.http.post(api.url, data=body, headers=given) as attached:
+            assert attached.status == 200
+        (record,) = recordio.RecordDecoder().feed(await answer.read())
+    found = codec.decode(ProcessIO, record, codec.PROTOBUF)
+    assert found.data is not None
+    assert (found.data.type, found.data.data) == (ProcessIO.Data.Type.STDOUT, b"hello")
