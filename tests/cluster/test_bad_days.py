@@ -132,7 +132,8 @@ def test_a_full_disk_fails_the_task_that_filled_it_and_keeps_what_was_promised(
     cluster.wait_ready()
     full, hole = tmp_path / "full", tmp_path / "hole"
     os.mkfifo(hole)
-    fill = f"cat /dev/zero > big; status=$?; touch {full}; read go < {hole}; rm big; exit $status"
+    filling = f"cat /dev/zero > big; status=$?; touch {full}"
+    fill = f"read go < {hole}; {filling}; read go < {hole}; rm big; exit $status"
     with Framework(cluster.master_address, checkpoint=True, **PARTITION_AWARE) as framework:
 
         def offer_of(role: Role) -> dict[str, Any]:
@@ -147,6 +148,7 @@ def test_a_full_disk_fails_the_task_that_filled_it_and_keeps_what_was_promised(
 
         framework.accept([offer_of(small)], [task("fills", fill)])
         framework.wait_state("fills", "TASK_RUNNING")
+        hole.write_text("go\n")
         eventually(full.exists, "the disk is full")
         framework.accept([offer_of(small)], [task("late", "true")])
         # The full disk is nobody else's business.

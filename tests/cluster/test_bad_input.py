@@ -132,13 +132,15 @@ def test_calls_that_nobody_knows_are_refused(
 def test_bodies_of_other_types_are_refused(
     api: Api, cluster: Cluster, content_type: str | None, status: int
 ) -> None:
+    if (api.role, api.path, content_type) == ("agent", OPERATOR, RECORDIO):
+        status = 400  # it has a call that comes so
     refused(send(api, cluster, json.dumps(api.call), content_type), status, "Content-Type")
 
 
 @pytest.mark.parametrize("records", [b"5\n{}", b"x\n", b"99999999999999999999\n{}", b"-1\n{}"])
 def test_malformed_recordio_is_refused(cluster: Cluster, records: bytes) -> None:
-    headers = {"Content_Type": RECORDIO, "Message_Content_Type": JSON, "Accept": RECORDIO}
-    refused(request(cluster.agents[0].address, "POST", OPERATOR, records, **headers), 415)
+    headers = {"Content_Type": RECORDIO, "Message_Content_Type": JSON, "Accept": JSON}
+    refused(request(cluster.agents[0].address, "POST", OPERATOR, records, **headers), 400)
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/recordio", "application/json;q=0", "image/*"])

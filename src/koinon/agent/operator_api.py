@@ -204,7 +204,7 @@ def _accepted(request: BaseRequest, *, streamed: bool) -> tuple[str, str]:
             raise HttpError(406, f"{_MESSAGE_ACCEPT} is for answers of {codec.RECORDIO} only.")
         return accept, accept
     if not streamed:
-        raise HttpError(406, f"This call is not answered by {codec.RECORDIO}.")
+        raise HttpError(406, f"The Accept header wants {codec.RECORDIO}, by which this call is not answered.")
     try:
         return accept, preferred_type(CIMultiDict((hdrs.ACCEPT, one) for one in given))
     except HttpError as error:

@@ -33,7 +33,7 @@ from koinon.mesos.v1 import (
 NO_STATUS = 1
 
 _EXITED = re.compile(r"exited with status (\d+)")
-_SIGNALLED = re.compile(r"terminated with signal (.+)")
+_SIGNALLED = re.compile(r"terminated with signal ([^:]+)")
 _SIGNALS = {str(signal.strsignal(one)).lower(): int(one) for one in signal.valid_signals()} | {
     one.name.lower(): int(one) for one in signal.Signals
 }

@@ -164,6 +164,7 @@ def test_giving_up_ends_what_waits_and_leaves_what_runs() -> None:
         ("FAILED", "Command exited with status 3", 3),
         ("FAILED", "Command terminated with signal Killed", 137),
         ("FAILED", "Command terminated with signal SIGSEGV", 139),
+        ("FAILED", "Command terminated with signal Killed: it ran longer than its max_completion_time", 137),
         ("FAILED", "Command terminated with signal Real-time signal 99", 1),
         ("LOST", None, 1),
         ("DROPPED", "No such user 'nobody-here'", 1),

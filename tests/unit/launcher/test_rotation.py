@@ -113,6 +113,21 @@ async def test_a_task_that_puts_something_else_in_the_place_of_its_log(bench, tm
     assert (bench.sandbox / "stderr").read_text() == "done\n"
 
 
+@pytest.fixture
+def full_log(tmp_path):
+    """The launcher's own log lies on a full disk."""
+    (tmp_path / "launcher").mkdir()
+    (tmp_path / "launcher" / "log").symlink_to("/dev/full")
+
+
+async def test_a_launcher_that_cannot_complain_goes_on(full_log, bench):
+    await bench.sh("c", "rm stdout; mkdir stdout; seq 20000", rotate=(4096, 4096, 1))
+    assert await bench.exit_code("c") == 0
+    await bench.sh("d", "exit 3", stdout=str(bench.sandbox / "other"))
+    assert await bench.exit_code("d") == 3
+    assert bench.troubles == []
+
+
 @needs_root
 async def test_the_files_belong_to_the_user_who_may_open_its_stdout_again(bench):
     bench.home.chmod(0o755)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import os
-import sys
 import time
 from collections.abc import Iterable
 from typing import Any
 
+from koinon.agent.launcher.complaints import complain
 from koinon.agent.launcher.processes import read, start_ticks
 from koinon.agent.launcher.rotation import Logs
 from koinon.agent.launcher.streams import Terminal
@@ -108,7 +108,7 @@ class Journal:
             try:
                 record = json.loads(line)
             except ValueError:
-                print(f"journal: a torn record is left out: {line[:80]!r}", file=sys.stderr)
+                complain(f"journal: a torn record is left out: {line[:80]!r}")
                 continue
             boot = record.get("boot", boot)
             if id := record.get("launched"):
@@ -184,7 +184,7 @@ class Journal:
 
     def _failed(self, error: OSError) -> None:
         if self.retry_s is None:
-            print(f"journal: {error.strerror}; trying until it can be written again", file=sys.stderr)
+            complain(f"journal: {error.strerror}; trying until it can be written again")
         self.retry_s = time.monotonic() + _RETRY_S
 
 

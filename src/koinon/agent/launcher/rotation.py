@@ -11,9 +11,10 @@ import contextlib
 import functools
 import os
 import stat
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from koinon.agent.launcher.complaints import complain
 
 _FILE = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _READ_BYTES = 1 << 16
@@ -55,7 +56,7 @@ class Log:
             except OSError as error:  # a full disk must not stop the task; it cannot be told as with a file
                 if not self._complained:
                     self._complained = True
-                    print(f"{self.name} of a container is lost from here on: {error}", file=sys.stderr)
+                    complain(f"{self.name} of a container is lost from here on: {error}")
         return True
 
     def close(self) -> None:

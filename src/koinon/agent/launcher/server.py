@@ -10,12 +10,12 @@ import os
 import select
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 from koinon.agent.launcher.client import Client
+from koinon.agent.launcher.complaints import complain
 from koinon.agent.launcher.journal import ENDING, EXITED, RUNNING, STARTING, Container, Journal
 from koinon.agent.launcher.processes import (
     children,
@@ -179,7 +179,7 @@ class Launcher:
         for each in self.mains.values():
             each.waiting.clear()
             if each.tied and each.state < ENDING and (problem := self.destroy(each)):
-                print(f"container {each.id} runs on: {problem}", file=sys.stderr)
+                complain(f"container {each.id} runs on: {problem}")
 
     def handle_requests(self) -> None:
         """Handle some of the lines that have come."""
@@ -191,7 +191,7 @@ class Launcher:
             try:
                 self.handle(client, json.loads(line))
             except (ValueError, KeyError, TypeError) as error:
-                print(f"hanging up on a client that sent {line[:200]!r}: {error!r}", file=sys.stderr)
+                complain(f"hanging up on a client that sent {line[:200]!r}: {error!r}")
                 self.hang_up()
                 return
 
