@@ -297,8 +297,9 @@ class Allocator:
         agent, framework = self._agents.get(agent_id), self._frameworks.get(framework_id)
         if agent is None or framework is None:
             return  # they were freed with their agent or framework
-        for role in resources.allocation_roles:
-            part = _held_by(resources, role)
+        roles = resources.allocation_roles
+        for role in roles:
+            part = resources if len(roles) == 1 else _held_by(resources, role)
             client = framework.clients.get(role)
             if client is None or client not in agent.used:
                 raise ResourceError(
