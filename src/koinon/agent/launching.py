@@ -274,12 +274,14 @@ class LauncherClient:
         """One connection, to a new launcher if there is none. Raises LauncherError."""
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            greeted = await self._greet(self._dial())
             for _ in range(_ATTEMPTS):
-                if greeted := await self._greet(self._dial()):
+                if greeted:
                     break
                 # Nobody answered, or a process that a dying launcher had only just forked.
                 await asyncio.to_thread(self._start_launcher)
-            else:
+                greeted = await self._greet(self._dial())
+            if not greeted:
                 raise LauncherError(f"the launcher in {self._directory} ends at once; see the file log there")
         except OSError as error:
             raise LauncherError(f"cannot reach a launcher in {self._directory}: {error.strerror}") from error
@@ -335,7 +337,7 @@ class LauncherClient:
         return dialled
 
     def _start_launcher(self) -> None:
-        """Start a launcher; it serves when this returns (its first process has then ended). Blocks."""
+        """Start a launcher; it serves when this returns (its first process has then ended), unless killed. Blocks."""
         try:
             started = subprocess.run(
                 [sys.executable, "-I", "-S", "-X", "utf8", str(_LAUNCHER), str(self._directory)],
@@ -348,7 +350,7 @@ class LauncherClient:
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise LauncherError(f"cannot start a launcher in {self._directory}: {error}") from error
-        if started.returncode != 0:
+        if started.returncode > 0:
             said = started.stderr.decode(errors="replace").strip().rpartition("\n")[2]
             raise LauncherError(f"cannot start a launcher in {self._directory}: {said}")
 

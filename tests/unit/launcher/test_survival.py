@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from koinon.agent import launching
 from koinon.agent.launcher.journal import EXITED, RUNNING, Container, Journal
 from koinon.agent.launching import PROTOCOL, LauncherClient, LauncherError, LaunchFailed
 
@@ -284,6 +285,30 @@ async def test_launcher_that_cannot_start_says_why(tmp_path: Path) -> None:
     nowhere = LauncherClient(tmp_path / "file" / "x", on_exit=print, on_trouble=print)
     with pytest.raises(LauncherError, match="Not a directory"):
         await nowhere.start()
+
+
+async def test_launcher_that_is_killed_while_it_starts_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent(
+            f"""
+            import os, runpy
+            if not os.path.exists({str(tmp_path / "killed")!r}):
+                open({str(tmp_path / "killed")!r}, "w")
+                os.kill(os.getpid(), 9)
+            runpy.run_path({str(launching._LAUNCHER)!r}, run_name="__main__")
+            """
+        )
+    )
+    monkeypatch.setattr(launching, "_LAUNCHER", program)
+    bench = Bench(tmp_path)
+    await bench.client.start()
+    assert (tmp_path / "killed").exists()
+    await bench.launch("a", "/bin/true")
+    assert await bench.exit_code("a") == 0
+    await bench.client.stop()
 
 
 async def test_launch_while_no_launcher_can_be_had_fails_and_recovers(bench: Bench) -> None:
