@@ -327,6 +327,23 @@ async def test_launch_while_no_launcher_can_be_had_fails_and_recovers(bench: Ben
     assert await bench.exit_code("a") == 0
 
 
+async def test_launch_that_a_launcher_may_have_heard_is_answered_by_the_next(bench: Bench) -> None:
+    os.kill(bench.client.pid, signal.SIGSTOP)
+    launched = asyncio.ensure_future(bench.launch("a", "/bin/true"))
+    for _ in range(10):  # turns of the loop, until it is said
+        await asyncio.sleep(0)
+    folder, hidden = bench.home / "launcher", bench.home / "hidden"
+    folder.rename(hidden)
+    folder.write_text("in the way")
+    kill_9(bench.client.pid)
+    await until(lambda: any("cannot reach" in each for each in bench.troubles), "a failed attempt")
+    assert not launched.done()
+    folder.unlink()
+    hidden.rename(folder)
+    await launched
+    assert await bench.exit_code("a") == 0
+
+
 async def test_rubbish_on_the_socket_costs_only_that_connection(bench: Bench) -> None:
     pid = await bench.launch("a", "/bin/sleep", "600")
     await bench.client.close()
