@@ -284,6 +284,14 @@ def test_a_sandbox_cannot_show_what_is_outside_of_it(cluster: Cluster, framework
 
 
 # ── agents ────────────────────────────────────────────────────────────────────────────────────────
+def refusal(state: str) -> dict[str, Any]:
+    return {
+        "framework_id": "f",
+        "status": {"task_id": {"value": "t"}, "state": state},
+        "latest_state": state,
+    }
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
@@ -296,6 +304,7 @@ def test_a_sandbox_cannot_show_what_is_outside_of_it(cluster: Cluster, framework
         ({"tasks": [{"state": "TASK_UNKNOWN"}]}, "TASK_UNKNOWN"),
         ({"tasks": [{"state": "TASK_RUNNING"}] * 2}, "reported twice"),
         ({"executors": [{"executor_id": {"value": ""}}]}, "executor ''"),
+        ({"refusals": [refusal("TASK_RUNNING")]}, "TASK_RUNNING is no end"),
     ],
     ids=lambda value: json.dumps(value)[:60],
 )

@@ -18,7 +18,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import cast
 
@@ -149,7 +149,9 @@ class LauncherClient:
         self._ids = 0
         #: Requests without an answer, in order: resent over a new connection.
         self._pending: dict[int, tuple[bytes, asyncio.Future[_Line]]] = {}
-        self._unsent: list[bytes] = []
+        self._unsent: list[int] = []
+        #: Those of the pending ones that a launcher may have heard.
+        self._said: set[int] = set()
         #: Exits passed on and not yet forgotten.
         self._told: set[str] = set()
 
@@ -253,33 +255,42 @@ class LauncherClient:
         if self._connection is not None:
             if not self._unsent:
                 loop.call_soon(self._flush)
-            self._unsent.append(line)
+            self._unsent.append(self._ids)
         return answer
 
     def _flush(self) -> None:
         if self._connection is not None:
-            self._connection.transport.write(b"".join(self._unsent))
+            self._say(self._unsent)
         self._unsent.clear()
+
+    def _say(self, numbers: Iterable[int]) -> None:
+        assert self._connection is not None
+        self._connection.transport.write(b"".join(self._pending[number][0] for number in numbers))
+        self._said.update(numbers)
 
     def _heard(self, line: _Line) -> None:
         if line.exit is not None:
             if line.exit.container_id not in self._told:
                 self._told.add(line.exit.container_id)
                 asyncio.get_running_loop().call_soon(self._on_exit, line.exit)
-        elif (waiting := self._pending.pop(line.id, None)) and not waiting[1].done():
-            waiting[1].set_result(line)
+        elif waiting := self._pending.pop(line.id, None):
+            self._said.discard(line.id)
+            if not waiting[1].done():
+                waiting[1].set_result(line)
 
     # ── connections ───────────────────────────────────────────────────────────────────────────────
     async def _connect(self) -> None:
         """One connection, to a new launcher if there is none. Raises LauncherError."""
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            greeted = await self._greet(self._dial())
             for _ in range(_ATTEMPTS):
-                if greeted := await self._greet(self._dial()):
+                if greeted:
                     break
                 # Nobody answered, or a process that a dying launcher had only just forked.
                 await asyncio.to_thread(self._start_launcher)
-            else:
+                greeted = await self._greet(self._dial())
+            if not greeted:
                 raise LauncherError(f"the launcher in {self._directory} ends at once; see the file log there")
         except OSError as error:
             raise LauncherError(f"cannot reach a launcher in {self._directory}: {error.strerror}") from error
@@ -297,7 +308,7 @@ class LauncherClient:
         self.pid = greeting.pid
         self._unsent.clear()
         self._connection = connection
-        connection.transport.write(b"".join(line for line, _ in self._pending.values()))
+        self._say(self._pending)
 
     async def _greet(self, dialled: socket.socket | None) -> tuple[_Connection, _Line] | None:
         """A connection over the socket and what it is greeted with; None if the other end hangs up."""
@@ -335,7 +346,7 @@ class LauncherClient:
         return dialled
 
     def _start_launcher(self) -> None:
-        """Start a launcher; it serves when this returns (its first process has then ended). Blocks."""
+        """Start a launcher; it serves when this returns (its first process has then ended), unless killed. Blocks."""
         try:
             started = subprocess.run(
                 [sys.executable, "-I", "-S", "-X", "utf8", str(_LAUNCHER), str(self._directory)],
@@ -348,7 +359,7 @@ class LauncherClient:
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise LauncherError(f"cannot start a launcher in {self._directory}: {error}") from error
-        if started.returncode != 0:
+        if started.returncode > 0:
             said = started.stderr.decode(errors="replace").strip().rpartition("\n")[2]
             raise LauncherError(f"cannot start a launcher in {self._directory}: {said}")
 
@@ -372,9 +383,9 @@ class LauncherClient:
                 return
 
     def _fail_launches(self, why: str) -> None:
-        """Without a launcher no launch succeeds; all else waits for one."""
+        """Without a launcher no launch succeeds. What one has heard of before it died, the next one knows."""
         for number, (line, answer) in list(self._pending.items()):
-            if msgspec.json.decode(line)["do"] == "launch":
+            if number not in self._said and msgspec.json.decode(line)["do"] == "launch":
                 del self._pending[number]
                 if not answer.done():
                     answer.set_result(_Line(step="launcher", error=why))

@@ -66,6 +66,8 @@ class Register(_Message):
     frameworks: list[FrameworkInfo] = []
     tasks: list[ReportedTask] = []
     executors: list[ReportedExecutor] = []
+    #: What it will say of tasks that it did not take; the scheduler has not acknowledged it yet.
+    refusals: list[Update] = []
 
 
 class Update(_Message):

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from koinon.agent.core import events as ev
 from koinon.mesos import internal
 from koinon.mesos.v1 import TaskState, TaskStatus
-from tests.unit.agent.bench import Bench, events_in, executor, only, states_in, status, task, updates_in
+from tests.unit.agent.bench import Bench, events_in, executor, only, said, states_in, status, task, updates_in
 
 
 def test_one_update_is_in_flight_and_the_next_follows_its_acknowledgement():
@@ -62,6 +62,24 @@ def test_without_a_master_nothing_is_sent_and_with_the_next_all_that_is_in_fligh
     assert bench.pass_time(100.0) == []
     bench.connect()
     assert states_in(bench.effects) == ["TASK_STARTING"]
+
+
+def test_what_is_still_to_be_said_of_a_task_that_was_not_taken_is_announced_at_every_registration():
+    bench = Bench()
+    bench.running()
+    bench.run(task("refused", executor=executor()))
+    bench.hear(internal.ShutdownExecutor(framework_id="F", executor_id="e"))
+    (update,) = updates_in(bench.run(task("late", executor=executor())))
+    assert update.task_id.value == "late"
+    bench.start(connected=False)
+    (register,) = said(bench.tell(ev.MasterConnected(7)))
+    assert [one.status for one in register.refusals] == [update]
+    assert "late" not in {one.info.task_id.value for one in register.tasks}
+    bench.connect()
+    bench.acknowledge(update)
+    bench.disconnect()
+    (register,) = said(bench.tell(ev.MasterConnected(9)))
+    assert register.refusals == []
 
 
 def test_a_framework_that_failed_over_gets_its_updates_at_once():

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from koinon.agent import launching
 from koinon.agent.launcher.journal import EXITED, RUNNING, Container, Journal
 from koinon.agent.launching import PROTOCOL, LauncherClient, LauncherError, LaunchFailed
 
@@ -299,6 +300,30 @@ async def test_launcher_that_cannot_start_says_why(tmp_path: Path) -> None:
         await nowhere.start()
 
 
+async def test_launcher_that_is_killed_while_it_starts_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent(
+            f"""
+            import os, runpy
+            if not os.path.exists({str(tmp_path / "killed")!r}):
+                open({str(tmp_path / "killed")!r}, "w")
+                os.kill(os.getpid(), 9)
+            runpy.run_path({str(launching._LAUNCHER)!r}, run_name="__main__")
+            """
+        )
+    )
+    monkeypatch.setattr(launching, "_LAUNCHER", program)
+    bench = Bench(tmp_path)
+    await bench.client.start()
+    assert (tmp_path / "killed").exists()
+    await bench.launch("a", "/bin/true")
+    assert await bench.exit_code("a") == 0
+    await bench.client.stop()
+
+
 async def test_launch_while_no_launcher_can_be_had_fails_and_recovers(bench: Bench) -> None:
     folder, hidden = bench.home / "launcher", bench.home / "hidden"
     folder.rename(hidden)
@@ -312,6 +337,23 @@ async def test_launch_while_no_launcher_can_be_had_fails_and_recovers(bench: Ben
     hidden.rename(folder)
     await bench.client.list()  # waits for the new launcher
     await bench.launch("a", "/bin/true")
+    assert await bench.exit_code("a") == 0
+
+
+async def test_launch_that_a_launcher_may_have_heard_is_answered_by_the_next(bench: Bench) -> None:
+    os.kill(bench.client.pid, signal.SIGSTOP)
+    launched = asyncio.ensure_future(bench.launch("a", "/bin/true"))
+    for _ in range(10):  # turns of the loop, until it is said
+        await asyncio.sleep(0)
+    folder, hidden = bench.home / "launcher", bench.home / "hidden"
+    folder.rename(hidden)
+    folder.write_text("in the way")
+    kill_9(bench.client.pid)
+    await until(lambda: any("cannot reach" in each for each in bench.troubles), "a failed attempt")
+    assert not launched.done()
+    folder.unlink()
+    hidden.rename(folder)
+    await launched
     assert await bench.exit_code("a") == 0
 
 

@@ -19,6 +19,7 @@ from tests.unit.master.cluster import (
     status,
     statuses,
     task_info,
+    update,
     uuid,
 )
 
@@ -171,6 +172,18 @@ def test_a_task_the_agent_came_back_without_is_reported(before, capabilities, st
     assert [task.state for task in cluster.framework.completed_tasks] == [state]
 
 
+def refusal() -> internal.Update:
+    return update("t", TaskState.TASK_DROPPED, uuid(1), framework_id="F")
+
+
+def test_a_task_that_the_agent_did_not_take_is_left_to_what_it_says_itself(working):
+    working.do(m.AgentChannelClosed("channel-1"))
+    assert statuses(working.register(returning(refusals=[refusal()]))) == []
+    assert statuses(working.say("channel-2", refusal())) == [refusal().status]
+    working.acknowledge("stream-1", "t", uuid(1))
+    assert [task.state for task in working.framework.completed_tasks] == [TaskState.TASK_DROPPED]
+
+
 def test_a_kill_asked_for_in_the_meantime_is_sent_on_return(working):
     working.do(m.AgentChannelClosed("channel-1"))
     policy = v1.KillPolicy(grace_period=v1.DurationInfo(1))
@@ -223,6 +236,14 @@ def test_a_task_that_is_not_there_any_more_is_gone(lost):
     expected = status("t", TaskState.TASK_GONE, Reason.REASON_RECONCILIATION, message, now=lost.now)
     assert sent_update("stream-1", expected) in lost.store()
     assert [task.state for task in lost.framework.completed_tasks] == [TaskState.TASK_GONE]
+
+
+def test_a_task_that_the_agent_did_not_take_has_one_end_only(lost):
+    lost.register(returning(refusals=[refusal()]))
+    assert statuses(lost.store()) == []
+    assert statuses(lost.say("channel-2", refusal())) == [refusal().status]
+    assert [task.state for task in lost.framework.completed_tasks] == [TaskState.TASK_DROPPED]
+    assert lost.framework.unreachable_tasks == {}
 
 
 @pytest.fixture

@@ -195,6 +195,9 @@ class Agent:
                     for executor in framework.executors.values()
                     if executor.kind is not Kind.COMMAND and executor.state is not ExecutorState.TERMINATED
                 ],
+                refusals=self._streams.updates_without(
+                    {(name, id) for name, framework in state.frameworks.items() for id in framework.tasks}
+                ),
             )
         )
 

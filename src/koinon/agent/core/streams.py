@@ -7,6 +7,8 @@ is no master nothing is sent. Updates of frameworks that checkpoint are *durable
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from msgspec import Struct
 
 from koinon.agent.core import records
@@ -129,6 +131,14 @@ class Streams:
         stream = self._streams.get((framework_id, task_id))
         return stream.pending[0] if stream is not None and stream.pending else None
 
+    def updates_without(self, tasks: Container[tuple[str, str]]) -> list[internal.Update]:
+        """The first update not acknowledged of each task that is not among these (framework and task ids)."""
+        return [
+            self._update(stream)
+            for key, stream in self._streams.items()
+            if stream.pending and key not in tasks
+        ]
+
     def is_known(self, framework_id: str, task_id: str, uuid: bytes) -> bool:
         """Whether an update waits already."""
         stream = self._streams.get((framework_id, task_id))
@@ -157,15 +167,18 @@ class Streams:
     def _send(self, stream: Stream) -> None:
         if not self._open:
             return
-        status = stream.pending[0]
-        self._context.say(
-            internal.Update(framework_id=stream.framework_id, status=status, latest_state=stream.latest_state)
-        )
+        self._context.say(self._update(stream))
         self._plan(stream)
 
     def _plan(self, stream: Stream) -> None:
         stream.due_s = self._context.now + stream.wait_s
         self._context.timers.at(stream.due_s, self._resend, stream, stream.due_s)
+
+    def _update(self, stream: Stream) -> internal.Update:
+        status = stream.pending[0]
+        return internal.Update(
+            framework_id=stream.framework_id, status=status, latest_state=stream.latest_state
+        )
 
     def _resend(self, stream: Stream, due_s: float) -> None:
         if stream.due_s == due_s:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 
@@ -10,7 +11,8 @@ def main() -> None:
     sys.path.append(__file__.rsplit("/", 4)[0])
     from koinon.agent.placer.serve import serve
 
-    serve(int(sys.argv[1]), sys.argv[2])
+    with contextlib.suppress(ConnectionError):  # the agent died, and nobody wants an answer
+        serve(int(sys.argv[1]), sys.argv[2])
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ reported and known      take over its state
 reported, not known     take it in; if we had given it up, its scheduler hears that it is back;
                         if it was lost with the connection because its framework does not checkpoint,
                         it stays lost: the agent is told to end it, and until then it holds its resources
-known, not reported     it is not there any more: say so
+known, not reported     it is not there any more: say so, unless the agent is about to
 """
 
 from __future__ import annotations
@@ -39,11 +39,15 @@ def take(core: Core, agent: Agent, message: internal.Register, *, returns: bool)
     _take_executors(core, agent, message.executors)
     _take_tasks(core, agent, message.tasks, returns=returns)
     reported = {(task.framework_id, task.info.task_id.value) for task in message.tasks}
+    refused = {(one.framework_id, one.status.task_id.value): one.status for one in message.refusals}
     for framework_id, of_framework in list(agent.tasks.items()):
         for task in list(of_framework.values()):
-            if (framework_id, task.task_id) not in reported:
+            if (framework_id, task.task_id) not in reported and (framework_id, task.task_id) not in refused:
                 _miss(core, core.state.frameworks[framework_id], agent, task)
     for framework_id, task_id in list(core.state.lost_tasks.get(agent.id, ())):
+        if (status := refused.get((framework_id, task_id))) is not None:
+            _refused(core, core.state.frameworks[framework_id], task_id, status)
+            continue
         departures.give_up_lost_task(
             core,
             core.state.frameworks[framework_id],
@@ -212,6 +216,14 @@ def _rebuild(framework: Framework, agent: Agent, one: internal.ReportedTask) -> 
         update_uuid=one.unacknowledged_uuid,
         acknowledged=one.unacknowledged_uuid is None,
     )
+
+
+def _refused(core: Core, framework: Framework, task_id: str, status: v1.TaskStatus) -> None:
+    """We had given it up, and the agent never took it: the update that tells so is on its way."""
+    task = tasks.find_again(core, framework, task_id)
+    framework.completed_tasks.append(task)
+    if task.state not in TERMINAL:
+        tasks.end_lost(core, framework, task, status)
 
 
 def _miss(core: Core, framework: Framework, agent: Agent, task: Task) -> None:

@@ -8,6 +8,7 @@ from koinon.master.core.validation.frameworks import framework_problem
 from koinon.mesos import internal, v1
 from koinon.mesos.names import id_problem
 from koinon.mesos.resources import ResourceError, Resources
+from koinon.mesos.states import TERMINAL
 
 
 def agent_problem(message: internal.Register, master_info: v1.MasterInfo, config: Config) -> str | None:
@@ -57,6 +58,10 @@ def _report_problem(message: internal.Register) -> str | None:
         problem = id_problem(executor_id) or _resources_problem(executor.info.resources)
         if problem is not None:
             return f"The agent reports executor '{executor_id}', which is not valid: {problem}."
+    for refusal in message.refusals:
+        if (state := refusal.status.state) not in TERMINAL:
+            task_id = refusal.status.task_id.value
+            return f"The agent did not take task '{task_id}', and {state.name} is no end of a task."
     return None
 
 
