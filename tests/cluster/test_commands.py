@@ -34,7 +34,8 @@ def test_a_running_task_is_seen_by_every_command(cluster: Cluster, tmp_path: Pat
     with cluster.running("run", command, "--name", "seen", "--no-follow") as run:
         eventually(lambda: [task for task in listed(cluster, "ps") if task["state"] == "RUNNING"], "it runs")
         (task,) = listed(cluster, "ps")
-        assert (task["name"], task["framework"], task["processes"]) == ("seen", "seen", 2)
+        assert (task["name"], task["framework"]) == ("seen", "seen")
+        assert task["processes"] in (1, 2)  # the shell, and most of the time a sleep
         assert [one["id"] for one in listed(cluster, "tasks")] == [task["id"]]
         (framework,) = listed(cluster, "frameworks")
         assert (framework["id"], framework["tasks"], framework["state"]) == (

@@ -212,11 +212,12 @@ class AgentProcess:
 
     def launcher_pids(self) -> list[int]:
         """The launcher of this work directory, if it runs."""
-        return [
+        found = [
             pid
             for pid, argv in _processes()
             if str(self.work_dir / "run") in argv and "launcher" in " ".join(argv)
         ]
+        return [pid for pid in found if _parent(pid) not in found]  # not what it has just forked
 
     async def get(self, path: str, register: internal.Register, /, **query: str) -> Any:
         async with aiohttp.ClientSession() as http, http.get(url(register, path), params=query) as answer:
@@ -246,6 +247,13 @@ def _processes() -> list[tuple[int, list[str]]]:
                 continue
             found.append((int(entry.name), argv))
     return found
+
+
+def _parent(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def alive(pid: int) -> bool:
