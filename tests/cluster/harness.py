@@ -258,7 +258,7 @@ class Cluster:
         """End every process of the cluster."""
         for role in reversed(self.roles):
             role.kill()
-        launchers = _launchers_below(self.directory)
+        launchers = launchers_below(self.directory)
         for pid in launchers:
             _signal(pid, signal.SIGTERM)  # it ends its tasks first
         for pid in launchers:
@@ -269,7 +269,7 @@ class Cluster:
         return "\n".join(f"── {role.name} ──\n{role.last_words()}" for role in self.roles)
 
 
-def _launchers_below(directory: Path) -> list[int]:
+def launchers_below(directory: Path) -> list[int]:
     """Pids of the launchers that agents in `directory` left behind."""
     found = []
     for entry in Path("/proc").iterdir():

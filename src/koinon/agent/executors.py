@@ -53,6 +53,8 @@ class ExecutorApi:
                 self._runtime.feed(ExecutorCalled(call))
             except Refused as refused:
                 raise HttpError(refused.status, refused.message) from refused
+        if call.type is Call.Type.UPDATE and "respond-async" not in request.headers.get("Prefer", ""):
+            await self._runtime.written()  # there are clients that never repeat what was answered
         return ACCEPTED
 
     async def _subscribe(self, request: BaseRequest, call: Call) -> web.StreamResponse:

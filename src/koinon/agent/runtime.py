@@ -23,6 +23,12 @@ from koinon.coordination import Store
 from koinon.edge import EventStream
 
 
+class _Written(ev.Effect, frozen=True):
+    """Our own, through the gate with the core's: all before is on disk."""
+
+    done: asyncio.Future[None]
+
+
 class Runtime:
     """Runs one core. `exit` is done with an exit status when the agent is to end."""
 
@@ -57,6 +63,7 @@ class Runtime:
             ev.AbandonProbe: lambda effect: self.probes.abandon(effect.probe_id),
             ev.CollectSandbox: lambda effect: self.collect(effect.directory),
             ev.Exit: self._exit,
+            _Written: lambda effect: effect.done.done() or effect.done.set_result(None),
             ev.Note: lambda effect: self._log.info(effect.message, of=effect.subject),
         }
 
@@ -87,6 +94,12 @@ class Runtime:
                 self.feed(event)
             except ev.Refused as refused:  # the core has failed, and said so
                 self._log.error("event not taken in", error=refused.message)
+
+    async def written(self) -> None:
+        """Wait until all that was fed is on disk as far as it has to be."""
+        done: asyncio.Future[None] = self._loop.create_future()
+        self.gate.take([_Written(done)])
+        await done
 
     def stop(self) -> None:
         """Nothing reaches the core any more."""

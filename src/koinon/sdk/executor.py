@@ -67,6 +67,7 @@ class Executor(Client[Call, Event]):
                 harmless=lambda call: call.type is Call.Type.UPDATE,
                 content_type=content_type,
                 authorization=f"Bearer {token}" if token else None,
+                repeats=True,
             )
         )
         self.executor: v1.ExecutorInfo | None = None  #: what we are, once subscribed

@@ -31,6 +31,8 @@ class Api(NamedTuple, Generic[C, E]):
     content_type: str
     #: Value of the Authorization header, if any.
     authorization: str | None
+    #: Whether we repeat what the server has not confirmed by an event, so that it need not be safe when answered.
+    repeats: bool = False
 
 
 class Subscription(Generic[C, E]):
@@ -85,6 +87,8 @@ def _head(api: Api[C, E], address: Address, stream_id: str | None) -> bytes:
     ]
     if api.authorization is not None:
         lines.append(f"Authorization: {api.authorization}")
+    if api.repeats:
+        lines.append("Prefer: respond-async")
     if stream_id is not None:
         lines.append(f"Mesos-Stream-Id: {stream_id}")
     return "\r\n".join([*lines, "Content-Length: "]).encode("latin-1")

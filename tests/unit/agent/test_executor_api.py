@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
 
+from koinon.coordination.embedded import EmbeddedStore
 from koinon.mesos import codec, internal, v1
 from koinon.mesos.recordio import RecordDecoder
 from koinon.mesos.v1 import TaskState
@@ -111,6 +113,25 @@ async def test_a_new_subscription_ends_the_old_one(agent, master, http):
         async with second.subscribed():
             await second.event("SUBSCRIBED")
             await stream.content.read()  # to its end
+
+
+async def test_an_update_that_was_answered_is_not_lost_with_the_agent(agent, master, http):
+    register = await master.registered()
+    tasks = [task(f"t{number}", executor=BY) for number in range(10)]
+    for one in tasks:
+        await master.run(one)
+    program = Executor(http, register, codec.JSON)
+    async with program.subscribed():
+        for _ in tasks:
+            await program.event("LAUNCH")
+        updates = [Call.Update(status(one.task_id.value, TaskState.TASK_RUNNING, 1)) for one in tasks]
+        for update in updates:
+            assert (await program.call(Call.Type.UPDATE, update=update))[0] == 202
+        await agent.stop(signal.SIGKILL)
+    store = EmbeddedStore(agent.work_dir / "meta" / "agent.db")
+    found = store.load("updates/")
+    await store.close()
+    assert found.keys() == {f"updates/F/{one.task_id.value}/0" for one in tasks}
 
 
 async def test_what_is_wrong_is_refused(agent, master, http):

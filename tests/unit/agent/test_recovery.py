@@ -112,6 +112,22 @@ def test_after_a_reboot_nothing_of_before_goes_on(bench):
     assert ev.DestroyContainer(container_id) in bench.effects
 
 
+def test_tasks_of_an_executor_that_was_not_started_are_dropped_whatever_became_of_others(bench):
+    ours = framework(capabilities=["PARTITION_AWARE"])
+    bench.run(task("killed", executor=executor()), ours)
+    bench.run(task("waiting", executor=executor()), ours)
+    bench.kill("killed")
+    bench.effects.clear()
+    bench.start()
+    ends = {
+        update.task_id.value: (update.state.value, update.message) for update in updates_in(bench.effects)
+    }
+    assert ends == {
+        "killed": ("TASK_KILLED", "Killed before it was handed to its executor"),
+        "waiting": ("TASK_DROPPED", "The agent restarted before the executor was started"),
+    }
+
+
 def test_after_a_reboot_the_tasks_of_a_custom_executor_are_lost(bench):
     launched = only(bench.run(task(executor=executor())), ev.LaunchContainer)
     bench.started(launched.container_id)

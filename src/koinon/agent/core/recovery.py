@@ -24,7 +24,7 @@ from koinon.agent.core.events import (
     Note,
     StateLoaded,
 )
-from koinon.agent.core.life import AGENT, Life
+from koinon.agent.core.life import AGENT, EXECUTOR, Life
 from koinon.agent.core.nested import Launches
 from koinon.agent.core.records import StoredAgent, StoredExecutor, StoredTask
 from koinon.agent.core.state import Executor, Framework, Kind, Task
@@ -205,10 +205,12 @@ class Recovery:
     ) -> None:
         self._life.place(executor.container_id, executor, None)
         if container is None:
-            started = any(task.statuses for task in executor.tasks.values())
-            state = framework.lost if started else framework.dropped
+            # One that was killed before it was handed over has a status too, of ours.
+            heard = (status.source for task in executor.tasks.values() for status in task.statuses)
+            state, message = framework.dropped, "The agent restarted before the executor was started"
+            if EXECUTOR in heard:
+                state, message = framework.lost, "The executor was gone when the agent had restarted"
             for task in executor.live_tasks:
-                message = "The executor was gone when the agent had restarted"
                 self._life.report(framework, executor, task, state, AGENT, reason=RESTARTED, message=message)
             self._custom.exited(framework, executor, -1, "")
         elif not container.running:
