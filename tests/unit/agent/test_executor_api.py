@@ -17,7 +17,7 @@ from koinon.mesos.v1 import TaskState
 from koinon.mesos.v1.executor import Call, Event
 from tests import shapes
 from tests.unit.agent.bench import executor, rich_executor, status, task
-from tests.unit.agent.shell import AgentProcess, FakeMaster, url
+from tests.unit.agent.shell import AgentProcess, FakeMaster, until, url
 
 PATH = "/api/v1/executor"
 BY = executor(command=v1.CommandInfo(value="sleep 1000"))
@@ -213,6 +213,8 @@ async def run_over_restart(agent: AgentProcess, master: FakeMaster, http: aiohtt
         running = Call.Update(status("t1", TaskState.TASK_RUNNING, 1))
         await program.call(Call.Type.UPDATE, update=running)
         await master.reaches("t1", "RUNNING")
+    journal = agent.work_dir / "run" / "journal"
+    await until(lambda: '"launched"' in journal.read_text(), "we are not ahead of our program")
     await agent.stop()
     await agent.start()
     register = await master.registered(2)
