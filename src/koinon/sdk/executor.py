@@ -183,6 +183,7 @@ class Executor(Client[Call, Event]):
         give_up_s = loop.time() + self.environment.recovery_timeout_s
         try:
             while True:
+                said = set(self._unacknowledged_updates)
                 try:
                     subscription = await subscribe(
                         self._api, self.environment.agent, self._subscribe_call(), self._refused
@@ -194,6 +195,10 @@ class Executor(Client[Call, Event]):
                         raise
                     why = f"cannot subscribe yet: {error}"
                 else:
+                    self._subscription = subscription
+                    for uuid, update in self._unacknowledged_updates.items():
+                        if uuid not in said:  # made while SUBSCRIBE was under way
+                            self.send(self._call(Call.Type.UPDATE, update=update))
                     lost = await self._follow(subscription)
                     if lost is None:
                         break

@@ -241,6 +241,24 @@ async def test_an_update_made_while_the_agent_is_away_comes_with_the_subscriptio
     assert agent.calls.empty()
 
 
+async def test_an_update_made_while_the_subscription_is_under_way_follows_it(
+    agent, start, next_update, monkeypatch
+):
+    executor, _, subscription = await start(Sleeper)
+    subscription.send(launch())
+    running = await next_update()
+    subscribed = agent.subscriptions.put_nowait
+
+    def before_the_answer(subscription):
+        executor.update("T0", State.TASK_FINISHED)
+        subscribed(subscription)
+
+    monkeypatch.setattr(agent.subscriptions, "put_nowait", before_the_answer)
+    subscription.drop()
+    assert (await agent.subscription()).call.subscribe.unacknowledged_updates == [running]
+    assert (await next_update()).status.state is State.TASK_FINISHED
+
+
 async def test_an_agent_that_is_still_recovering_is_asked_again(agent, start):
     agent.subscribe_answers += [(503, "", "recovering"), None]
     await start(Sleeper)
