@@ -51,6 +51,7 @@ def answer_times_s(agent: Role, count: int) -> list[float]:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_task_that_fills_its_stdout_at_full_speed_keeps_the_bound_and_the_agent_answers(
     new_cluster: NewCluster,
 ) -> None:
@@ -87,6 +88,7 @@ def test_a_task_that_fills_its_stdout_at_full_speed_keeps_the_bound_and_the_agen
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_thousands_of_children_are_killed_with_their_task(new_cluster: NewCluster, tmp_path: Path) -> None:
     program, mark = tmp_path / "multiply.py", f"{tmp_path}"
     program.write_text(MULTIPLY)

@@ -50,6 +50,7 @@ def launch(framework: Framework, tasks: list[dict[str, Any]]) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_thousand_sleeping_tasks_cost_little_and_are_killed_at_once(new_cluster: NewCluster) -> None:
     cluster = new_cluster(agent_flags={"resources": "cpus:32;mem:32768;disk:32768"})
     (agent,) = cluster.agents

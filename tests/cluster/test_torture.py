@@ -350,6 +350,7 @@ def scene(new_cluster: NewCluster, directory: Path) -> Iterator[Scene]:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(120 + 10 * KILLS)
 def test_whoever_is_killed_and_when_no_task_is_lost_or_doubled_and_nothing_is_left(
     new_cluster: NewCluster, tmp_path: Path
