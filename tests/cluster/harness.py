@@ -19,11 +19,12 @@ import random
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -148,6 +149,12 @@ class Role:
             return False
         return True
 
+    def has_kept_its_id(self) -> bool:
+        """Whether an agent's checkpoint holds the id that the master gave it."""
+        database = sqlite3.connect(f"file:{self.work_dir}/meta/agent.db?mode=ro", uri=True)
+        with closing(database):
+            return bool(database.execute("SELECT 1 FROM entries WHERE key = 'agent'").fetchall())
+
     def last_words(self, lines: int = 40) -> str:
         """The end of its log."""
         return (
@@ -205,6 +212,9 @@ class Cluster:
         eventually(
             lambda: self.registered_agents() >= count, f"{count} agents are registered", READY_TIMEOUT_S
         )
+        for agent in (role for role in running if role.kind == "agent"):
+            # An agent that is killed before its id is on disk comes back as another one.
+            eventually(agent.has_kept_its_id, f"{agent.name} has its id on disk", READY_TIMEOUT_S)
 
     def registered_agents(self) -> int:
         """How many agents the master has and offers."""

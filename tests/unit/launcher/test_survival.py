@@ -173,7 +173,7 @@ async def test_launcher_that_died_with_its_client_is_found_by_the_next(bench: Be
 
 @pytest.mark.parametrize("detach", ["", "setsid "], ids=["of its session", "of another session"])
 async def test_what_a_container_left_while_there_was_no_launcher_is_ended(bench: Bench, detach: str) -> None:
-    id = "0b1c2d3e-4f50-4a6b-8c7d-9e8f7a6b5c4d"
+    id = str(uuid.uuid4())  # what bears it is ended by any launcher that had a container of that id
     main = await bench.sh(id, f"{detach}sleep 600 & echo ready; while :; do sleep 0.01; done")
     await bench.output("ready")
     await bench.client.close()
