@@ -92,4 +92,4 @@ def test_a_thousand_sleeping_tasks_cost_little_and_are_killed_at_once(new_cluste
     assert {end["state"] for end in ends.values()} == {"TASK_KILLED"}
     assert sum(each.values()) < BYTES_MAX, figures
     assert sum(idle.values()) < IDLE_CPU_MAX, figures
-    assert all_s < KILLED_S, figures
+    assert slowest_s < KILLED_S, figures

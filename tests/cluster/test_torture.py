@@ -22,7 +22,7 @@ import textwrap
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -255,8 +255,8 @@ class Scene:
     def _kill(self, victim: str) -> None:
         if victim != "agent":
             for pid in launchers_below(self.agent.work_dir):
-                os.kill(pid, signal.SIGKILL)
-                self.kills["launcher"] += 1
+                with suppress(ProcessLookupError):  # one that starts leaves its place to its child
+                    self._kill_launcher(pid)
         if victim != "launcher":
             assert self.agent.process is not None
             assert self.agent.process.poll() is None, self.agent.last_words()
@@ -264,6 +264,15 @@ class Scene:
             self.kills["agent"] += 1
             self._pause()
             self.agent.start()
+
+    def _kill_launcher(self, pid: int) -> None:
+        pidfd = os.pidfd_open(pid)
+        try:
+            if pid in launchers_below(self.agent.work_dir):  # still: the number has not passed to another
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                self.kills["launcher"] += 1
+        finally:
+            os.close(pidfd)
 
     # ── order ─────────────────────────────────────────────────────────────────────────────────────
     def assert_lawful(self) -> None:
