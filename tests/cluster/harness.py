@@ -151,9 +151,12 @@ class Role:
 
     def has_kept_its_id(self) -> bool:
         """Whether an agent's checkpoint holds the id that the master gave it."""
-        database = sqlite3.connect(f"file:{self.work_dir}/meta/agent.db?mode=ro", uri=True)
-        with closing(database):
-            return bool(database.execute("SELECT 1 FROM entries WHERE key = 'agent'").fetchall())
+        try:
+            database = sqlite3.connect(f"file:{self.work_dir}/meta/agent.db?mode=ro", uri=True)
+            with closing(database):
+                return bool(database.execute("SELECT 1 FROM entries WHERE key = 'agent'").fetchall())
+        except sqlite3.OperationalError:  # not to be seen from here: it runs where a disk of its own is mounted
+            return bool(self.get("/state")["id"])
 
     def last_words(self, lines: int = 40) -> str:
         """The end of its log."""
