@@ -155,7 +155,9 @@ class Role:
             database = sqlite3.connect(f"file:{self.work_dir}/meta/agent.db?mode=ro", uri=True)
             with closing(database):
                 return bool(database.execute("SELECT 1 FROM entries WHERE key = 'agent'").fetchall())
-        except sqlite3.OperationalError:  # not to be seen from here: it runs where a disk of its own is mounted
+        except (
+            sqlite3.OperationalError
+        ):  # not to be seen from here: it runs where a disk of its own is mounted
             return bool(self.get("/state")["id"])
 
     def last_words(self, lines: int = 40) -> str:
