@@ -403,7 +403,7 @@ def _check_complete(recorder: Recorder) -> None:
         raise SystemExit(f"nobody said {', '.join(missing)}")
 
 
-async def _record(target: Path) -> None:
+async def _record() -> str:
     directory = Path(tempfile.mkdtemp(prefix="recording-", dir="/var/tmp"))
     (directory / "program").write_text(
         f"#!/bin/sh\nPYTHONPATH={Path(koinon.__file__).parents[1]}"
@@ -440,9 +440,9 @@ async def _record(target: Path) -> None:
         "flags": _MASTER_FLAGS,
     }
     text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in [first, *recorder.lines])
-    target.write_text(text.replace(str(directory), _FOLDER).replace(os.uname().nodename, "agent.example"))
     shutil.rmtree(directory)
+    return text.replace(str(directory), _FOLDER).replace(os.uname().nodename, "agent.example")
 
 
 if __name__ == "__main__":
-    asyncio.run(_record(Path(sys.argv[1])))
+    Path(sys.argv[1]).write_text(asyncio.run(_record()))
