@@ -29,10 +29,18 @@ _REDIRECTIONS_MAX = 5
 
 
 class Channel:
-    """Keeps a connection to the leading master. `run` until cancelled."""
+    """Keeps a connection to the leading master. `run` until cancelled. `http` makes the client that opens it."""
 
-    def __init__(self, master: str, feed: Callable[[Event], None], *, backoff_s: float) -> None:
+    def __init__(
+        self,
+        master: str,
+        feed: Callable[[Event], None],
+        *,
+        backoff_s: float,
+        http: Callable[[], aiohttp.ClientSession] = aiohttp.ClientSession,
+    ) -> None:
         self._master = master
+        self._http = http
         self._feed = feed
         self._backoff_s = backoff_s
         self._log = logs.get(role="agent")
@@ -54,7 +62,7 @@ class Channel:
 
     async def run(self) -> None:
         """Connect, listen, and connect again."""
-        async with aiohttp.ClientSession() as http:
+        async with self._http() as http:
             lost = 0  # attempts without success
             while True:
                 connected = await self._visit(http)

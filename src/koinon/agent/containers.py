@@ -29,10 +29,21 @@ from koinon.agent.switchboard import Switchboard
 
 
 class Containers:
-    """Carries out the effects on containers. Exits told before `recovered` are kept until then."""
+    """Carries out the effects on containers. Exits told before `recovered` are kept until then.
 
-    def __init__(self, feed: Callable[[Event], None], fetcher: Fetcher, rotate: tuple[int, int, int]) -> None:
+    `prepare` makes sandboxes, in a thread: for each what went wrong, or None.
+    """
+
+    def __init__(
+        self,
+        feed: Callable[[Event], None],
+        fetcher: Fetcher,
+        rotate: tuple[int, int, int],
+        *,
+        prepare: Callable[[list[LaunchContainer]], list[str | None]] | None = None,
+    ) -> None:
         self._feed = feed
+        self._prepare = prepare or prepare_sandboxes
         self._rotate = rotate if any(rotate[:2]) else None  #: see LaunchSpec
         self._fetcher = fetcher
         #: Launches that something is to be fetched for; the task once that is under way.
@@ -192,7 +203,7 @@ class Containers:
 
     async def _launch_all(self) -> None:
         batch, self._launches = self._launches, []
-        problems = await self._loop.run_in_executor(self._disk, _prepare_all, batch)
+        problems = await self._loop.run_in_executor(self._disk, self._prepare, batch)
         for effect, problem in zip(batch, problems, strict=True):
             if effect.fetches and effect.container_id not in self._fetching:
                 continue  # destroyed meanwhile
@@ -270,7 +281,7 @@ class Containers:
             self._log.warning("the launcher refused", error=str(error))
 
 
-def _prepare_all(batch: list[LaunchContainer]) -> list[str | None]:
+def prepare_sandboxes(batch: list[LaunchContainer]) -> list[str | None]:
     """Make the sandboxes; for each what went wrong, or None."""
     problems: list[str | None] = []
     for effect in batch:
