@@ -1,0 +1,201 @@
+"""Standing for election in ZooKeeper: the shell of `Candidate`.
+
+Contacts are transactions that change nothing: they only check that our znode is there. A transaction needs a quorum of
+the servers, where a read, or a ping, is answered by one server alone, which may not know yet that it is cut off, and
+that the others have ended our session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from kazoo.exceptions import KazooException, NoAuthError, NoNodeError
+
+from koinon import logs
+from koinon.coordination import Leader
+from koinon.coordination import candidate as core
+from koinon.coordination.zookeeper import members
+from koinon.coordination.zookeeper.session import LOST, Session, SessionState
+from koinon.coordination.zookeeper.url import Url
+
+#: A contact that takes longer than this part of the session's timeout is tried with another server.
+_PATIENCE = 0.3
+
+
+def clock_s() -> float:
+    """Seconds that pass even while the machine sleeps: a lease goes on then."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Election:
+    """See `koinon.coordination.Election`. `session` is shared with the store of who is elected."""
+
+    def __init__(self, url: Url, *, timeout_s: float) -> None:
+        self.session = Session(url, timeout_s, on_state=self._session_changed)
+        self._candidate = core.Candidate()
+        self._info = b""
+        self._on_elected: Callable[[int], None]
+        self._on_deposed: Callable[[str], None]
+        self._on_leader: Callable[[Leader | None], None]
+        self._log = logs.get(zookeeper=str(url))
+        self._own: tuple[int, str] | None = None  #: our sequence, and the path of our znode
+        self._joining: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._look_again = False
+        self._asking: set[asyncio.Task[None]] = set()  #: held, so that they are not collected
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def stand(
+        self,
+        info: bytes,
+        *,
+        on_elected: Callable[[int], None],
+        on_deposed: Callable[[str], None],
+        on_leader: Callable[[Leader | None], None],
+    ) -> None:
+        """See `Election.stand`."""
+        self._info = info
+        self._on_elected, self._on_deposed, self._on_leader = on_elected, on_deposed, on_leader
+        self._loop = asyncio.get_running_loop()
+        self.session.start()
+
+    def held(self) -> bool:
+        """See `Lease.held`."""
+        return self._candidate.held(clock_s())
+
+    async def close(self) -> None:
+        """See `Election.close`."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in (self._joining, self._looking, *self._asking):
+            if task is not None:
+                task.cancel()
+        await self.session.close()
+
+    # ── the core ──────────────────────────────────────────────────────────────────────────────────
+    def _feed(self, event: core.Event) -> None:
+        if self._closed:
+            return
+        for effect in self._candidate.handle(event, clock_s()):
+            match effect:
+                case core.Join():
+                    self._join_soon()
+                case core.Confirm(sequence):
+                    self._confirm_soon(sequence)
+                case core.Follow(member):
+                    self._on_leader(None if member is None else members.leader(member))
+                case core.Lead(epoch):
+                    self._on_elected(epoch)
+                case core.StepDown(reason):
+                    self._depose(reason)
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if (wakeup_s := self._candidate.next_wakeup_s()) < math.inf:
+            self._timer = self._loop.call_later(
+                max(wakeup_s - clock_s(), 0.0), self._feed, core.ClockTicked()
+            )
+
+    def _depose(self, reason: str) -> None:
+        if not self._closed:
+            self._closed = True
+            self._on_deposed(reason)
+
+    # ── what happens in ZooKeeper ─────────────────────────────────────────────────────────────────
+    def _session_changed(self, state: SessionState) -> None:
+        match state:
+            case SessionState.MADE:
+                self._feed(core.SessionMade(self.session.granted_timeout_s))
+                if self._own is not None:  # watches ended with the connection
+                    self._look_soon()
+            case SessionState.SUSPENDED:
+                self._feed(core.SessionSuspended())
+            case SessionState.LOST:
+                self._own = None
+                self._feed(core.SessionLost())
+
+    def _join_soon(self) -> None:
+        # Of two, the first could still create a znode after the second has not found one.
+        if self._joining is not None:
+            self._joining.cancel()
+        self._joining = self._loop.create_task(self._attempt(self._join()))
+
+    async def _join(self) -> None:
+        session, path = self.session, self.session.url.path
+        await session.ensure(path)
+        if (own := await self._find_own()) is None:
+            own = await session.create(f"{path}/{members.PREFIX}", self._info, ephemeral=True, sequence=True)
+        self._own = (members.sequences([own.rpartition("/")[2]])[0][0], own)
+        self._look_soon()
+
+    async def _find_own(self) -> str | None:
+        """The path of a znode that we made before the connection broke, and did not hear of."""
+        session, path = self.session, self.session.url.path
+        for _, name in members.sequences(await session.children(path or "/")):
+            stat = await session.exists(f"{path}/{name}")
+            if stat is not None and stat.ephemeralOwner == session.session_id:
+                return f"{path}/{name}"
+        return None
+
+    def _look_soon(self) -> None:
+        if self._looking is not None and not self._looking.done():
+            self._look_again = True
+        else:
+            self._looking = self._loop.create_task(self._attempt(self._look()))
+
+    async def _look(self) -> None:
+        self._look_again = True
+        while self._look_again:
+            self._look_again = False
+            seen = await members.read(self.session, watch=self._look_soon)
+            if self._own is not None and all(member.sequence != self._own[0] for member in seen):
+                self._own = None
+            self._feed(core.MembershipSeen(seen, None if self._own is None else self._own[0]))
+
+    def _confirm_soon(self, sequence: int) -> None:
+        task = self._loop.create_task(self._attempt(self._confirm(sequence)))
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    async def _confirm(self, sequence: int) -> None:
+        if self._own is None or self._own[0] != sequence:
+            return
+        impatience = self._loop.call_later(
+            _PATIENCE * self.session.granted_timeout_s, self.session.change_server
+        )
+        try:
+            sent_s = clock_s()
+            question = self.session.transaction()
+            question.check(self._own[1], -1)
+            (answer,) = await self.session.commit(question)
+        finally:
+            impatience.cancel()
+        if isinstance(answer, NoNodeError):
+            self._look_soon()
+        elif isinstance(answer, KazooException):
+            raise answer
+        else:
+            self._feed(core.ContactConfirmed(sequence, sent_s))
+
+    async def _attempt(self, doing: Coroutine[Any, Any, None]) -> None:
+        """Try; after a broken connection the next session leads to another attempt."""
+        try:
+            await doing
+        except LOST:
+            return
+        except NoAuthError:
+            self._depose(
+                f"ZooKeeper does not let us stand under {self.session.url}: the path belongs to others; check user and"
+                " password of the URL"
+            )
+        except KazooException as error:
+            self._depose(f"ZooKeeper refuses {self.session.url}: {type(error).__name__} {error}".rstrip())

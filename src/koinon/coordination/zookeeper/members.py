@@ -1,0 +1,74 @@
+"""Who stands for election under a path: znodes `json.info_<sequence>`, each with a MasterInfo as JSON.
+
+The names and contents are those that tools for Mesos look for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+
+import msgspec
+from kazoo.exceptions import NoNodeError
+
+from koinon.coordination import Leader
+from koinon.coordination.candidate import Member
+from koinon.coordination.zookeeper.session import Session
+
+#: What a candidate creates; ZooKeeper appends the sequence.
+PREFIX = "json.info_"
+_NAME = re.compile(r"json\.info_(-?\d+)")
+
+
+def sequences(names: list[str]) -> list[tuple[int, str]]:
+    """Sequences and names of candidates among the children of a path, the leader's first. Others are left out."""
+    # As numbers: ten digits are only the least that ZooKeeper writes.
+    return sorted((int(match[1]), name) for name in names if (match := _NAME.fullmatch(name)))
+
+
+async def read(session: Session, *, watch: Callable[[], None]) -> tuple[Member, ...]:
+    """The candidates now, by sequence. `watch` is called once when that changes. Raises KazooException."""
+    found = sequences(await session.children(session.url.path or "/", watch=watch))
+    members = await asyncio.gather(*(_read_one(session, *one) for one in found))
+    return tuple(member for member in members if member is not None)
+
+
+async def read_leader(session: Session, *, watch: Callable[[], None]) -> Member | None:
+    """The first of them. `watch` is called once when any comes or goes. Raises KazooException."""
+    for one in sequences(await session.children(session.url.path or "/", watch=watch)):
+        if (member := await _read_one(session, *one)) is not None:
+            return member
+    return None
+
+
+async def _read_one(session: Session, sequence: int, name: str) -> Member | None:
+    try:
+        info, _ = await session.get(f"{session.url.path}/{name}")
+    except NoNodeError:  # gone since; the watch says so, too
+        return None
+    return Member(sequence, info)
+
+
+class _Address(msgspec.Struct):
+    ip: str | None = None
+    hostname: str | None = None
+    port: int | None = None
+
+
+class _Info(msgspec.Struct):
+    address: _Address = msgspec.field(default_factory=_Address)
+    hostname: str | None = None
+    port: int = 5050
+
+
+def leader(member: Member) -> Leader | None:
+    """Where `member` can be reached; None if it does not say so."""
+    try:
+        info = msgspec.json.decode(member.info, type=_Info)
+    except msgspec.DecodeError:
+        return None
+    host = info.address.ip or info.address.hostname or info.hostname
+    if not host:
+        return None
+    return Leader(host, info.address.port or info.port, member.epoch, member.info)

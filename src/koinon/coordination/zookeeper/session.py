@@ -1,0 +1,237 @@
+"""One session with ZooKeeper, from the event loop. Kazoo talks to the servers, in threads of its own.
+
+What its threads say is handed to the loop, in their order; nothing else of this package runs in them. Requests of one
+session are answered in the order they are made.
+
+What we change about kazoo, through what is not its public interface (so the version is locked, and tests hold it):
+
+- it does not tell the timeout that the server granted: `_Connection` keeps it;
+- it gives each server the whole session's timeout to accept a connection, so that one that is cut off may cost the
+  session: `_Handler` gives it a part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from kazoo.client import KazooClient
+from kazoo.exceptions import ConnectionClosedError, ConnectionLoss, NodeExistsError, SessionExpiredError
+from kazoo.handlers.threading import SequentialThreadingHandler
+from kazoo.interfaces import IAsyncResult
+from kazoo.protocol.connection import ConnectionHandler
+from kazoo.protocol.serialization import Connect
+from kazoo.protocol.states import KazooState
+from kazoo.retry import KazooRetry
+from kazoo.security import ACL, CREATOR_ALL_ACL, OPEN_ACL_UNSAFE, READ_ACL_UNSAFE
+
+from koinon import logs
+from koinon.coordination.zookeeper.url import Url
+
+#: A request that got no answer: whether it was done is unknown. The session may live on.
+LOST = (ConnectionLoss, ConnectionClosedError, SessionExpiredError)
+
+#: Pauses between two rounds of attempts to reach the servers.
+_RETRY_FIRST_S = 0.05
+_RETRY_MAX_S = 2.0
+#: What a server has to accept a connection, at least.
+_CONNECT_MIN_S = 0.25
+
+
+class SessionState(Enum):
+    """What becomes of a session."""
+
+    MADE = "made"  #: connected; the first time, again, or with a new session after a lost one
+    SUSPENDED = "suspended"  #: not connected; may come back
+    LOST = "lost"  #: over, with all that was ephemeral; a new one is sought
+
+
+class Session:
+    """A session with the servers of `url`, wanted for `timeout_s`; servers may grant another timeout.
+
+    `on_state` is called in the loop that `start` was called in. It is kept up, and made anew when lost, until `close`.
+    """
+
+    def __init__(self, url: Url, timeout_s: float, *, on_state: Callable[[SessionState], None]) -> None:
+        self.url = url
+        self._on_state = on_state
+        self._log = logs.get(zookeeper=str(url))
+        handler = _Handler(max(timeout_s / (3 * (len(url.servers) + 1)), _CONNECT_MIN_S))
+        self.acl: list[ACL] = (
+            [*CREATOR_ALL_ACL, *READ_ACL_UNSAFE] if url.credentials is not None else [*OPEN_ACL_UNSAFE]
+        )
+        self._client = KazooClient(
+            hosts=url.hosts,
+            timeout=timeout_s,
+            handler=handler,
+            auth_data=None if url.credentials is None else [("digest", url.credentials)],
+            connection_retry=KazooRetry(
+                max_tries=-1,
+                delay=_RETRY_FIRST_S,
+                max_delay=min(_RETRY_MAX_S, timeout_s / 5),
+                sleep_func=handler.sleep_func,
+            ),
+            logger=_quiet_logger(self._log),
+        )
+        self._connection = _Connection(self._client, self._client._conn_retry, logger=self._client.logger)
+        self._client._connection = self._connection
+        self._loop: asyncio.AbstractEventLoop
+        self._closed = False
+
+    @property
+    def granted_timeout_s(self) -> float:
+        """The session's timeout, as the server granted it with the last connection."""
+        return self._connection.granted_timeout_s
+
+    @property
+    def session_id(self) -> int | None:
+        """The session's number, as it stands in `ephemeralOwner`."""
+        found = self._client.client_id
+        return None if found is None else found[0]
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._loop = asyncio.get_running_loop()
+        self._client.add_listener(self._listen)
+        self._client.start_async()
+
+    async def close(self) -> None:
+        """End the session: what is ephemeral goes at once. May take as long as a server takes to answer."""
+        if not self._closed:
+            self._closed = True
+            await asyncio.to_thread(self._end)
+
+    def _end(self) -> None:
+        self._client.stop()
+        self._client.close()
+
+    def change_server(self) -> None:
+        """Break the connection, which is then sought with any of the servers."""
+        # Shutting down is all that another thread may do to a socket: kazoo sees its end, and closes it.
+        if (connected := self._connection._socket) is not None:
+            with contextlib.suppress(OSError):
+                connected.shutdown(socket.SHUT_RDWR)
+
+    # ── requests ──────────────────────────────────────────────────────────────────────────────────
+    def get(self, path: str, *, watch: Callable[[], None] | None = None) -> asyncio.Future[Any]:
+        """`(value, ZnodeStat)`."""
+        return self._future(self._client.get_async(path, watch=self._watch(watch)))
+
+    def exists(self, path: str, *, watch: Callable[[], None] | None = None) -> asyncio.Future[Any]:
+        """ZnodeStat, or None."""
+        return self._future(self._client.exists_async(path, watch=self._watch(watch)))
+
+    def children(self, path: str, *, watch: Callable[[], None] | None = None) -> asyncio.Future[Any]:
+        """The names of the children."""
+        return self._future(self._client.get_children_async(path, watch=self._watch(watch)))
+
+    def create(
+        self, path: str, value: bytes = b"", *, ephemeral: bool = False, sequence: bool = False
+    ) -> asyncio.Future[Any]:
+        """The path made."""
+        return self._future(
+            self._client.create_async(path, value, acl=self.acl, ephemeral=ephemeral, sequence=sequence)
+        )
+
+    def set(self, path: str, value: bytes, version: int) -> asyncio.Future[Any]:
+        """ZnodeStat."""
+        return self._future(self._client.set_async(path, value, version))
+
+    def transaction(self) -> Any:
+        """Operations to be done all or none: kazoo's TransactionRequest, for `commit`."""
+        return self._client.transaction()
+
+    def commit(self, transaction: Any) -> asyncio.Future[list[Any]]:
+        """What became of each operation: its result, or an exception in its place if nothing was done."""
+        return self._future(transaction.commit_async())
+
+    async def ensure(self, path: str) -> None:
+        """Make `path`, and what is above it, unless it is there. Raises KazooException."""
+        if path and await self.exists(path) is None:
+            await self.ensure(path.rpartition("/")[0])
+            with contextlib.suppress(NodeExistsError):
+                await self.create(path)
+
+    # ── from kazoo's threads into the loop ────────────────────────────────────────────────────────
+    def _future(self, result: IAsyncResult) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = self._loop.create_future()
+        result.rawlink(lambda done: self._hand_over(_settle, future, done))
+        return future
+
+    def _watch(self, call: Callable[[], None] | None) -> Callable[[object], None] | None:
+        return None if call is None else lambda _: self._hand_over(call)
+
+    def _listen(self, state: KazooState) -> None:
+        if state == KazooState.CONNECTED:
+            self._hand_over(self._tell, SessionState.MADE)
+        elif state == KazooState.SUSPENDED:
+            self._hand_over(self._tell, SessionState.SUSPENDED)
+        else:
+            self._hand_over(self._tell, SessionState.LOST)
+
+    def _hand_over(self, call: Callable[..., None], *arguments: object) -> None:
+        # The loop is closed only when its process ends: nobody is left to be told.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(call, *arguments)
+
+    def _tell(self, state: SessionState) -> None:
+        if self._closed:
+            return
+        self._log.info(f"session {state.value}", timeout_s=self.granted_timeout_s)
+        self._on_state(state)
+
+
+class _Handler(SequentialThreadingHandler):  # type: ignore[misc]
+    """Kazoo's threads, with a bound on how long a server may take to accept a connection."""
+
+    def __init__(self, connect_timeout_s: float) -> None:
+        super().__init__()
+        self._connect_timeout_s = connect_timeout_s
+
+    def create_connection(self, *arguments: Any, timeout: float, **options: Any) -> Any:
+        return super().create_connection(*arguments, timeout=min(timeout, self._connect_timeout_s), **options)
+
+
+class _Connection(ConnectionHandler):  # type: ignore[misc]
+    """Kazoo's connection, which keeps what it hears about the session's timeout."""
+
+    granted_timeout_s = 0.0
+
+    def _invoke(self, timeout: float, request: Any, xid: int | None = None) -> Any:
+        answer = super()._invoke(timeout, request, xid)
+        if isinstance(request, Connect):
+            self.granted_timeout_s = answer[0].time_out / 1000
+        return answer
+
+
+def _settle(future: asyncio.Future[Any], result: IAsyncResult) -> None:
+    if future.done():  # cancelled meanwhile
+        return
+    if result.exception is not None:
+        future.set_exception(result.exception)
+    else:
+        future.set_result(result.value)
+
+
+def _quiet_logger(log: Any) -> logging.Logger:
+    """What kazoo warns of, in our logs, each only once in a row. The rest names passwords."""
+    logger = logging.Logger("kazoo", logging.WARNING)
+    logger.addHandler(_Forward(log))
+    return logger
+
+
+class _Forward(logging.Handler):
+    def __init__(self, log: Any) -> None:
+        super().__init__()
+        self._to = log
+        self._last = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if (text := record.getMessage()) != self._last:
+            self._last = text
+            self._to.warning(text)
