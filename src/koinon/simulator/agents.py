@@ -1,0 +1,217 @@
+"""Agents: the real core in the real runtime, with the real gate, channel and containers, on a modelled machine.
+
+Modelled are the disk below the checkpoint, the launcher, and the HTTP server towards custom executors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from itertools import count
+from types import SimpleNamespace
+from typing import Any, cast
+
+import aiohttp
+from aiohttp import WSMsgType
+
+from koinon.agent.channel import Channel
+from koinon.agent.containers import Containers
+from koinon.agent.core import Agent, Config
+from koinon.agent.core.events import Incompatible, StateLoaded
+from koinon.agent.runtime import Runtime
+from koinon.mesos import v1
+from koinon.mesos.resources import Resources
+from koinon.simulator import launcher
+from koinon.simulator.disk import DiskStore
+from koinon.simulator.http import Frames, framed
+from koinon.simulator.machines import Machine, Process
+
+PORT = 5051
+FILE = "agent"
+
+#: How long a supervisor waits before it starts an agent again.
+RESTART_S = 0.5
+_DRAIN_S = 5.0
+_CLOSED = SimpleNamespace(type=WSMsgType.CLOSED, data=None)
+
+
+class AgentNode:
+    """An agent that is started again and again, on the same machine and work directory."""
+
+    def __init__(self, machine: Machine, name: str, resources: Resources, masters: str) -> None:
+        self.machine = machine
+        self.name = name
+        self.world = machine.world
+        self.resources = resources
+        self.masters = masters
+        self.wanted = True
+        self.process: Process | None = None
+        self.core: Agent | None = None
+        self.launcher: launcher.Launcher
+        self._random = self.world.random(name)
+        self._starts = count(1)
+
+    def start(self) -> None:
+        """Start a process, if it is to run and does not."""
+        if self.process is not None or not self.wanted or not self.machine.up:
+            return
+        process = self.process = Process(self.machine, f"{self.name}.{next(self._starts)}")
+        process.on_end.append(self._ended)
+        process.start(self._main(process))
+
+    def _ended(self) -> None:
+        self.process = self.core = None
+        self.world.after(RESTART_S, self.start)
+
+    async def _main(self, process: Process) -> int:
+        """What `agent/server.py` does."""
+        store = DiskStore(process, self.machine.disk, FILE)
+        runtime: Runtime
+        containers = Containers(
+            lambda event: runtime.tell(event),
+            cast(Any, None),
+            (0, 0, 0),
+            prepare=lambda batch: [None] * len(batch),
+        )
+        containers.containerizer = cast(Any, launcher.Containers(process, self.launcher, containers.ended))
+        entries = store.load()
+        found = await containers.recover()
+        core = self.core = Agent(self.config(), seed=self._random.getrandbits(64))
+        runtime = Runtime(core, cast(Any, store))
+        runtime.containers = containers
+        runtime.collect = lambda directory: None
+        runtime.probes = cast(Any, None)
+        runtime.channel = Channel(
+            self.masters, runtime.tell, backoff_s=1.0, http=lambda: cast(Any, Http(process))
+        )
+        try:
+            runtime.feed(StateLoaded(entries, found, self.machine.boot_id()))
+        except Incompatible as error:
+            self.world.tell(process.name, str(error))
+            return 1
+        containers.recovered()
+        channel = process.loop.create_task(runtime.channel.run())
+        channel.add_done_callback(lambda task: task.cancelled() or task.result())
+        status = await runtime.exit
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(runtime.gate.drain(), _DRAIN_S)
+        await runtime.channel.flush()
+        return status
+
+    def config(self) -> Config:
+        """What its flags say."""
+        ip = self.machine.ip
+        return Config(
+            agent_info=v1.AgentInfo(hostname=self.name, port=PORT, resources=self.resources.to_v1()),
+            pid=f"slave(1)@{ip}:{PORT}",
+            endpoint=f"{ip}:{PORT}",
+            ip=ip,
+            version="1.12.0",
+            work_dir="/var/lib/koinon",
+            user="nobody",
+            switch_user=False,
+        )
+
+
+class Http:
+    """As much of aiohttp's client as the agent's channel uses."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    async def __aenter__(self) -> Http:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    async def ws_connect(self, url: str, **options: object) -> Socket:
+        """A socket. Raises OSError, and WSServerHandshakeError when the answer is not 101."""
+        address, _, path = url.removeprefix("http://").partition("/")
+        host, _, port = address.partition(":")
+        loop = self._process.loop
+        _transport, socket = await loop.create_connection(lambda: Socket(self._process), host, int(port))
+        assert isinstance(socket, Socket)
+        try:
+            await socket.shake_hands(f"/{path}")
+        except BaseException:
+            socket.abort()
+            raise
+        return socket
+
+
+class Socket(asyncio.Protocol):
+    """As much of aiohttp's WebSocket as the agent's channel uses."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._loop = process.loop
+        self._transport: asyncio.Transport
+        self._head = b""
+        self._answered: asyncio.Future[tuple[int, dict[str, str]]] = self._loop.create_future()
+        self._frames = Frames()
+        self._waiting: list[Any] = []
+        self._arrival: asyncio.Future[None] | None = None
+        self._lost = False
+
+    async def shake_hands(self, path: str) -> None:
+        """Raises WSServerHandshakeError."""
+        self._transport.write(f"GET {path} HTTP/1.1\r\n\r\n".encode())
+        status, headers = await self._answered
+        if status != 101:
+            raise aiohttp.WSServerHandshakeError(
+                cast(Any, None), (), status=status, message="no channel", headers=cast(Any, headers)
+            )
+
+    async def receive(self, timeout: float | None = None) -> Any:
+        """See aiohttp. Raises TimeoutError."""
+        while not self._waiting:
+            if self._lost:
+                return _CLOSED
+            self._arrival = self._loop.create_future()
+            async with asyncio.timeout(timeout):
+                await self._arrival
+        return self._waiting.pop(0)
+
+    async def send_bytes(self, data: bytes) -> None:
+        """See aiohttp."""
+        if self._lost:
+            raise ConnectionResetError("Cannot write to closing transport")
+        self._process.world.story.tell(f"{self._process.name} →", data)
+        self._transport.write(framed(data))
+
+    async def close(self) -> None:
+        """See aiohttp."""
+        self._transport.close()
+
+    def abort(self) -> None:
+        """End it without a word."""
+        self._transport.abort()
+
+    # ── asyncio's side ────────────────────────────────────────────────────────────────────────────
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:  # noqa: D102
+        if not self._answered.done():
+            self._head += data
+            head, separator, data = self._head.partition(b"\r\n\r\n")
+            if not separator:
+                return
+            line, *fields = head.decode().split("\r\n")
+            headers = {name: value.strip() for name, _, value in (one.partition(":") for one in fields)}
+            self._answered.set_result((int(line.split(" ")[1]), headers))
+        for frame in self._frames.feed(data):
+            self._process.world.story.tell(f"→ {self._process.name}", frame)
+            self._waiting.append(SimpleNamespace(type=WSMsgType.BINARY, data=frame))
+        self._arrived()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102
+        self._lost = True
+        if not self._answered.done():
+            self._answered.set_exception(ConnectionResetError("the connection broke"))
+        self._arrived()
+
+    def _arrived(self) -> None:
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
