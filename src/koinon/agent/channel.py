@@ -48,6 +48,7 @@ class Channel:
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._queued: list[internal.AgentMessage] = []
         self._sender: asyncio.Task[None] | None = None
+        self._leaving: asyncio.Task[bool] | None = None
         self._silence_s = _SILENCE_FIRST_S
         #: host:port of the master that we are connected to.
         self.connected_to: str | None = None
@@ -59,6 +60,12 @@ class Channel:
         self._queued.append(message)
         if self._sender is None:
             self._sender = asyncio.get_running_loop().create_task(self._send_queued(self._socket))
+
+    def leave(self, session: int, reason: str) -> None:
+        """End that session, if it still stands; the wait before the next grows as after a failure."""
+        if session == self._session and self._socket is not None and self._leaving is None:
+            self._log.warning("the master is left", master=self.connected_to, reason=reason)
+            self._leaving = asyncio.get_running_loop().create_task(self._socket.close())
 
     async def run(self) -> None:
         """Connect, listen, and connect again."""
@@ -77,7 +84,7 @@ class Channel:
             await asyncio.wait([self._sender], timeout=_CLOSE_TIMEOUT_S)
 
     async def _visit(self, http: aiohttp.ClientSession) -> bool:
-        """One connection from its beginning to its end; False if there was none."""
+        """One connection from its beginning to its end; False if there was none, or none worth having."""
         address = self._master
         for _ in range(_REDIRECTIONS_MAX):
             try:
@@ -98,14 +105,14 @@ class Channel:
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 self._log.warning("no master", master=address, error=str(error) or type(error).__name__)
                 return False
-            await self._serve(socket, address)
-            return True
+            return await self._serve(socket, address)
         self._log.warning("the masters redirect in a circle", master=self._master)
         return False
 
-    async def _serve(self, socket: aiohttp.ClientWebSocketResponse, address: str) -> None:
+    async def _serve(self, socket: aiohttp.ClientWebSocketResponse, address: str) -> bool:
         self._session += 1
         session, self._socket, self.connected_to = self._session, socket, address
+        self._leaving = None
         self._silence_s = _SILENCE_FIRST_S
         try:
             self._feed(MasterConnected(session))
@@ -122,8 +129,11 @@ class Channel:
                 self._sender.cancel()
                 self._sender = None
             await socket.close()
+            if self._leaving is not None:
+                await self._leaving
             self._log.warning("connection to the master lost", master=address)
             self._feed(MasterLost(session))
+        return self._leaving is None
 
     def _hear(self, session: int, data: bytes) -> None:
         for message in internal.decode_from_master(data):
@@ -132,8 +142,9 @@ class Channel:
                 continue
             if isinstance(message, internal.Registered):
                 self._silence_s = message.silence_timeout_s
-                self._log.info("registered", master=self.connected_to, agent_id=message.agent_id)
             self._feed(MasterSaid(message))
+            if isinstance(message, internal.Registered) and self._leaving is None:
+                self._log.info("registered", master=self.connected_to, agent_id=message.agent_id)
 
     async def _send_queued(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         try:

@@ -48,6 +48,7 @@ class Runtime:
         self._stopped = False
         self._performers: dict[type, Callable[[Any], None]] = {
             ev.SendToMaster: self._send_to_master,
+            ev.LeaveMaster: lambda effect: self.channel.leave(effect.session, effect.message),
             ev.SendToExecutor: self._send_to_executor,
             ev.CloseExecutorStream: self._close_executor_stream,
             ev.LaunchContainer: lambda effect: self.containers.launch(effect),

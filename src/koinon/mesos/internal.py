@@ -1,8 +1,14 @@
 """What master and agent say to one another.
 
 One WebSocket per agent, opened by the agent at `/internal/agent` on the master's port. A frame is a JSON
-array of messages, as many as gathered in one turn of the event loop. Both sides ignore fields they do
-not know; `Register.protocol` is raised when that is not enough. Ids are plain strings here.
+array of messages, as many as gathered in one turn of the event loop. Ids are plain strings here.
+
+Versions of the protocol. Both sides ignore fields that they do not know, and a field that is absent has its default; so
+a master understands the agents of every version up to its own, and tells them nothing that they cannot pass over. It
+refuses younger ones: masters are upgraded first. Version 1 of an agent does not say its version.
+
+1  the first
+2  `Registered` says in which cluster and epoch the master leads; an agent leaves the master of an epoch that is over
 """
 
 from __future__ import annotations
@@ -24,7 +30,8 @@ from koinon.mesos.v1 import (
     TaskStatus,
 )
 
-PROTOCOL = 1
+#: What this release speaks.
+PROTOCOL = 2
 
 #: Where the agent opens the channel on the master.
 PATH = "/internal/agent"
@@ -61,7 +68,7 @@ class Register(_Message):
     agent_info: AgentInfo
     pid: str  #: slave(1)@ip:port
     version: str
-    protocol: int = PROTOCOL
+    protocol: int = 1  #: what is meant when it is absent; whoever registers says `PROTOCOL`
     capabilities: list[str] = []
     frameworks: list[FrameworkInfo] = []
     tasks: list[ReportedTask] = []
@@ -109,6 +116,10 @@ class Registered(_Message):
     silence_timeout_s: float
     #: Frameworks that are completed: shut down what the agent still has of them.
     completed_frameworks: list[str] = []
+    #: What the registry is called that the master leads by, and its election's number: within one cluster it only grows
+    #: from leader to leader. 0 where there is no election.
+    cluster: str = ""
+    epoch: int = 0
 
 
 class Refused(_Message):

@@ -55,6 +55,7 @@ class FakeMaster:
         self.heard: list[internal.AgentMessage] = []
         self.registrations: list[internal.Register] = []
         self.redirect: str | None = None
+        self.epoch = 0
         self.address = ""
         self._socket: web.WebSocketResponse | None = None
         self._runner: web.ServerRunner
@@ -146,7 +147,11 @@ class FakeMaster:
                 self.registrations.append(message)
                 agent_id = message.agent_info.id.value if message.agent_info.id else AGENT_ID
                 registered = internal.Registered(
-                    agent_id=agent_id, master_id="M", silence_timeout_s=self.silence_timeout_s
+                    agent_id=agent_id,
+                    master_id="M",
+                    silence_timeout_s=self.silence_timeout_s,
+                    cluster="C",
+                    epoch=self.epoch,
                 )
                 await self.say(registered)
             case internal.Update(framework_id=framework_id, status=status) if self.acknowledges:

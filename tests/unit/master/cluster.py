@@ -32,7 +32,8 @@ class Cluster:
         self, registry: dict[str, bytes] | None = None, *, loaded: bool = True, **config: object
     ) -> None:
         self.now = 1000.0
-        self.registry = registry if registry is not None else {}
+        #: Somebody has led before us, or the name of the cluster would be stored first.
+        self.registry = {"cluster": b'"C"'} if registry is None else registry
         self.master = Master(Config(**config), master_info=MASTER_INFO, seed=0, now=self.now)
         self.facts: list[m.Fact] = []
         self.unstored: list[m.Store] = []
@@ -161,6 +162,11 @@ class Cluster:
 
     # ── state ─────────────────────────────────────────────────────────────────────────────────────
     @property
+    def stored_agents(self) -> list[str]:
+        """Those in the registry."""
+        return [key.removeprefix("agents/") for key in self.registry if key.startswith("agents/")]
+
+    @property
     def frameworks(self) -> list[Framework]:
         return list(self.master.state.frameworks.values())
 
@@ -205,8 +211,8 @@ def register(
     if agent_id is not None:
         info.id = v1.AgentID(agent_id)
     capabilities = ["MULTI_ROLE", "HIERARCHICAL_ROLE", "RESERVATION_REFINEMENT", "TASK_RESOURCE_LIMITS"]
-    fields.setdefault("capabilities", capabilities)
-    return internal.Register(agent_info=info, pid="slave(1)@127.0.0.1:5051", version="1.12.0", **fields)
+    given = {"capabilities": capabilities, "version": "1.12.0", "protocol": internal.PROTOCOL, **fields}
+    return internal.Register(agent_info=info, pid="slave(1)@127.0.0.1:5051", **given)
 
 
 def task_info(

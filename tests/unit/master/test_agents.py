@@ -26,7 +26,9 @@ from tests.unit.master.cluster import (
 
 
 def registered(channel: str, agent_id: str = "M-S0", **fields: object) -> m.SendToAgent:
-    message = internal.Registered(agent_id=agent_id, master_id="M", silence_timeout_s=75.0, **fields)
+    message = internal.Registered(
+        agent_id=agent_id, master_id="M", silence_timeout_s=75.0, cluster="C", **fields
+    )
     return m.SendToAgent(channel, message)
 
 
@@ -48,15 +50,18 @@ def test_a_new_agent_that_vanishes_before_it_is_stored_is_forgotten(cluster):
     cluster.register()
     cluster.do(m.AgentChannelClosed("channel-1"))
     assert cluster.store() == []
-    assert cluster.registry == {}
+    assert cluster.stored_agents == []
 
 
 @pytest.mark.parametrize(
     ("message", "part"),
     [
-        (register(protocol=0), "run the same release of both"),
+        (register(protocol=0), "upgrade all masters before the agents"),
+        (register(protocol=internal.PROTOCOL + 1), "upgrade all masters before the agents"),
+        (register(version="0.28.1"), "none before 1.0.0 is admitted"),
+        (register(version="new"), "must be like 1.11.0"),
         (
-            internal.Register(agent_info=v1.AgentInfo(hostname=""), pid="p", version="1"),
+            internal.Register(agent_info=v1.AgentInfo(hostname=""), pid="p", version="1.0.0"),
             "no hostname",
         ),
         (
@@ -65,13 +70,13 @@ def test_a_new_agent_that_vanishes_before_it_is_stored_is_forgotten(cluster):
                     hostname="a", resources=[v1.Resource(name="x", type=v1.Value.Type.TEXT)]
                 ),
                 pid="p",
-                version="1",
+                version="1.0.0",
             ),
             "resources are not valid",
         ),
         (
             internal.Register(
-                agent_info=v1.AgentInfo(hostname="a", domain=v1.DomainInfo()), pid="p", version="1"
+                agent_info=v1.AgentInfo(hostname="a", domain=v1.DomainInfo()), pid="p", version="1.0.0"
             ),
             "this master has none",
         ),
@@ -333,7 +338,7 @@ def test_an_agent_that_unregisters_takes_its_tasks_with_it(working):
         m.CloseChannel("channel-1"),
         failure("stream-1", "M-S0"),
     ]
-    assert working.registry == {}
+    assert working.stored_agents == []
     assert working.master.state.agents == {}
 
 
@@ -383,7 +388,7 @@ def test_the_registry_forgets_unreachable_agents_after_two_weeks():
     assert list(cluster.master.state.unreachable_agents) == ["M-S0"]
     cluster.tick(2 * 3600)
     cluster.store()
-    assert cluster.registry == {}
+    assert cluster.stored_agents == []
     assert cluster.master.state.unreachable_agents == {}
 
 
@@ -396,4 +401,4 @@ def test_the_registry_keeps_the_youngest_of_too_many(cluster):
         cluster.store()
     cluster.tick(900)
     cluster.store()
-    assert list(cluster.registry) == ["agents/M-S1"]
+    assert cluster.stored_agents == ["M-S1"]

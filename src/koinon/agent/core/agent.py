@@ -31,6 +31,7 @@ from koinon.agent.core.events import (
     ExecutorSubscribed,
     Exit,
     ForgetContainer,
+    LeaveMaster,
     MasterConnected,
     MasterLost,
     MasterSaid,
@@ -73,6 +74,7 @@ class Agent:
             self._context, self._life, self._streams, self._builtin, self._custom, self._nested
         )
         self._farewell = ""
+        self._leaving = False  #: the master whose connection ends now
 
     @property
     def state(self) -> State:
@@ -94,7 +96,8 @@ class Agent:
         self._context.now = now
         match event:
             case MasterSaid(message):
-                self._hear(message)
+                if not self._leaving:
+                    self._hear(message)
             case ExecutorCalled(call):
                 self._check_recovered()
                 self._custom.called(call)
@@ -107,7 +110,7 @@ class Agent:
             case Probed():
                 self._builtin.probed(event)
             case MasterConnected(session):
-                self._context.state.session = session
+                self._context.state.session, self._leaving = session, False
                 self._register()
             case MasterLost(session):
                 self._disconnect(session)
@@ -178,6 +181,7 @@ class Agent:
                 agent_info=state.agent_info,
                 pid=config.pid,
                 version=config.version,
+                protocol=internal.PROTOCOL,
                 capabilities=CAPABILITIES,
                 frameworks=[framework.info for framework in frameworks],
                 tasks=[
@@ -217,20 +221,32 @@ class Agent:
         state = self._context.state
         if state.state is not AgentState.DISCONNECTED:
             return
+        if message.cluster == state.cluster and message.epoch < state.epoch:
+            self._leave(message.epoch)
+            return
         if state.agent_id and state.agent_id != message.agent_id:
             text = f"The master knows this agent as {message.agent_id}, but it is {state.agent_id}"
             self._context.out.append(Exit(1, text))
             return
         self._move(AgentState.REGISTERED)
         state.master_id = message.master_id
-        if not state.agent_id:
-            state.agent_id = message.agent_id
-            state.agent_info.id = v1.AgentID(message.agent_id)
-            stored = records.encode(records.StoredAgent(state.agent_info, state.boot_id))
-            self._context.out.append(Checkpoint({records.AGENT: stored}))
+        before = (state.agent_id, state.cluster, state.epoch)
+        state.agent_id, state.cluster, state.epoch = message.agent_id, message.cluster, message.epoch
+        state.agent_info.id = v1.AgentID(message.agent_id)
+        if before != (state.agent_id, state.cluster, state.epoch):
+            self._context.out.append(Checkpoint({records.AGENT: records.agent_value(state)}))
         for framework_id in message.completed_frameworks:
             self._shut_down_framework(framework_id)
         self._streams.resume()
+
+    def _leave(self, epoch: int) -> None:
+        """Another master was elected after this one: nothing that it says counts any more."""
+        state = self._context.state
+        assert state.session is not None, "it has just said something"
+        message = f"The master leads in epoch {epoch}, but one of epoch {state.epoch} has led this agent: it is looked for"
+        self._leaving = True
+        self._context.out.append(LeaveMaster(state.session, message))
+        self._disconnect(state.session)
 
     def _disconnect(self, session: int) -> None:
         state = self._context.state

@@ -203,6 +203,13 @@ class SendToMaster(Effect, frozen=True):
     message: internal.AgentMessage
 
 
+class LeaveMaster(Effect, frozen=True):
+    """End the connection of `session` and look for the leader again; answered by MasterLost."""
+
+    session: int
+    message: str
+
+
 class SendToExecutor(Effect, frozen=True):
     """An event for the subscriber `stream_id`."""
 

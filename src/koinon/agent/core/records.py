@@ -1,6 +1,6 @@
 """The checkpoint: keys and values, so that an agent that was killed knows again what it was doing.
 
-    agent                          who we are: AgentInfo with id, boot id of the machine
+    agent                          who we are: AgentInfo with id, boot id of the machine; whom we obeyed last
     frameworks/FID                 FrameworkInfo; only frameworks with `checkpoint` are kept, so are their
     executors/FID/EID              executors (not those of command tasks, which their task tells all about)
     tasks/FID/TID                  tasks, until the terminal update is acknowledged
@@ -20,7 +20,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from koinon.agent.core.state import Kill
+from koinon.agent.core.state import Kill, State
 from koinon.mesos import v1
 
 AGENT = "agent"
@@ -29,10 +29,12 @@ S = TypeVar("S", bound=Struct)
 
 
 class StoredAgent(Struct, gc=False):
-    """Value of `agent`."""
+    """Value of `agent`. `epoch` is the greatest of a master that this agent has obeyed in `cluster`."""
 
     info: v1.AgentInfo
     boot_id: str
+    cluster: str = ""
+    epoch: int = 0
 
 
 class StoredFramework(Struct, gc=False, omit_defaults=True):
@@ -119,6 +121,11 @@ def nested_key(key: str) -> str:
 
 
 encode = msgspec.json.Encoder().encode
+
+
+def agent_value(state: State) -> bytes:
+    """Value of `agent`, as things stand."""
+    return encode(StoredAgent(state.agent_info, state.boot_id, state.cluster, state.epoch))
 
 
 class Checkpointed(Struct):

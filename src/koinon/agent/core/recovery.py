@@ -26,7 +26,7 @@ from koinon.agent.core.events import (
 )
 from koinon.agent.core.life import AGENT, EXECUTOR, Life
 from koinon.agent.core.nested import Launches
-from koinon.agent.core.records import StoredAgent, StoredExecutor, StoredTask
+from koinon.agent.core.records import StoredExecutor, StoredTask
 from koinon.agent.core.state import Executor, Framework, Kind, Task
 from koinon.agent.core.streams import Streams
 from koinon.agent.core.tables import ExecutorState
@@ -71,8 +71,8 @@ class Recovery:
                 strangers = {name: one for name, one in containers.items() if one.status is None}
                 containers = {name: one for name, one in containers.items() if one.status is not None}
                 self._context.out.append(Note("The machine was rebooted: what ran is lost", state.agent_id))
-            stored = records.encode(StoredAgent(state.agent_info, event.boot_id))
-            self._context.out.append(Checkpoint({records.AGENT: stored}))
+            state.cluster, state.epoch = found.agent.cluster, found.agent.epoch
+            self._context.out.append(Checkpoint({records.AGENT: records.agent_value(state)}))
         for framework_id, stored_framework in found.frameworks.items():
             framework = Framework(framework_id=framework_id, info=stored_framework.info)
             framework.update(stored_framework.info)

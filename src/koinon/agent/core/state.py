@@ -274,6 +274,9 @@ class State(Struct, kw_only=True):
     state: AgentState = AgentState.RECOVERING
     agent_id: str = ""
     master_id: str = ""
+    #: The cluster of that master and the greatest epoch of one there; both kept on disk.
+    cluster: str = ""
+    epoch: int = 0
     #: The connection to the master that stands, by number.
     session: int | None = None
     boot_id: str = ""

@@ -154,6 +154,8 @@ def _welcome(core: Core, agent: Agent, message: internal.Register) -> internal.R
         completed_frameworks=[
             info.id.value for info in message.frameworks if info.id is not None and info.id.value in completed
         ],
+        cluster=core.state.cluster,
+        epoch=core.state.epoch,
     )
 
 

@@ -33,9 +33,12 @@ class _Event(Struct, frozen=True, gc=False):
 
 
 class RegistryLoaded(_Event, frozen=True):
-    """This master leads; `entries` is all the registry holds. Before it every call is refused (503)."""
+    """This master leads, in `epoch` of its election; `entries` is all the registry holds. Before it every call is
+    refused (503).
+    """
 
     entries: Mapping[str, bytes]
+    epoch: int = 0  #: where there is no election
 
 
 class RegistryStored(_Event, frozen=True):

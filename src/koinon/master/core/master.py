@@ -136,8 +136,8 @@ def _handle(core: Core, event: Event) -> None:
                 reconciliation.answer_some(core, framework)
         case AgentChannelClosed(channel_id):
             agents.channel_closed(core, channel_id)
-        case RegistryLoaded(entries):
-            operators.load(core, entries)
+        case RegistryLoaded(entries, epoch):
+            operators.load(core, entries, epoch)
         case TeardownRequested():
             operators.tear_down(core, event)
         case WeightsUpdated():

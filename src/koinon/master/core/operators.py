@@ -14,11 +14,14 @@ from koinon.mesos import v1
 from koinon.mesos.names import role_problem
 
 
-def load(core: Core, entries: Mapping[str, bytes]) -> None:
+def load(core: Core, entries: Mapping[str, bytes], epoch: int) -> None:
     """This master leads from now on, and knows what the registry knows."""
     registry.read(core.state, entries)
     core.state.recovered = True
-    core.state.elected_s = core.now
+    core.state.elected_s, core.state.epoch = core.now, epoch
+    if not core.state.cluster:
+        core.state.cluster = core.master_info.id
+        core.store((registry.cluster_change(core.state.cluster),), lambda ticket: None)
     for role, weight in core.state.weights.items():
         core.allocator.set_weight(role, weight)
     for agent_id, entry in list(core.state.recovered_agents.items()):

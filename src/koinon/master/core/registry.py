@@ -1,6 +1,7 @@
 """What the registry holds, and how it is read and written.
 
 agents/<id>      AgentEntry as JSON
+cluster          what the cluster is called, for ever: the id of the first master that led it, as JSON
 weights/<role>   a number as JSON
 """
 
@@ -14,6 +15,7 @@ from koinon.master.core.state import AgentEntry, Standing, State
 from koinon.mesos import v1
 
 AGENTS = "agents/"
+CLUSTER = "cluster"
 WEIGHTS = "weights/"
 
 _decode_entry = msgspec.json.Decoder(AgentEntry).decode
@@ -31,6 +33,8 @@ def read(state: State, entries: Mapping[str, bytes]) -> None:
         if key.startswith(AGENTS):
             entry = _decode_entry(value)
             tables[entry.standing][key.removeprefix(AGENTS)] = entry
+        elif key == CLUSTER:
+            state.cluster = msgspec.json.decode(value, type=str)
         elif key.startswith(WEIGHTS):
             state.weights[key.removeprefix(WEIGHTS)] = float(msgspec.json.decode(value))
 
@@ -45,6 +49,11 @@ def agent_change(
 def agent_removal(agent_id: str) -> tuple[str, bytes | None]:
     """The change that forgets an agent."""
     return AGENTS + agent_id, None
+
+
+def cluster_change(name: str) -> tuple[str, bytes | None]:
+    """The change that names the cluster."""
+    return CLUSTER, _encode(name)
 
 
 def weight_change(role: str, weight: float) -> tuple[str, bytes | None]:

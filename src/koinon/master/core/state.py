@@ -214,6 +214,8 @@ class State(Struct, kw_only=True):
 
     recovered: bool = False  #: the registry has been read; before that every call is refused
     elected_s: float = 0.0
+    epoch: int = 0  #: of our election; 0 where there is none
+    cluster: str = ""  #: what the registry is called: epochs of one cluster can be compared
     frameworks: dict[str, Framework] = {}  #: subscribed at least once, or recovered
     completed_frameworks: dict[str, Framework] = {}  #: bounded, oldest first
     agents: dict[str, Agent] = {}

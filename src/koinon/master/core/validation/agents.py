@@ -14,11 +14,13 @@ from koinon.mesos.states import TERMINAL
 def agent_problem(message: internal.Register, master_info: v1.MasterInfo, config: Config) -> str | None:
     """Why the agent cannot be admitted."""
     info = message.agent_info
-    if message.protocol != internal.PROTOCOL:
+    if not 1 <= message.protocol <= internal.PROTOCOL:
         return (
-            f"The agent speaks version {message.protocol} of the protocol, this master version "
-            f"{internal.PROTOCOL}: run the same release of both."
+            f"The agent speaks version {message.protocol} of the protocol, this master understands versions 1 to "
+            f"{internal.PROTOCOL}: upgrade all masters before the agents."
         )
+    if (problem := _version_problem(message.version)) is not None:
+        return problem
     if not info.hostname:
         return "The agent has no hostname."
     if info.id is not None and info.id.value != "" and (problem := id_problem(info.id.value)) is not None:
@@ -32,6 +34,15 @@ def agent_problem(message: internal.Register, master_info: v1.MasterInfo, config
     if info.domain is None and config.require_agent_domain:
         return "The agent has no domain, but this master requires one."
     return _report_problem(message)
+
+
+def _version_problem(version: str) -> str | None:
+    major = version.partition(".")[0]
+    if not major.isdecimal():
+        return f"The agent's version must be like 1.11.0, not '{version}'."
+    if int(major) < 1:
+        return f"The agent's version is {version}; none before 1.0.0 is admitted."
+    return None
 
 
 def _report_problem(message: internal.Register) -> str | None:
