@@ -5,8 +5,9 @@ import os
 from hypothesis import settings
 
 from tests.cluster.harness import cluster, new_cluster, pytest_runtest_makereport
+from tests.zookeeper import new_ensemble, zookeeper
 
-__all__ = ["cluster", "new_cluster", "pytest_runtest_makereport"]
+__all__ = ["cluster", "new_cluster", "new_ensemble", "pytest_runtest_makereport", "zookeeper"]
 
 # A change is judged by the same examples each time; whoever works on the code searches on with fresh ones.
 settings.register_profile("ci", derandomize=True, deadline=None)

@@ -47,10 +47,10 @@ class Fenced(StoreError):
 class Store(Protocol):
     """Durable keys and values of one role. All methods are called from one event loop."""
 
-    async def load(self, prefix: str = "") -> dict[str, bytes]:
+    def load(self, prefix: str = "") -> dict[str, bytes]:
         """All entries whose key starts with `prefix`, sorted by key; sees every finished commit.
 
-        Meant for start-up: called before the first commit. Raises StoreError.
+        Blocks: meant for start-up. Raises StoreError.
         """
         ...
 

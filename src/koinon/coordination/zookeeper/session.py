@@ -16,12 +16,19 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any
 
 from kazoo.client import KazooClient
-from kazoo.exceptions import ConnectionClosedError, ConnectionLoss, NodeExistsError, SessionExpiredError
+from kazoo.exceptions import (
+    ConnectionClosedError,
+    ConnectionLoss,
+    KazooException,
+    NodeExistsError,
+    SessionExpiredError,
+    UnimplementedError,
+)
 from kazoo.handlers.threading import SequentialThreadingHandler
 from kazoo.interfaces import IAsyncResult
 from kazoo.protocol.connection import ConnectionHandler
@@ -31,6 +38,7 @@ from kazoo.retry import KazooRetry
 from kazoo.security import ACL, CREATOR_ALL_ACL, OPEN_ACL_UNSAFE, READ_ACL_UNSAFE
 
 from koinon import logs
+from koinon.coordination.zookeeper.reads import ReadMany
 from koinon.coordination.zookeeper.url import Url
 
 #: A request that got no answer: whether it was done is unknown. The session may live on.
@@ -39,6 +47,8 @@ LOST = (ConnectionLoss, ConnectionClosedError, SessionExpiredError)
 #: Pauses between two rounds of attempts to reach the servers.
 _RETRY_FIRST_S = 0.05
 _RETRY_MAX_S = 2.0
+#: The end of a connection is heard from requests before it is heard from the connection.
+_REST_S = 0.02
 #: What a server has to accept a connection, at least.
 _CONNECT_MIN_S = 0.25
 
@@ -81,6 +91,8 @@ class Session:
         self._connection = _Connection(self._client, self._client._conn_retry, logger=self._client.logger)
         self._client._connection = self._connection
         self._loop: asyncio.AbstractEventLoop
+        self._up = asyncio.Event()
+        self._reads_many = True
         self._closed = False
 
     @property
@@ -117,10 +129,30 @@ class Session:
             with contextlib.suppress(OSError):
                 connected.shutdown(socket.SHUT_RDWR)
 
+    async def connected(self) -> None:
+        """Returns when there is a connection, after a moment: for who was just told that there is none."""
+        await asyncio.sleep(_REST_S)
+        await self._up.wait()
+
     # ── requests ──────────────────────────────────────────────────────────────────────────────────
     def get(self, path: str, *, watch: Callable[[], None] | None = None) -> asyncio.Future[Any]:
         """`(value, ZnodeStat)`."""
         return self._future(self._client.get_async(path, watch=self._watch(watch)))
+
+    async def get_many(self, paths: Sequence[str]) -> list[bytes]:
+        """The values of `paths`, in one request where servers can do that."""
+        if self._reads_many:
+            result = self._client.handler.async_result()
+            self._client._call(ReadMany(paths), result)
+            try:
+                values = await self._future(result)
+            except UnimplementedError:  # before 3.6
+                self._reads_many = False
+            else:
+                if isinstance(values, KazooException):
+                    raise values
+                return list(values)
+        return [value for value, _ in await asyncio.gather(*map(self.get, paths))]
 
     def exists(self, path: str, *, watch: Callable[[], None] | None = None) -> asyncio.Future[Any]:
         """ZnodeStat, or None."""
@@ -183,6 +215,10 @@ class Session:
         if self._closed:
             return
         self._log.info(f"session {state.value}", timeout_s=self.granted_timeout_s)
+        if state is SessionState.MADE:
+            self._up.set()
+        else:
+            self._up.clear()
         self._on_state(state)
 
 
@@ -232,6 +268,7 @@ class _Forward(logging.Handler):
         self._last = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if (text := record.getMessage()) != self._last:
+        text = record.getMessage()
+        if text not in (self._last, "Transition to CONNECTING"):
             self._last = text
             self._to.warning(text)
