@@ -52,13 +52,14 @@ $(VENV)/.conformance: $(VENV)/.dev tests/conformance/requirements.txt tests/conf
 	$(BIN)/python tests/conformance/install.py
 	@touch $@
 
-# What the commands shown in the documentation use besides Koinon, which the tests run.
+# What the tests use besides Koinon: what the commands shown in the documentation call, and ZooKeeper.
 .PHONY: debian-tools
 debian-tools:
-	@command -v curl >/dev/null && command -v ps >/dev/null || \
+	@command -v curl >/dev/null && command -v ps >/dev/null && command -v java >/dev/null && \
+	  test -e /usr/share/java/zookeeper.jar || \
 	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-	    apt-get update -q && apt-get install -qy --no-install-recommends curl procps; } || \
-	  { echo "the tests need curl and ps (Debian: apt-get install curl procps)" >&2; exit 1; }
+	    apt-get update -q && apt-get install -qy --no-install-recommends curl procps zookeeper; } || \
+	  { echo "the tests need curl, ps and ZooKeeper (Debian: apt-get install curl procps zookeeper)" >&2; exit 1; }
 
 .PHONY: debian-python
 debian-python:
