@@ -269,6 +269,10 @@ class Allocator:
 
     def _take_candidates(self) -> list[Agent]:
         known = self._agents
+        if not self.tree.root.mask:  # nobody wants anything; who does so again makes candidates of all
+            self._candidates.clear()
+            self._all_candidates = False
+            return []
         if self._all_candidates:
             ids = list(known)
             first = self._rng.randrange(len(ids)) if len(ids) > _AGENTS_AT_ONCE else 0
@@ -460,8 +464,10 @@ class Allocator:
             self._uncount(cleared)
 
     def _clear_everywhere(self, client: Client) -> None:
+        bit = client.bit
         for agent in self._agents.values():
-            self._clear_refusals(agent, client.bit)
+            if agent.refusals.clients & bit:
+                self._clear_refusals(agent, bit)
 
     def _uncount(self, refused: int) -> None:
         for client in self.tree.clients(refused):

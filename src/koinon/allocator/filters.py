@@ -23,12 +23,13 @@ _TICKS_PER_INTERVAL = 10
 class Refusals:
     """The refusals standing on one agent. Clients are given as masks."""
 
-    __slots__ = ("_asked", "_asked_mask", "_refused")
+    __slots__ = ("_asked", "_asked_mask", "_refused", "clients")
 
     def __init__(self) -> None:
         self._refused: dict[Resources, dict[int, int]] = {}  #: masks, by what was refused and when that ends
         self._asked: Resources | None = None  #: the last question to `covering`; its answer below
         self._asked_mask = 0
+        self.clients = 0  #: nobody else refuses anything; of some all refusals may have ended
 
     def add(self, mask: int, resources: Resources, tick: int) -> int:
         """Note that these clients refuse the resources until `tick`, or longer if they already do.
@@ -36,6 +37,7 @@ class Refusals:
         Returns the mask of those who had not refused them yet.
         """
         self._asked = None
+        self.clients |= mask
         ends = self._refused.setdefault(resources, {})
         known = 0
         for end, those in list(ends.items()):
@@ -59,6 +61,7 @@ class Refusals:
 
     def clear(self, mask: int) -> Iterator[int]:
         """Drop the refusals of these clients; yield the mask of clients that each was of."""
+        self.clients &= ~mask
         for resources, ends in list(self._refused.items()):
             for end, those in list(ends.items()):
                 if those & mask:

@@ -21,6 +21,21 @@ def test_suppressed_roles_get_nothing_until_revived(allocator):
     assert [made.role for made in allocator.allocate(0.2)] == ["a"]
 
 
+def test_while_nobody_wants_anything_a_run_has_nothing_to_do_and_who_comes_gets_all(allocator):
+    allocator.add_framework("F", ["*"], suppressed=["*"])
+    agents = [f"S{number}" for number in range(2500)]  # more than a run takes
+    add_agents(allocator, *agents)
+    assert allocator.allocate(0.0) == []
+    assert allocator.next_wakeup(0.0) == 1.0  # the next batch
+    add_agents(allocator, "late")
+    assert allocator.allocate(0.5) == []
+    allocator.revive("F")
+    offered = set()
+    while allocator.next_wakeup(0.6) <= 0.6:
+        offered |= takers(allocator.allocate(0.6)).keys()
+    assert offered == {*agents, "late"}
+
+
 def test_a_disconnected_framework_gets_nothing_but_keeps_what_it_holds(allocator):
     allocator.add_framework("F", ["*"], active=False)
     add_agents(allocator, "S1")
