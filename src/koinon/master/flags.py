@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from koinon.edge.addresses import check_address
-from koinon.flags import Duration, Flag
+from koinon.flags import Duration, Flag, Rate
 
 #: Where flags are read from, besides command line and environment.
 DIRECTORIES = (Path("/etc/mesos-master"),)
@@ -58,8 +58,27 @@ class MasterFlags(msgspec.Struct, frozen=True, kw_only=True):
         int, Flag("An agent that leaves so many pings in a row unanswered is unreachable.")
     ] = 5
     agent_reregister_timeout: Annotated[
-        Duration, Flag("How long agents have to come back to a new master: 10 min at least.")
+        Duration,
+        Flag(
+            "How long agents have to come back, to a new master or after their connection broke, before they are"
+            " unreachable. Apache Mesos takes no less than 10mins; less is for tests, and for who knows that all"
+            " agents are back sooner."
+        ),
     ] = Duration(600)
+    agent_removal_rate_limit: Annotated[
+        Rate | None,
+        Flag(
+            "At most so many agents become unreachable in so long, as 1/10mins, evenly spread; without it all that"
+            " do not answer do at once."
+        ),
+    ] = None
+    recovery_agent_removal_limit: Annotated[
+        str,
+        Flag(
+            "If more of the agents are missing when a new master has waited for --agent_reregister_timeout, it ends"
+            " instead of giving them up: a percentage of those that the cluster had."
+        ),
+    ] = "100%"
     max_completed_frameworks: Annotated[int, Flag("How many completed frameworks are remembered.")] = 50
     max_completed_tasks_per_framework: Annotated[
         int, Flag("How many completed tasks of each framework are remembered.")
@@ -108,8 +127,11 @@ class MasterFlags(msgspec.Struct, frozen=True, kw_only=True):
             check_address(name, getattr(self, name))
         if not 1 <= self.agent_ping_timeout <= 900:
             raise ValueError("--agent_ping_timeout must be between 1secs and 15mins")
-        if self.agent_reregister_timeout < 600:
-            raise ValueError("--agent_reregister_timeout must be 10mins at least")
+        if self.agent_reregister_timeout <= 0:
+            raise ValueError("--agent_reregister_timeout must be more than nothing")
+        if (rate := self.agent_removal_rate_limit) is not None and (rate.times < 1 or rate.per <= 0):
+            raise ValueError("--agent_removal_rate_limit must let an agent go now and then, as 1/10mins does")
+        self.removal_limit()
         if self.max_agent_ping_timeouts < 1:
             raise ValueError("--max_agent_ping_timeouts must be 1 at least")
         if self.allocation_interval <= 0:
@@ -117,6 +139,17 @@ class MasterFlags(msgspec.Struct, frozen=True, kw_only=True):
         if not 0 <= self.port <= 65535:
             raise ValueError("--port must be between 0 and 65535")
         self.initial_weights()
+
+    def removal_limit(self) -> float:
+        """`recovery_agent_removal_limit` as a part of 1. Raises ValueError."""
+        number, percent, rest = self.recovery_agent_removal_limit.partition("%")
+        try:
+            limit = float(number) / 100
+        except ValueError:
+            limit = -1.0
+        if not percent or rest or not 0 <= limit <= 1:
+            raise ValueError("--recovery_agent_removal_limit must be between 0% and 100%, as 25%")
+        return limit
 
     def initial_weights(self) -> dict[str, float]:
         """`weights`, read. Raises ValueError."""

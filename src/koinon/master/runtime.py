@@ -58,6 +58,7 @@ class Runtime:
             events.SendToAgent: self._send_to_agent,
             events.CloseChannel: self._close_channel,
             events.Store: self._store,
+            events.Resign: self._resign,
             events.Announce: self._announce,
         }
 
@@ -162,6 +163,10 @@ class Runtime:
 
     def _store(self, effect: events.Store) -> None:
         self._registry.write(effect.ticket, effect.changes)
+
+    def _resign(self, effect: events.Resign) -> None:
+        self._log.error("this master must not go on", reason=effect.reason)
+        self._fail(RuntimeError(effect.reason))
 
     def _announce(self, effect: events.Announce) -> None:
         if self.watch is not None:

@@ -263,6 +263,10 @@ def _config(flags: MasterFlags) -> Config:
         agent_ping_timeout_s=flags.agent_ping_timeout,
         max_agent_ping_timeouts=flags.max_agent_ping_timeouts,
         agent_reregister_timeout_s=flags.agent_reregister_timeout,
+        agent_removal_interval_s=None
+        if (rate := flags.agent_removal_rate_limit) is None
+        else rate.per / rate.times,
+        recovery_agent_removal_limit=flags.removal_limit(),
         allocation_interval_s=flags.allocation_interval,
         offer_timeout_s=flags.offer_timeout,
         max_completed_frameworks=flags.max_completed_frameworks,

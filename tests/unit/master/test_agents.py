@@ -358,11 +358,19 @@ def test_an_agent_that_is_declared_gone_is_shut_down_and_never_readmitted(workin
         m.CloseChannel("channel-1"),
         failure("stream-1", "M-S0"),
     ]
-    refused, _ = working.register(register("M-S0"))
-    assert refused.message == internal.Refused(
-        message="This agent was declared gone; start it with a new work directory."
-    )
     assert working.do(m.AgentGoneRequested("M-S0")) == []
+
+
+def test_an_agent_declared_gone_that_comes_back_is_shut_down_with_all_that_it_has(working):
+    """Its tasks were declared gone."""
+    working.do(m.AgentChannelClosed("channel-1"))
+    working.do(m.AgentGoneRequested("M-S0"))
+    assert working.register(register("M-S0")) == [m.CloseChannel("channel-2")]  # not before it is durable
+    working.store()
+    assert working.register(register("M-S0")) == [
+        m.SendToAgent("channel-3", internal.Shutdown(message="Agent M-S0 was declared gone by an operator.")),
+        m.CloseChannel("channel-3"),
+    ]
 
 
 def test_unreachable_tasks_of_an_agent_declared_gone_are_gone(working):

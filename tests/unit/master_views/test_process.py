@@ -77,7 +77,11 @@ async def test_work_dir_in_use_is_told_in_one_sentence(tmp_path):
     [
         ([], "--work_dir is required"),
         (["--registry=in_memory", "--agent_ping_timeout=2hrs"], "between 1secs and 15mins"),
-        (["--registry=in_memory", "--agent_reregister_timeout=5mins"], "10mins at least"),
+        (["--registry=in_memory", "--agent_reregister_timeout=0secs"], "more than nothing"),
+        (["--registry=in_memory", "--agent_removal_rate_limit=0/10mins"], "as 1/10mins does"),
+        (["--registry=in_memory", "--agent_removal_rate_limit=1"], "not a rate such as 1/10mins"),
+        (["--registry=in_memory", "--recovery_agent_removal_limit=25"], "between 0% and 100%"),
+        (["--registry=in_memory", "--recovery_agent_removal_limit=101%"], "between 0% and 100%"),
         (["--registry=in_memory", "--weights=ads:2"], "role=weight"),
         (["--registry=in_memory", "--weihgts=ads=2"], "weights"),
         (["--registry=memory"], "in_memory"),

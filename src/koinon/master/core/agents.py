@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from koinon.master.core import departures, health, offers, registry, reports
+from koinon.master.core import departures, health, offers, registry, removals, reports
 from koinon.master.core.context import Core
 from koinon.master.core.events import AgentAdded, CloseChannel, SendToAgent
 from koinon.master.core.state import Agent, AgentEntry, Joining, Standing
@@ -33,10 +33,7 @@ def register(core: Core, channel_id: str, message: internal.Register) -> None:
     info = message.agent_info
     returns = info.id is not None and info.id.value != ""
     core.state.counters["messages_reregister_slave" if returns else "messages_register_slave"] += 1
-    problem = agent_problem(message, core.master_info, core.config)
-    if problem is None and returns and _is_gone(core, info.id.value):  # type: ignore[union-attr]
-        problem = "This agent was declared gone; start it with a new work directory."
-    if problem is not None:
+    if (problem := agent_problem(message, core.master_info, core.config)) is not None:
         refusal = internal.Refused(message=problem)
         core.effects += (SendToAgent(channel_id, refusal), CloseChannel(channel_id))
         return
@@ -44,19 +41,23 @@ def register(core: Core, channel_id: str, message: internal.Register) -> None:
         info.id = v1.AgentID(f"{core.master_info.id}-S{core.next_number('agent')}")
     assert info.id is not None
     agent_id = info.id.value
+    if agent_id in core.state.gone_agents:
+        # Its tasks have been declared gone, so they must not go on.
+        message_to_gone = internal.Shutdown(message=departures.GONE.sentence.format(agent_id))
+        core.effects += (SendToAgent(channel_id, message_to_gone), CloseChannel(channel_id))
+        return
+    if (leaving := core.state.leaving.get(agent_id)) is not None and leaving.gone:
+        core.effects.append(CloseChannel(channel_id))  # nobody may hear of it before the registry has it
+        return
     _replace_joining(core, agent_id)
+    removals.spare(core, agent_id)
     if returns and _stands_as(core, agent_id, info):
-        _admit(core, channel_id, message)
+        _admit(core, channel_id, message, new=False)
         return
     change = registry.agent_change(agent_id, info, Standing.ADMITTED, core.now)
     ticket = core.store((change,), partial(_stored, core, agent_id))
     core.state.joining[agent_id] = Joining(channel_id, message, ticket, new=not returns)
     core.joining_channels[channel_id] = agent_id
-
-
-def _is_gone(core: Core, agent_id: str) -> bool:
-    leaving = core.state.leaving.get(agent_id)
-    return agent_id in core.state.gone_agents or (leaving is not None and leaving.gone)
 
 
 def _replace_joining(core: Core, agent_id: str) -> None:
@@ -85,7 +86,7 @@ def _stored(core: Core, agent_id: str, ticket: int) -> None:
     joining = core.state.joining.get(agent_id)
     if joining is not None and joining.ticket == ticket:
         del core.state.joining[agent_id], core.joining_channels[joining.channel_id]
-        _admit(core, joining.channel_id, joining.message)
+        _admit(core, joining.channel_id, joining.message, new=joining.new)
 
 
 def channel_closed(core: Core, channel_id: str) -> None:
@@ -108,18 +109,19 @@ def _abandon(core: Core, agent_id: str, joining: Joining) -> None:
         # It stands as admitted, so it is awaited like those we know from the registry.
         state.unreachable_agents.pop(agent_id, None)
         entry = AgentEntry(info=joining.message.agent_info, standing=Standing.ADMITTED, since_s=core.now)
-        health.await_recovered(core, agent_id, entry)
+        removals.await_again(core, agent_id, entry)
 
 
 # ── admission ─────────────────────────────────────────────────────────────────────────────────────
-def _admit(core: Core, channel_id: str, message: internal.Register) -> None:
-    """The registry has the agent: now it is one of ours."""
+def _admit(core: Core, channel_id: str, message: internal.Register, *, new: bool) -> None:
+    """The registry has the agent: now it is one of ours. `new`: it has never had another id."""
     state, info = core.state, message.agent_info
     assert info.id is not None
     agent_id = info.id.value
     agent = state.agents.get(agent_id)
-    returns = agent is not None or agent_id in state.unreachable_agents
-    known = returns or agent_id in state.recovered_agents
+    had = agent is not None or agent_id in state.unreachable_agents
+    # Of agents that this master has waited for since its election nobody was told anything.
+    missed = not new and agent_id not in state.recovered_agents
     if agent is None:
         agent = state.agents[agent_id] = _make(core, message)
         state.unreachable_agents.pop(agent_id, None)
@@ -127,7 +129,8 @@ def _admit(core: Core, channel_id: str, message: internal.Register) -> None:
     else:
         _take_from_allocator(core, agent)
         _describe(agent, message)
-    state.counters["slave_reregistrations" if known else "slave_registrations"] += 1
+    removals.heard_of(core, agent_id)
+    state.counters["slave_registrations" if new else "slave_reregistrations"] += 1
     agent.reregistered_s = core.now
     core.close_channel(agent)
     agent.channel_id = channel_id
@@ -137,7 +140,7 @@ def _admit(core: Core, channel_id: str, message: internal.Register) -> None:
         agent.state = AgentState.CONNECTED
     agent.disconnected_s = 0.0
     core.tell(agent, _welcome(core, agent, message))
-    reports.take(core, agent, message, returns=returns)
+    reports.take(core, agent, message, had=had, missed=missed)
     _give_to_allocator(core, agent)
     reports.resend_kills(core, agent)
     health.watch(core, agent)
@@ -228,6 +231,7 @@ def _disconnect(core: Core, agent: Agent) -> None:
     check_move(AGENT_MOVES, agent.state, AgentState.DISCONNECTED, agent.id)
     agent.state = AgentState.DISCONNECTED
     agent.disconnected_s = core.now
+    removals.await_return(core, agent)
     core.allocator.deactivate_agent(agent.id)
     offers.end_all(core, agent.offers.values(), OfferState.RESCINDED)
     departures.lose_volatile(core, agent)

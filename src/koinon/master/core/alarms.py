@@ -38,6 +38,10 @@ class Alarms:
         """Not any more; does nothing if it was not set."""
         self._due.pop((action, subject), None)
 
+    def is_set(self, action: Action, subject: str = "") -> bool:
+        """Is it still to go off?"""
+        return (action, subject) in self._due
+
     def next_s(self) -> float | None:
         """When the first is due; None if none is set."""
         self._sweep()

@@ -118,6 +118,11 @@ def _check_agent_tables(core: Core) -> None:
     ids = [agent_id for table in tables for agent_id in table]
     _law(len(set(ids)) == len(ids), "an agent is in two tables")
     _law(set(state.leaving) <= set(ids), "an agent is leaving that is nowhere")
+    coming_or_going = set(state.joining) | set(state.leaving)
+    _law(
+        set(state.doomed) <= {*state.agents, *state.recovered_agents} - coming_or_going,
+        "an agent is to be given up that is not here, or coming or going",
+    )
     for agent_id, lost in state.lost_tasks.items():
         for framework_id, task_id in lost:
             known = task_id in state.frameworks[framework_id].unreachable_tasks

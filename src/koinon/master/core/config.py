@@ -11,6 +11,12 @@ class Config(Struct, frozen=True, kw_only=True):
     agent_ping_timeout_s: float = 15.0
     max_agent_ping_timeouts: int = 5
     agent_reregister_timeout_s: float = 600.0
+    agent_removal_interval_s: float | None = (
+        None  #: between two agents that are given up; None: any number at once
+    )
+    recovery_agent_removal_limit: float = (
+        1.0  #: part of the agents in the registry that may be given up at once
+    )
     allocation_interval_s: float = 1.0
     offer_timeout_s: float | None = None
     heartbeat_interval_s: float = 15.0

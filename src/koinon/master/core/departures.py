@@ -33,7 +33,7 @@ class Departure(Struct, frozen=True):
 
     state: AgentState
     standing: Standing | None  #: in the registry; None: forgotten
-    task_state: TaskState  #: for partition aware frameworks
+    task_state: TaskState  #: for partition aware frameworks, as is the reason
     reason: Reason
     counter: str
     sentence: str  #: about agent {}
@@ -87,11 +87,15 @@ def _store(core: Core, agent_id: str, info: v1.AgentInfo, how: Departure) -> Non
         change = registry.agent_removal(agent_id)
     else:
         change = registry.agent_change(agent_id, info, how.standing, core.now)
-    ticket = core.store((change,), partial(_stored, core, agent_id, how, core.now))
+    if core.state.doomed.pop(agent_id, None) is not None:  # it was to be given up, and leaves in another way
+        core.state.counters["slave_unreachable_canceled"] += 1
+    ticket = core.store((change,), partial(_stored, core, agent_id, info, how, core.now))
     core.state.leaving[agent_id] = Leaving(ticket, gone=how is GONE)
 
 
-def _stored(core: Core, agent_id: str, how: Departure, since_s: float, ticket: int) -> None:
+def _stored(
+    core: Core, agent_id: str, info: v1.AgentInfo, how: Departure, since_s: float, ticket: int
+) -> None:
     state = core.state
     leaving = state.leaving.get(agent_id)
     if leaving is None or leaving.ticket != ticket:  # it came back while the registry was writing
@@ -99,9 +103,7 @@ def _stored(core: Core, agent_id: str, how: Departure, since_s: float, ticket: i
     del state.leaving[agent_id]
     agent = state.agents.pop(agent_id, None)
     recovered = state.recovered_agents.pop(agent_id, None)
-    entry = recovered or state.unreachable_agents.pop(agent_id, None)
-    info = agent.info if agent is not None else entry.info if entry is not None else None
-    assert info is not None
+    state.unreachable_agents.pop(agent_id, None)
     if how.standing is not None:
         table = state.unreachable_agents if how is UNREACHABLE else state.gone_agents
         table[agent_id] = AgentEntry(info=info, standing=how.standing, since_s=since_s)
@@ -144,10 +146,12 @@ def _remove_task(
         # Its last update was not acknowledged. If the agent comes back it brings both.
         tasks.complete(framework, agent, task)
         return
-    state = how.task_state if framework.has("PARTITION_AWARE") else TaskState.TASK_LOST
+    state, reason = how.task_state, how.reason
+    if not framework.has("PARTITION_AWARE"):
+        state, reason = TaskState.TASK_LOST, Reason.REASON_AGENT_REMOVED
     message = how.sentence.format(agent.id)
     unreachable_s = since_s if how is UNREACHABLE else None
-    tasks.end_by_master(core, framework, agent, task, state, how.reason, message, unreachable_s=unreachable_s)
+    tasks.end_by_master(core, framework, agent, task, state, reason, message, unreachable_s=unreachable_s)
     if how is UNREACHABLE:
         tasks.lose(core, framework, agent, task)
     else:

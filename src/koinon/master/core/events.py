@@ -178,6 +178,12 @@ class Store(_Effect, frozen=True):
     changes: Sequence[tuple[str, bytes | None]]
 
 
+class Resign(_Effect, frozen=True):
+    """This master must not go on: end the process with a failure, at once, and log the reason."""
+
+    reason: str
+
+
 class TaskAdded(_Effect, frozen=True):
     """Fact: the master accepted a task, or learned of it from its agent."""
 
@@ -233,4 +239,6 @@ class Announce(_Effect, frozen=True):
     fact: Fact
 
 
-Effect: TypeAlias = SendEvent | AwaitRoom | CloseStream | SendToAgent | CloseChannel | Store | Announce
+Effect: TypeAlias = (
+    SendEvent | AwaitRoom | CloseStream | SendToAgent | CloseChannel | Store | Resign | Announce
+)

@@ -5,7 +5,7 @@ event ──▶ the part whose subject it is ──▶ state, allocator ──�
 
 frameworks   subscribe, fail over, disconnect, remove     agents       register, admit, disconnect
 offers       make, decline, rescind                       reports      what a returning agent brings
-launch       accept                                       health       ping, give up
+launch       accept                                       health       ping; removals: give up
 tasks        tables and statuses of tasks                 departures   unreachable, gone, unregistered
 updates      status updates, acknowledgements             operators    teardown, weights, the registry's care
 calls        kill, message, revive, …                     why          reasons, for people
@@ -234,12 +234,13 @@ def _hear(core: Core, channel_id: str, message: internal.AgentMessage) -> None:
         case internal.Update():
             updates.update(core, agent, message)
         case internal.Pong():
-            health.pong(agent)
+            health.pong(core, agent)
         case internal.ExecutorMessage():
             calls.message_to_scheduler(core, agent, message)
         case internal.ExecutorExited():
             executors.exited(core, agent, message)
         case internal.Unregister():
             core.state.counters["messages_unregister_slave"] += 1
-            if agent.state is AgentState.CONNECTED:
+            # A younger process of it may be registering on another channel; then it is that one's word that counts.
+            if agent.state is AgentState.CONNECTED and agent.id not in core.state.joining:
                 departures.leave(core, agent, departures.UNREGISTERED)

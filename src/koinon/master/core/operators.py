@@ -6,10 +6,9 @@ import math
 from collections.abc import Mapping
 from functools import partial
 
-from koinon.master.core import departures, frameworks, health, registry
+from koinon.master.core import departures, frameworks, registry, removals, tasks
 from koinon.master.core.context import Core
 from koinon.master.core.events import AgentGoneRequested, Refused, TeardownRequested, WeightsUpdated
-from koinon.master.core.state import AgentEntry
 from koinon.mesos import v1
 from koinon.mesos.names import role_problem
 
@@ -24,8 +23,7 @@ def load(core: Core, entries: Mapping[str, bytes], epoch: int) -> None:
         core.store((registry.cluster_change(core.state.cluster),), lambda ticket: None)
     for role, weight in core.state.weights.items():
         core.allocator.set_weight(role, weight)
-    for agent_id, entry in list(core.state.recovered_agents.items()):
-        health.await_recovered(core, agent_id, entry)
+    removals.await_all(core)
     core.alarms.set(core.now + core.config.heartbeat_interval_s, frameworks.send_heartbeats)
     core.alarms.set(core.now + core.config.registry_gc_interval_s, collect_garbage)
 
@@ -104,7 +102,12 @@ def collect_garbage(core: Core, _: str) -> None:
 
 
 def _forgotten(core: Core, agent_ids: list[str], ticket: int) -> None:
-    tables: tuple[dict[str, AgentEntry], ...] = (core.state.unreachable_agents, core.state.gone_agents)
-    for table in tables:
-        for agent_id in agent_ids:
-            table.pop(agent_id, None)
+    state = core.state
+    for agent_id in agent_ids:
+        if agent_id in state.leaving:  # it was declared gone meanwhile, which is written next
+            continue
+        state.gone_agents.pop(agent_id, None)
+        if state.unreachable_agents.pop(agent_id, None) is not None:
+            # Who asks for its tasks hears from now on that nothing is known of them.
+            for framework_id, task_id in list(state.lost_tasks.get(agent_id, ())):
+                tasks.find_again(core, state.frameworks[framework_id], task_id)

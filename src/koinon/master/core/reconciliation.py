@@ -11,7 +11,7 @@ from __future__ import annotations
 from koinon.master.core.context import Core
 from koinon.master.core.events import AwaitRoom
 from koinon.master.core.state import Framework, Task
-from koinon.master.core.tasks import send_status, status_by_master
+from koinon.master.core.tasks import send_status, status_by_master, tell_state
 from koinon.mesos import v1
 from koinon.mesos.v1 import OperationState, TaskState
 from koinon.mesos.v1.scheduler import Call, Event
@@ -79,17 +79,7 @@ def reconcile_task(core: Core, framework: Framework, task_id: str, agent_id: str
 
 
 def _tell_state(core: Core, framework: Framework, task: Task) -> None:
-    status = status_by_master(
-        core, task.task_id, task.agent_id, task.state, _RECONCILED, "Reconciliation: latest state of the task"
-    )
-    if task.executor_id:
-        status.executor_id = v1.ExecutorID(task.executor_id)
-    if task.statuses:
-        last = task.statuses[-1]
-        status.healthy, status.check_status = last.healthy, last.check_status
-        status.container_status = last.container_status
-        status.unreachable_time = last.unreachable_time
-    send_status(core, framework, status)
+    tell_state(core, framework, task, _RECONCILED, "Reconciliation: latest state of the task")
 
 
 def _without_task(core: Core, agent_id: str | None) -> tuple[TaskState, str, float | None] | None:

@@ -28,16 +28,17 @@ from koinon.mesos.v1 import TaskState
 _encode = msgspec.json.Encoder().encode
 
 
-def take(core: Core, agent: Agent, message: internal.Register, *, returns: bool) -> None:
+def take(core: Core, agent: Agent, message: internal.Register, *, had: bool, missed: bool) -> None:
     """Takes in the report of an agent that is not in the allocator yet.
 
-    `returns`: we had it before, so schedulers may believe its tasks to be lost.
+    `had`: we had it before. `missed`: schedulers may believe its tasks to be lost, since it was not where it belongs:
+    we had it, or nobody remembers it, not even the registry.
     """
     for info in message.frameworks:
         if info.id is not None and not _is_known(core, info.id.value):
             recover(core, info)
     _take_executors(core, agent, message.executors)
-    _take_tasks(core, agent, message.tasks, returns=returns)
+    _take_tasks(core, agent, message.tasks, had=had, missed=missed)
     reported = {(task.framework_id, task.info.task_id.value) for task in message.tasks}
     refused = {(one.framework_id, one.status.task_id.value): one.status for one in message.refusals}
     for framework_id, of_framework in list(agent.tasks.items()):
@@ -108,7 +109,9 @@ def _held(messages: list[v1.Resource], framework: Framework) -> tuple[Resources,
 
 
 # ── tasks ─────────────────────────────────────────────────────────────────────────────────────────
-def _take_tasks(core: Core, agent: Agent, reported: list[internal.ReportedTask], *, returns: bool) -> None:
+def _take_tasks(
+    core: Core, agent: Agent, reported: list[internal.ReportedTask], *, had: bool, missed: bool
+) -> None:
     endings: dict[tuple[str, str, str], internal.MasterMessage] = {}
     for one in reported:
         framework = core.state.frameworks.get(one.framework_id)
@@ -117,8 +120,8 @@ def _take_tasks(core: Core, agent: Agent, reported: list[internal.ReportedTask],
             continue  # completed: the agent has been told
         known = framework.tasks.get(task_id)
         if known is None:
-            lost = returns and _is_lost_for_good(framework, one)
-            _take_in(core, framework, agent, one, returns=returns, lost=lost)
+            lost = had and _is_lost_for_good(framework, one)
+            _take_in(core, framework, agent, one, missed=missed, lost=lost)
             if lost:
                 endings.setdefault(*_ending(one))
         elif known.agent_id == agent.id:
@@ -164,29 +167,22 @@ def _take_over(
 
 
 def _take_in(
-    core: Core, framework: Framework, agent: Agent, one: internal.ReportedTask, *, returns: bool, lost: bool
+    core: Core, framework: Framework, agent: Agent, one: internal.ReportedTask, *, missed: bool, lost: bool
 ) -> None:
     """We did not know it, or had given it up; `lost`: and its scheduler is to go on believing so."""
     task_id = one.info.task_id.value
     if task_id in framework.unreachable_tasks:
         tasks.find_again(core, framework, task_id)
-    elif returns:
+    elif missed:
         _forget_completed(framework, agent, task_id)
     task = _rebuild(framework, agent, one)
     tasks.add(core, framework, agent, task)
     if task.state in TERMINAL:
         if task.acknowledged:
             tasks.complete(framework, agent, task)
-    elif returns and not lost:
-        status = tasks.status_by_master(
-            core,
-            task_id,
-            agent.id,
-            task.state,
-            Reason.REASON_AGENT_REREGISTERED,
-            f"Agent {agent.id} is back, and the task with it.",
-        )
-        tasks.send_status(core, framework, status)
+    elif missed and not lost:
+        message = f"Agent {agent.id} is back, and the task with it."
+        tasks.tell_state(core, framework, task, Reason.REASON_AGENT_REREGISTERED, message)
 
 
 def _forget_completed(framework: Framework, agent: Agent, task_id: str) -> None:

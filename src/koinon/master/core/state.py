@@ -224,6 +224,11 @@ class State(Struct, kw_only=True):
     gone_agents: dict[str, AgentEntry] = {}
     joining: dict[str, Joining] = {}  #: by agent
     leaving: dict[str, Leaving] = {}  #: by agent
+    awaited: int = 0  #: how many agents were recovered when this master began to lead
+    doomed: dict[
+        str, float
+    ] = {}  #: agents that are to be given up when their turn comes, since when; oldest first
+    next_removal_s: float = 0.0  #: no turn comes before
     offers: dict[str, Offer] = {}
     weights: dict[str, float] = {}  #: by role; 1.0 when absent
     #: Tasks of `unreachable_tasks` by agent, by (framework, task).
