@@ -14,8 +14,9 @@ is read, its default is the default, and `Flag` holds what `--help` prints:
 Sources, strongest first: the command line (`--name=value`, `--name value`, `--flag`, `--no-flag`; dash and
 underscore are the same), the environment (`MESOS_NAME`), files (`/etc/mesos-agent/NAME`, content = value;
 `?flag` and `?no-flag` for booleans; a folder `attributes/KEY` builds `KEY:value;…` piecewise). A value
-`file:///path` stands for the content of that file. Types: str, int, float, bool, Path, Literal, `Duration`,
-`Size`, `Rate`, each also `| None`; any other type is JSON, given as text or as the absolute path of a file.
+`file:///path` stands for the content of that file. Types: str, int, float, bool, Path, Literal, what has a
+class method `parse` (`Duration`, `Size`, `Rate` here, others elsewhere), each also `| None`; any other type is
+JSON, given as text or as the absolute path of a file.
 Rules that join flags belong into `__post_init__` of the Struct: a ValueError there is reported as is.
 """
 
@@ -245,7 +246,7 @@ class _Known(NamedTuple):
             Size: "SIZE",
             Rate: "N/TIME",
         }
-        return simple.get(self.type, "JSON")
+        return simple.get(self.type) or str(getattr(self.type, "METAVAR", "JSON"))
 
 
 def _known(struct: type[msgspec.Struct]) -> dict[str, _Known]:
@@ -362,7 +363,7 @@ def _value(type_: Any, text: str) -> Any:
         if not text:
             raise FlagError("an empty text is not a path")
         return Path(text)
-    if type_ in (Duration, Size, Rate):
+    if hasattr(type_, "parse"):
         return type_.parse(text)
     if get_origin(type_) is Literal:
         if text not in get_args(type_):
@@ -379,7 +380,7 @@ def _value(type_: Any, text: str) -> Any:
 def _write(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (str, int, float, Path, Rate)):
+    if isinstance(value, (str, int, float, Path)) or hasattr(value, "parse"):
         return str(value)
     return msgspec.json.encode(value).decode()
 

@@ -97,6 +97,8 @@ class Server:
         self._body_bytes_max = body_bytes_max
         self._routes: dict[str, _Route] = {}
         self._log = logs.get(role=process.partition("(")[0])
+        self._guard: Callable[[BaseRequest], None] | None = None
+        self._open_paths: frozenset[str] = frozenset()
         self._hot: dict[bytes, HotHandler] = {}
         self._hot_connections: set[HotConnection] = set()
         self._http: web.Server | None = None
@@ -105,6 +107,15 @@ class Server:
     def route(self, path: str, handler: Handler, methods: tuple[str, ...] = ("GET",)) -> None:
         """Let `handler` answer `path` and all below it that has no handler of its own. HEAD comes with GET."""
         self._routes[path] = _Route(handler, methods)
+
+    def guard(
+        self, check: Callable[[BaseRequest], None] | None, open_paths: frozenset[str] = frozenset()
+    ) -> None:
+        """Ask `check` before each request for a route, but those of `open_paths`; it refuses by HttpError.
+
+        Hot handlers are not guarded: add them when nobody guards any more (None).
+        """
+        self._guard, self._open_paths = check, open_paths
 
     def hot(self, path: str, handler: HotHandler) -> None:
         """Let `handler` answer POST requests for `path` that are plain, before the handler of its route."""
@@ -180,16 +191,20 @@ class Server:
         return await self._send(request, answer)
 
     def _find(self, request: BaseRequest) -> Handler:
-        route = self._match(request.path)
-        if route is None:
+        found = self._match(request.path)
+        if found is None:
             raise HttpError(404, "404 Not Found.")
+        path, route = found
+        if self._guard is not None and path not in self._open_paths:
+            self._guard(request)
         method = "GET" if request.method == "HEAD" else request.method
         if method not in route.methods:
             allowed = ", ".join(route.methods)
             raise HttpError(405, f"The method must be {allowed}.", {hdrs.ALLOW: allowed})
         return route.handler
 
-    def _match(self, path: str) -> _Route | None:
+    def _match(self, path: str) -> tuple[str, _Route] | None:
+        """The route for `path`, and the path that it was made for."""
         path = path.rstrip("/")
         if path.startswith(self._prefix):
             path = path[len(self._prefix) - 1 :]
@@ -197,7 +212,7 @@ class Server:
             path = path.removesuffix(".json")
         while path:
             if (route := self._routes.get(path)) is not None:
-                return route
+                return path, route
             path = path.rpartition("/")[0]
         return None
 

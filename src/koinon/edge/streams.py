@@ -24,7 +24,8 @@ class EventStream:
     """One subscriber's stream. `send` at any time; `serve` in the handler of its request.
 
     `on_closed(reason)` is called once when the stream is over because of the subscriber: it went away or fell
-    behind. It is not called after `close`.
+    behind. It is not called after `close`. `may_write` is asked right before anything leaves; what it forbids is
+    forgotten.
     """
 
     def __init__(
@@ -33,10 +34,12 @@ class EventStream:
         on_closed: Callable[[str], None],
         *,
         backlog_bytes_max: int = BACKLOG_BYTES_MAX,
+        may_write: Callable[[], bool] | None = None,
     ) -> None:
         self.content_type = content_type
         self._on_closed = on_closed
         self._backlog_bytes_max = backlog_bytes_max
+        self._may_write = may_write
         self._loop = asyncio.get_running_loop()
         self._queued: list[bytes] = []
         self._queued_bytes = 0
@@ -133,6 +136,8 @@ class EventStream:
             payload = b"".join(self._queued)
             self._queued.clear()
             self._queued_bytes = 0
+            if self._may_write is not None and not self._may_write():
+                return
             if self._chunked:
                 payload = b"%x\r\n%b\r\n" % (len(payload), payload)
             transport.write(payload)

@@ -28,21 +28,28 @@ _BINARY = b"\x82"
 
 
 class Channel:
-    """One agent's connection. `on_message` is called for each message, `serve` returns when it is over."""
+    """One agent's connection. `on_message` is called for each message, `serve` returns when it is over.
+
+    `may_send` is asked right before anything leaves; what it forbids is forgotten.
+    """
 
     __slots__ = (
         "_closer",
         "_closing",
         "_flushing",
         "_log",
+        "_may_send",
         "_on_message",
         "_queued",
         "_socket",
         "_transport",
     )
 
-    def __init__(self, on_message: Callable[[internal.AgentMessage], None]) -> None:
+    def __init__(
+        self, on_message: Callable[[internal.AgentMessage], None], may_send: Callable[[], bool] = lambda: True
+    ) -> None:
         self._on_message = on_message
+        self._may_send = may_send
         self._socket = web.WebSocketResponse(max_msg_size=FRAME_BYTES_MAX, compress=False, timeout=_CLOSE_S)
         self._queued: list[internal.MasterMessage] = []
         self._transport: asyncio.WriteTransport | None = None
@@ -96,6 +103,8 @@ class Channel:
         transport = self._transport
         if transport is None or transport.is_closing():
             return
+        if self._queued and not self._may_send():
+            self._queued.clear()
         if self._queued:
             if transport.get_write_buffer_size() > _UNREAD_BYTES_MAX:
                 self._log.warning("agent does not read its messages; connection closed")

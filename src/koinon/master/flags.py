@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from koinon.coordination.zookeeper import Url
 from koinon.edge.addresses import check_address
 from koinon.flags import Duration, Flag, Rate
 
@@ -35,13 +36,36 @@ class MasterFlags(msgspec.Struct, frozen=True, kw_only=True):
         str | None, Flag("Name told to others; without it the name that the address resolves to.")
     ] = None
     work_dir: Annotated[
-        Path | None, Flag("Where the registry is kept. Required unless --registry=in_memory.")
+        Path | None,
+        Flag("Where the registry is kept, without --zk. Required then, unless --registry=in_memory."),
+    ] = None
+    zk: Annotated[
+        Url | None,
+        Flag(
+            "Where masters stand for election in ZooKeeper, and the one that leads keeps the registry: give all of"
+            " them the same. With user and password what they make there is theirs alone to change. Without it this"
+            " master is the only one."
+        ),
+    ] = None
+    zk_session_timeout: Annotated[
+        Duration,
+        Flag(
+            "How long ZooKeeper keeps a master that it does not hear from: then another one leads. Its servers may"
+            " grant another time."
+        ),
+    ] = Duration(10)
+    quorum: Annotated[
+        int | None,
+        Flag(
+            "Taken, so that existing command lines and unit files work, and changes nothing: masters do not store the"
+            " registry among themselves; with --zk it is in ZooKeeper, whose own quorum counts."
+        ),
     ] = None
     registry: Annotated[
         Literal["replicated_log", "in_memory"],
         Flag(
-            "What the master must not forget: kept in --work_dir (replicated_log), or gone with the process"
-            " (in_memory)."
+            "What the master must not forget: kept in --work_dir, or in ZooKeeper with --zk (replicated_log); or gone"
+            " with the process (in_memory)."
         ),
     ] = "replicated_log"
     cluster: Annotated[str | None, Flag("Name of the cluster, shown to people.")] = None
@@ -121,8 +145,14 @@ class MasterFlags(msgspec.Struct, frozen=True, kw_only=True):
     logging_level: Annotated[Literal["INFO", "WARNING", "ERROR"], Flag("What is logged.")] = "INFO"
 
     def __post_init__(self) -> None:
-        if self.work_dir is None and self.registry != "in_memory":
-            raise ValueError("--work_dir is required (or --registry=in_memory, which forgets all at the end)")
+        if self.work_dir is None and self.zk is None and self.registry != "in_memory":
+            raise ValueError(
+                "--work_dir is required (or --zk, or --registry=in_memory, which forgets all at the end)"
+            )
+        if self.zk_session_timeout <= 0:
+            raise ValueError("--zk_session_timeout must be more than nothing")
+        if self.quorum is not None and self.quorum < 1:
+            raise ValueError("--quorum must be 1 at least")
         for name in ("ip", "advertise_ip"):
             check_address(name, getattr(self, name))
         if not 1 <= self.agent_ping_timeout <= 900:

@@ -44,13 +44,12 @@ class Registry:
 
     def __init__(
         self,
-        store: Store,
         metrics: Metrics,
         *,
         on_stored: Callable[[int], None],
         on_failed: Callable[[BaseException], None],
     ) -> None:
-        self._store = store
+        self._store: Store  #: given with `load`
         self._on_stored = on_stored
         self._on_failed = on_failed
         self._sizes: dict[str, int] = {}
@@ -66,11 +65,12 @@ class Registry:
         metrics.gauge("registrar/log/recovered", lambda: 1)
         metrics.gauge("registrar/log/ensemble_size", lambda: 1)
 
-    def load(self) -> dict[str, bytes]:
-        """All entries. Raises StoreError."""
+    def load(self, store: Store, opened_in_s: float) -> dict[str, bytes]:
+        """All entries of `store`, which took so long to open, and is written to from now on. Raises StoreError."""
+        self._store = store
         begun_s = time.perf_counter()
-        entries = self._store.load()
-        self._fetch_ms = (time.perf_counter() - begun_s) * 1000
+        entries = store.load()
+        self._fetch_ms = (time.perf_counter() - begun_s + opened_in_s) * 1000
         for key, value in entries.items():
             self._measure(key, value)
         return entries

@@ -4,6 +4,10 @@ Each event is handed to the core as it comes, and its effects are carried out at
 refuses is refused to its caller. At the end of the turn of the event loop the clock ticks, once for all that
 came in, if that may lead to offers. What the effects send is joined per connection by streams and channels.
 
+A master that stands for election acts only while its lease is held: that is asked before an event is handed in,
+and again before anything leaves on a stream or channel. So one that was frozen, and is woken when another one
+leads, does nothing.
+
 A core that fails has lost its consistency: the master stops, loudly. Started again it rebuilds its state from
 registry and agents.
 """
@@ -33,9 +37,12 @@ _ROOM_S = 0.05
 
 
 class Runtime:
-    """Runs one core. `failed` is done, with the error, when the master must stop."""
+    """Runs one core. `failed` is done, with the error, when the master must stop.
 
-    def __init__(self, core: Master, store: Store, metrics: Metrics) -> None:
+    `lease` says whether we may act; once it says no, after `start`, nothing more is done.
+    """
+
+    def __init__(self, core: Master, metrics: Metrics, *, lease: Callable[[], bool] = lambda: True) -> None:
         self.core = core
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.streams: dict[str, EventStream] = {}
@@ -43,7 +50,9 @@ class Runtime:
         self.watch: Callable[[events.Fact], None] | None = None  #: told of facts, when somebody listens
         self._loop = asyncio.get_running_loop()
         self._log = logs.get(role="master")
-        self._registry = Registry(store, metrics, on_stored=self._stored, on_failed=self._fail)
+        self._lease = lease
+        self._leads = False
+        self._registry = Registry(metrics, on_stored=self._stored, on_failed=self.fail)
         self._stopped = False
         self._ending_turn = False
         self._turn_begun_s = 0.0
@@ -62,9 +71,14 @@ class Runtime:
             events.Announce: self._announce,
         }
 
-    def start(self) -> None:
-        """Read the registry and begin to lead. Raises StoreError."""
-        self.feed(events.RegistryLoaded(self._registry.load()))
+    def start(self, store: Store, epoch: int = 0, *, opened_in_s: float = 0.0) -> None:
+        """Read the registry and begin to lead, in `epoch`. Raises StoreError, Refused when the lease is over already."""
+        self._leads = True
+        self.feed(events.RegistryLoaded(self._registry.load(store, opened_in_s), epoch))
+
+    def may_act(self) -> bool:
+        """Whether this master leads at this moment."""
+        return self._leads and not self._stopped and self._lease()
 
     def stop(self) -> None:
         """End all connections; nothing reaches the core any more."""
@@ -77,16 +91,19 @@ class Runtime:
             channel.close()
 
     def feed(self, event: Event) -> None:
-        """Let the core take in `event`. Raises Refused; a master that is stopping refuses all (503)."""
-        if self._stopped:
-            raise Refused(503, "The master is stopping.")
+        """Let the core take in `event`. Raises Refused; a master that may not act refuses all (503)."""
+        if not self.may_act():
+            raise Refused(503, "This master does not lead.")
+        self._feed(event)
+
+    def _feed(self, event: Event) -> None:
         try:
             effects = self.core.handle(event, time.time())
         except Refused:
             raise
         except Exception as error:
             self._log.exception("the core failed", on=repr(event)[:4000])
-            self._fail(error)
+            self.fail(error)
             raise Refused(500, "The master failed and stops; its log has the details.") from error
         perform = self._perform
         for effect in effects:
@@ -102,14 +119,14 @@ class Runtime:
         await self._registry.settled()
 
     def tell(self, event: Event) -> None:
-        """As `feed`, for a fact that cannot be refused: while the master stops it does not matter."""
-        if not self._stopped:
-            self.feed(event)
+        """As `feed`, for a fact that cannot be refused: to a master that may not act it does not matter."""
+        if self.may_act():
+            self._feed(event)
 
     # ── time ──────────────────────────────────────────────────────────────────────────────────────
     def _end_turn(self) -> None:
         self._ending_turn = False
-        if self._stopped:
+        if not self.may_act():
             return
         if self.core.allocation_wanted:
             self._latency_ms.observe((time.perf_counter() - self._turn_begun_s) * 1000)
@@ -122,14 +139,14 @@ class Runtime:
 
     def _wake(self) -> None:
         self._timer = None
-        if not self._stopped:
+        if self.may_act():
             self._tick()
 
     def _tick(self) -> None:
         wanted = self.core.allocation_wanted
         begun_s = time.perf_counter()
         try:
-            self.feed(events.ClockTicked())
+            self._feed(events.ClockTicked())
         except Refused:  # it has failed, and said so
             return
         if wanted:
@@ -166,7 +183,7 @@ class Runtime:
 
     def _resign(self, effect: events.Resign) -> None:
         self._log.error("this master must not go on", reason=effect.reason)
-        self._fail(RuntimeError(effect.reason))
+        self.fail(RuntimeError(effect.reason))
 
     def _announce(self, effect: events.Announce) -> None:
         if self.watch is not None:
@@ -175,7 +192,8 @@ class Runtime:
     def _stored(self, ticket: int) -> None:
         self.tell(events.RegistryStored(ticket))
 
-    def _fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
+        """Do nothing more: `failed` says why."""
         self._stopped = True
         if not self.failed.done():
             self.failed.set_exception(error)

@@ -72,7 +72,7 @@ class SchedulerApi:
                 self._log.info("event stream of a framework ended", stream_id=stream_id, reason=reason)
                 self._runtime.tell(events.SchedulerStreamClosed(stream_id, reason))
 
-        stream = streams[stream_id] = EventStream(content_type, closed)
+        stream = streams[stream_id] = EventStream(content_type, closed, may_write=self._runtime.may_act)
         try:
             self._runtime.feed(events.SchedulerSubscribed(stream_id, call))
         except Refused as refused:

@@ -2,6 +2,10 @@
 
 main → serve → Runtime (core, registry, streams, channels) ← scheduler and operator API, agents' channels
                                                            ← classic endpoints, files, metrics
+
+With `--zk` a master first stands by: it answers about itself, and redirects all else to the leader. Elected, it
+fences off the leader before it, reads the registry, and leads. Deposed, it ends at once, without a word to
+anybody: whatever it would say, another master may contradict already. A supervisor starts it anew.
 """
 
 from __future__ import annotations
@@ -15,17 +19,20 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
+import msgspec
 import uvloop
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
 from koinon import __version__, logs
-from koinon.coordination import Store, StoreError
+from koinon.coordination import Fenced, Leader, Store, StoreError
 from koinon.coordination.embedded import EmbeddedStore, Lock, LockHeld
+from koinon.coordination.zookeeper import Url
 from koinon.edge import Answer, Files, HttpError, LogLevel, Metrics, Server, serve_common
 from koinon.edge.addresses import told_ip
 from koinon.edge.collector import Collector
@@ -39,12 +46,20 @@ from koinon.master.operator_api import OperatorApi
 from koinon.master.registry import MemoryStore
 from koinon.master.runtime import Runtime
 from koinon.master.scheduler_api import SchedulerApi
+from koinon.master.standby import OPEN_PATHS, Standby
 from koinon.master.views.about import About
 from koinon.master.watchers import Watchers
 from koinon.mesos import internal, v1
 
+if TYPE_CHECKING:
+    from koinon.coordination.zookeeper.election import Election
+
 #: How often the whitelist is read again.
 _WHITELIST_S = 5.0
+
+
+class Deposed(Exception):
+    """The master leads no more; the text says why."""
 
 
 class Failure(Exception):
@@ -52,7 +67,7 @@ class Failure(Exception):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a master until SIGTERM or SIGINT; returns the exit status."""
+    """Run a master until SIGTERM or SIGINT, or until it is deposed; returns the exit status."""
     flags = load_or_exit(
         MasterFlags,
         sys.argv[1:] if argv is None else argv,
@@ -83,32 +98,58 @@ async def _serve(flags: MasterFlags) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    master = MasterProcess(flags, open_store(flags))
+    master = MasterProcess(flags, open_store(flags), on_deposed=_end_at_once)
     await master.start()
     try:
         waiter = asyncio.ensure_future(stopped.wait())
         await asyncio.wait((waiter, master.failed), return_when=asyncio.FIRST_COMPLETED)
         if master.failed.done():
             # What the core promised may be wrong now. A new process knows only what is durable.
-            sys.stderr.flush()
-            os._exit(1)
+            logs.get(role="master").error("this master ends", reason=str(master.failed.exception()))
+            _end_now()
     finally:
         await master.stop()
 
 
-def open_store(flags: MasterFlags) -> Store:
-    """Where the registry is kept. Raises StoreError."""
-    if flags.registry == "in_memory" or flags.work_dir is None:
+def _end_at_once(reason: str) -> None:
+    logs.get(role="master").error("deposed: this master ends", reason=reason)
+    _end_now()
+
+
+def _end_now() -> NoReturn:
+    sys.stderr.flush()
+    os._exit(1)
+
+
+def open_store(flags: MasterFlags) -> Store | None:
+    """Where the registry is kept; None for ZooKeeper, where only a leader may open it. Raises StoreError."""
+    if flags.registry == "in_memory":
         return MemoryStore()
+    if flags.zk is not None:
+        return None
+    assert flags.work_dir is not None, "the flags have seen to it"
     return EmbeddedStore(flags.work_dir / "registry.sqlite")
 
 
 class MasterProcess:
-    """A running master: all parts, put together. Tests run several in one process."""
+    """A running master: all parts, put together. Tests run several in one process.
 
-    def __init__(self, flags: MasterFlags, store: Store) -> None:
+    `on_deposed(reason)` is called, from the event loop, at the moment when it leads no more.
+    """
+
+    def __init__(
+        self,
+        flags: MasterFlags,
+        store: Store | None,
+        *,
+        on_deposed: Callable[[str], None] = lambda reason: None,
+    ) -> None:
         self._flags = flags
         self._store = store
+        self._on_deposed = on_deposed
+        self._election: Election | None = None
+        self._standby = Standby()
+        self._taking_over: asyncio.Task[None] | None = None
         self._server = Server("master")
         self._log = logs.get(role="master")
         self._next_channel = 0
@@ -124,7 +165,7 @@ class MasterProcess:
         return self.runtime.failed
 
     async def start(self) -> None:
-        """Listen and lead. Raises Failure and StoreError."""
+        """Listen, and lead or stand by. Raises Failure and StoreError."""
         flags = self._flags
         # First the port: ids and addresses told to others depend on it. Requests wait until routes are there.
         try:
@@ -141,33 +182,107 @@ class MasterProcess:
             seed=random.SystemRandom().getrandbits(64),
             now=time.time(),
         )
-        self.runtime = Runtime(core, self._store, self.metrics)
-        self.watchers = Watchers(self.runtime, subscribers_max=flags.max_operator_event_stream_subscribers)
-        self._route()
-        self.runtime.start()
+        if flags.whitelist is not None:
+            _hostnames_or_fail(flags.whitelist)  # not only once we are elected
+        if flags.zk is None:
+            assert self._store is not None
+            self.runtime = Runtime(core, self.metrics)
+            self._route()
+            self._lead(self._store, epoch=0)
+        else:
+            self._server.guard(self._standby.guard, OPEN_PATHS)
+            self.runtime = Runtime(core, self.metrics, lease=self._holds_lease)
+            self._route()
+            self._stand(flags.zk)
+
+    async def stop(self) -> None:
+        """Act no more, let go of the registry and of the leadership, end all connections."""
+        for task in (self._whitelist, self._taking_over):
+            if task is not None:
+                task.cancel()
+        self.watchers.stop()
+        self.runtime.stop()
+        if self._store is not None:
+            await self._store.close()
+        if self._election is not None:
+            await self._election.close()
+        await self._server.stop()
+        self._log.info("master stopped", id=self.about.master_id)
+
+    # ── standing by and leading ───────────────────────────────────────────────────────────────────
+    def _stand(self, url: Url) -> None:
+        # Only who asks for ZooKeeper pays for the import.
+        from koinon.coordination.zookeeper.election import Election
+
+        self._election = Election(url, timeout_s=self._flags.zk_session_timeout)
+        self._log.info("master stands by", id=self.about.master_id, pid=self.about.pid, version=__version__)
+        self._election.stand(
+            msgspec.json.encode(self.about.master_info()),
+            on_elected=self._elected,
+            on_deposed=self._step_down,
+            on_leader=self._follow,
+        )
+
+    def _follow(self, leader: Leader | None) -> None:
+        self._standby.leader = leader
+        if leader is None:
+            self._log.info("no master leads")
+        else:
+            self._log.info("another master leads", leader=leader.address, epoch=leader.epoch)
+
+    def _elected(self, epoch: int) -> None:
+        self._log.info("elected: reading the registry", epoch=epoch)
+        self._standby.elected = True
+        self._taking_over = asyncio.get_running_loop().create_task(self._take_over(epoch))
+
+    async def _take_over(self, epoch: int) -> None:
+        """From our election until we lead."""
+        from koinon.coordination.zookeeper.store import open_store as open_in_zookeeper
+
+        assert self._election is not None
+        session = self._election.session
+        begun_s = time.perf_counter()
+        try:
+            if self._store is None:
+                self._store = await open_in_zookeeper(session, f"{session.url.path}/registry", epoch=epoch)
+            self._lead(self._store, epoch, opened_in_s=time.perf_counter() - begun_s)
+        except Fenced as error:
+            self._step_down(str(error))
+        except Exception as error:
+            self.runtime.fail(error)
+
+    def _lead(self, store: Store, epoch: int, *, opened_in_s: float = 0.0) -> None:
+        """Read the registry, and begin to act. Raises Failure and StoreError."""
+        flags = self._flags
+        self.runtime.start(store, epoch, opened_in_s=opened_in_s)
+        self._server.guard(None)
+        self._server.hot("/api/v1/scheduler", self._scheduler.hot)
         self._set_initial_weights()
         if flags.whitelist is not None:
             self._whitelist = asyncio.create_task(
                 self._follow_whitelist(flags.whitelist, self._read_whitelist(flags.whitelist))
             )
-        self._log.info("master leads", id=self.about.master_id, pid=self.about.pid, version=__version__)
+        self._log.info(
+            "master leads", id=self.about.master_id, pid=self.about.pid, version=__version__, epoch=epoch
+        )
 
-    async def stop(self) -> None:
-        """End all connections and let go of the registry."""
-        if self._whitelist is not None:
-            self._whitelist.cancel()
-        self.watchers.stop()
-        self.runtime.stop()
-        await self._server.stop()
-        await self._store.close()
-        self._log.info("master stopped", id=self.about.master_id)
+    def _holds_lease(self) -> bool:
+        assert self._election is not None
+        if self._election.held():
+            return True
+        self._step_down("the lease is over")
+        return False
+
+    def _step_down(self, reason: str) -> None:
+        self._on_deposed(reason)
+        self.runtime.fail(Deposed(reason))
 
     def _route(self) -> None:
         server, runtime, files, level = self._server, self.runtime, Files(), LogLevel()
+        self.watchers = Watchers(runtime, subscribers_max=self._flags.max_operator_event_stream_subscribers)
         operator = OperatorApi(runtime, self.about, files, self.metrics, level, self.watchers)
-        scheduler = SchedulerApi(runtime)
-        server.route("/api/v1/scheduler", scheduler, methods=("POST",))
-        server.hot("/api/v1/scheduler", scheduler.hot)
+        self._scheduler = SchedulerApi(runtime)
+        server.route("/api/v1/scheduler", self._scheduler, methods=("POST",))
         server.route("/api/v1", operator, methods=("POST",))
         server.route(internal.PATH, self._serve_agent)
         Endpoints(runtime, self.about).serve(server)
@@ -188,7 +303,7 @@ class MasterProcess:
         def said(message: internal.AgentMessage) -> None:
             runtime.tell(events.AgentSaid(channel_id, message))
 
-        channel = runtime.channels[channel_id] = Channel(said)
+        channel = runtime.channels[channel_id] = Channel(said, runtime.may_act)
         try:
             return await channel.serve(request)
         finally:
@@ -210,10 +325,7 @@ class MasterProcess:
 
     def _read_whitelist(self, path: Path) -> frozenset[str]:
         """Let only the hosts in the file get offers, from the first one on. Raises Failure."""
-        try:
-            hostnames = _hostnames(path)
-        except OSError as error:
-            raise Failure(f"the whitelist {path} cannot be read: {error.strerror}") from error
+        hostnames = _hostnames_or_fail(path)
         self.runtime.tell(events.WhitelistChanged(hostnames))
         return hostnames
 
@@ -232,6 +344,13 @@ class MasterProcess:
 
 def _hostnames(whitelist: Path) -> frozenset[str]:
     return frozenset(line.strip() for line in whitelist.read_text().splitlines() if line.strip())
+
+
+def _hostnames_or_fail(whitelist: Path) -> frozenset[str]:
+    try:
+        return _hostnames(whitelist)
+    except OSError as error:
+        raise Failure(f"the whitelist {whitelist} cannot be read: {error.strerror}") from error
 
 
 def _about(flags: MasterFlags, port: int) -> About:

@@ -40,7 +40,7 @@ class Watchers:
 
     async def serve(self, request: BaseRequest, content_type: str) -> web.StreamResponse:
         """Answer SUBSCRIBE; returns when the subscriber is gone."""
-        stream = EventStream(content_type, self._closed)
+        stream = EventStream(content_type, self._closed, may_write=self._runtime.may_act)
         self._streams[stream] = None
         if len(self._streams) > self._subscribers_max:
             oldest = next(iter(self._streams))

@@ -46,7 +46,7 @@ LOST = (ConnectionLoss, ConnectionClosedError, SessionExpiredError)
 
 #: Pauses between two rounds of attempts to reach the servers.
 _RETRY_FIRST_S = 0.05
-_RETRY_MAX_S = 2.0
+_RETRY_MAX_S = 1.0
 #: The end of a connection is heard from requests before it is heard from the connection.
 _REST_S = 0.02
 #: What a server has to accept a connection, at least.

@@ -47,6 +47,8 @@ _OPERATION_BYTES = 120
 #: Values read with one request, and requests under way at a time: what else is asked meanwhile waits behind them.
 _READ_TOGETHER = 200
 _READS = 4
+#: How long the end waits for commits.
+_CLOSE_S = 2.0
 
 _Waiting = tuple[list[Change], "asyncio.Future[None]"]
 
@@ -77,6 +79,7 @@ class Store:
         self._version = 0  #: of the fence, as we left it
         self._entries: dict[str, bytes] = {}
         self._gathered: deque[_Waiting] = deque()
+        self._group: list[_Waiting] = []  #: what is being written
         self._writer: asyncio.Task[None] | None = None
         self._failed: StoreError | None = None  #: for good
         self._closing = False
@@ -96,10 +99,17 @@ class Store:
         return done
 
     async def close(self) -> None:
-        """See `Store.close`. The session is left to its owner."""
+        """See `Store.close`. The session is left to its owner. Without a connection commits are given up soon."""
         self._closing = True
+        if self._writer is None:
+            return
+        await asyncio.wait([self._writer], timeout=_CLOSE_S)
         if self._writer is not None:
-            await self._writer
+            self._writer.cancel()
+            self._failed = StoreError(f"{self} was closed before this could be written")
+            for _, done in (*self._group, *self._gathered):
+                if not done.done():
+                    done.set_exception(self._failed)
 
     def __str__(self) -> str:
         return f"the store {self._path} of {self._session.url}"
@@ -178,7 +188,7 @@ class Store:
     # ── writing ───────────────────────────────────────────────────────────────────────────────────
     async def _write_groups(self) -> None:
         while self._gathered:
-            group = self._next_group()
+            group = self._group = self._next_group()
             if not group:
                 continue
             changes = {key: value for changes, _ in group for key, value in changes}

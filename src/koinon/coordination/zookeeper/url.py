@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from msgspec import Struct
 
 _PORT = 2181
@@ -15,9 +17,16 @@ class UrlError(ValueError):
 class Url(Struct, frozen=True):
     """A `zk://` URL, read. As text it shows no password."""
 
+    METAVAR: ClassVar = "zk://[USER:PASSWORD@]HOST:PORT,…/PATH"
+
     servers: tuple[tuple[str, int], ...]  #: hosts, without brackets, and ports
     path: str  #: absolute, without a slash at its end; "" for the root
     credentials: str | None = None  #: user:password
+
+    @classmethod
+    def parse(cls, text: str) -> Url:
+        """As `parse_url`; makes this a type of flags."""
+        return parse_url(text)
 
     @property
     def hosts(self) -> str:
