@@ -14,7 +14,7 @@ from koinon.edge.answers import EMPTY
 from koinon.edge.slices import slices
 from koinon.master.core import Refused, events
 from koinon.master.runtime import Runtime
-from koinon.master.views import classic
+from koinon.master.views import classic, registry
 from koinon.master.views.about import About
 from koinon.master.views.objects import AgentBytes
 from koinon.mesos import codec, v1
@@ -47,6 +47,7 @@ class Endpoints:
         server.route("/maintenance/schedule", self._show_nothing)
         server.route("/maintenance/status", self._show_nothing)
         server.route("/redirect", self._redirect)
+        server.route("/registrar(1)/registry", self._show_registry)
         server.route("/teardown", self._teardown, methods=("POST",))
         server.route("/why", self._why)
 
@@ -91,6 +92,9 @@ class Endpoints:
     async def _show_nothing(self, request: BaseRequest) -> Answer:
         """Quota and maintenance cannot be set, so there is none."""
         return answer_json({})
+
+    async def _show_registry(self, request: BaseRequest) -> Answer:
+        return _sliced(registry.registry(self._about, self._state))
 
     async def _redirect(self, request: BaseRequest) -> Answer:
         location = f"//{self._about.hostname}:{self._about.port}"

@@ -137,7 +137,7 @@ def _master(found: State, started_s: float, watchers: int) -> Mapping[str, float
     active_agents = sum(agent.active for agent in agents)
     connected, active = sum(one.connected for one in frameworks), sum(one.active for one in frameworks)
     values |= {
-        "master/elected": 1,
+        "master/elected": float(found.recovered),
         "master/uptime_secs": time.time() - started_s,
         "master/slaves_active": active_agents,
         "master/slaves_inactive": len(agents) - active_agents,
