@@ -216,8 +216,8 @@ async def _names_of_master() -> list[str]:
     now = time.time()
     core = Master(Config(), master_info=v1.MasterInfo(id="m", ip=0, port=0), seed=1, now=now)
     found = Metrics()
-    runtime = Runtime(core, MemoryStore(), found)
-    runtime.start()
+    runtime = Runtime(core, found)
+    runtime.start(MemoryStore())
     info = v1.FrameworkInfo(user="someone", name="docs", roles=["<role>"])
     info.capabilities = [v1.FrameworkInfo.Capability(type=v1.FrameworkInfo.Capability.Type.MULTI_ROLE)]
     call = Call(type=Call.Type.SUBSCRIBE, subscribe=Call.Subscribe(framework_info=info))
