@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from itertools import count
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -17,56 +16,50 @@ from aiohttp import WSMsgType
 from koinon.agent.channel import Channel
 from koinon.agent.containers import Containers
 from koinon.agent.core import Agent, Config
-from koinon.agent.core.events import Incompatible, StateLoaded
+from koinon.agent.core.events import Effect, Event, Incompatible, StateLoaded
 from koinon.agent.runtime import Runtime
 from koinon.mesos import v1
 from koinon.mesos.resources import Resources
 from koinon.simulator import launcher
 from koinon.simulator.disk import DiskStore
 from koinon.simulator.http import Frames, framed
-from koinon.simulator.machines import Machine, Process
+from koinon.simulator.machines import Machine, Node, Process
+from koinon.simulator.observer import Observer
 
 PORT = 5051
 FILE = "agent"
 
-#: How long a supervisor waits before it starts an agent again.
-RESTART_S = 0.5
 _DRAIN_S = 5.0
 _CLOSED = SimpleNamespace(type=WSMsgType.CLOSED, data=None)
 
 
-class AgentNode:
-    """An agent that is started again and again, on the same machine and work directory."""
+class AgentNode(Node):
+    """An agent, always on the same machine and work directory. `masters` is its `--master`."""
 
-    def __init__(self, machine: Machine, name: str, resources: Resources, masters: str) -> None:
-        self.machine = machine
-        self.name = name
-        self.world = machine.world
+    def __init__(
+        self,
+        machine: Machine,
+        name: str,
+        resources: Resources,
+        masters: str,
+        machine_launcher: launcher.Launcher,
+        observer: Observer,
+    ) -> None:
+        super().__init__(machine, name)
         self.resources = resources
         self.masters = masters
-        self.wanted = True
-        self.process: Process | None = None
+        self.launcher = machine_launcher
         self.core: Agent | None = None
-        self.launcher: launcher.Launcher
-        self._random = self.world.random(name)
-        self._starts = count(1)
+        self.runtime: Runtime | None = None
+        self._observer = observer
 
-    def start(self) -> None:
-        """Start a process, if it is to run and does not."""
-        if self.process is not None or not self.wanted or not self.machine.up:
-            return
-        process = self.process = Process(self.machine, f"{self.name}.{next(self._starts)}")
-        process.on_end.append(self._ended)
-        process.start(self._main(process))
+    def over(self) -> None:
+        """See `Node.over`."""
+        self.core = self.runtime = None
 
-    def _ended(self) -> None:
-        self.process = self.core = None
-        self.world.after(RESTART_S, self.start)
-
-    async def _main(self, process: Process) -> int:
+    async def main(self, process: Process) -> int:
         """What `agent/server.py` does."""
         store = DiskStore(process, self.machine.disk, FILE)
-        runtime: Runtime
         containers = Containers(
             lambda event: runtime.tell(event),
             cast(Any, None),
@@ -76,8 +69,10 @@ class AgentNode:
         containers.containerizer = cast(Any, launcher.Containers(process, self.launcher, containers.ended))
         entries = store.load()
         found = await containers.recover()
-        core = self.core = Agent(self.config(), seed=self._random.getrandbits(64))
-        runtime = Runtime(core, cast(Any, store))
+        core = self.core = ObservedAgent(
+            self, self._observer, self.config(), seed=self.random.getrandbits(64)
+        )
+        runtime = self.runtime = Runtime(core, store)
         runtime.containers = containers
         runtime.collect = lambda directory: None
         runtime.probes = cast(Any, None)
@@ -111,6 +106,21 @@ class AgentNode:
             user="nobody",
             switch_user=False,
         )
+
+
+class ObservedAgent(Agent):
+    """The core, with somebody who looks on."""
+
+    def __init__(self, node: AgentNode, observer: Observer, config: Config, *, seed: int) -> None:
+        super().__init__(config, seed=seed)
+        self._node = node
+        self._observer = observer
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        """See `Agent.handle`."""
+        effects = super().handle(event, now)
+        self._observer.agent_handled(self._node, event, effects)
+        return effects
 
 
 class Http:

@@ -1,103 +1,265 @@
 """Frameworks: the SDK's real Scheduler, with a simple mind.
 
-What a framework must not forget is in its *book*, which stands for its database: its id and its tasks.
+What a framework must not forget is in its *book*, which stands for its database: its id and its tasks. It writes there
+before it launches. After a crash the next instance goes on with the book.
 """
 
 from __future__ import annotations
 
 from itertools import count
+from typing import Any
+
+from msgspec import Struct
 
 from koinon.mesos import v1
 from koinon.mesos.resources import Resources
 from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1 import TaskState
-from koinon.sdk import Scheduler, framework_info, task_info
-from koinon.simulator.machines import Machine, Process
+from koinon.mesos.v1.scheduler import Call
+from koinon.sdk import FrameworkError, Scheduler, framework_info, task_info
+from koinon.sdk.errors import CallError
+from koinon.simulator.machines import Machine, Node, Process
+from koinon.simulator.observer import Observer
+from koinon.simulator.plan import FrameworkPlan
 
-RESTART_S = 0.5
+#: What a task may ask for, in processors and memory.
+_SIZES = ("cpus:0.5;mem:64", "cpus:1;mem:128", "cpus:1;mem:128", "cpus:2;mem:256")
+_EXECUTOR = "cpus:0.1;mem:32"
+#: Work that waits is never more than this.
+_WANTED_MAX = 20
+_NO_TASK = frozenset((TaskState.TASK_UNKNOWN,))
+
+
+class Entry(Struct):
+    """A task in the book."""
+
+    task_id: str
+    agent_id: str
+    state: TaskState | None = None  #: as believed; None: not heard of yet
+    ended: bool = False  #: its agent has said so, which is true for ever
+
+    @property
+    def over(self) -> bool:
+        """Does the framework believe that it is over?"""
+        return self.state in TERMINAL or self.state in _NO_TASK
 
 
 class Book:
     """What a framework knows for good."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self) -> None:
         self.framework_id: str | None = None
+        self.removed: list[str] = []  #: its ids of before, which the master has removed
         self.numbers = count(1)
         self.wanted = 0  #: tasks that are to be launched
-        self.tasks: dict[str, TaskState | None] = {}  #: as believed; None: not heard of yet
-        self.agents: dict[str, str] = {}  #: where each task was launched
+        self.tasks: dict[str, Entry] = {}
+
+    @property
+    def living(self) -> dict[str, Entry]:
+        """The tasks that are not believed to be over."""
+        return {entry.task_id: entry for entry in self.tasks.values() if not entry.over}
 
 
-class FrameworkNode:
-    """A framework that is started again and again, with the same book."""
+class FrameworkNode(Node):
+    """A framework."""
 
-    def __init__(self, machine: Machine, name: str, master: str) -> None:
-        self.machine = machine
-        self.name = name
-        self.world = machine.world
+    def __init__(self, machine: Machine, plan: FrameworkPlan, master: str, observer: Observer) -> None:
+        super().__init__(machine, plan.name)
+        self.plan = plan
         self.master = master
-        self.book = Book(name)
-        self.wanted = True
-        self.process: Process | None = None
-        self.scheduler: Mind | None = None
-        self.random = self.world.random(name)
-        self._starts = count(1)
+        self.observer = observer
+        self.book = Book()
+        self.calm = False  #: nothing new is wanted
+        self.mind: Mind | None = None
 
-    def start(self) -> None:
-        """Start a process, if it is to run and does not."""
-        if self.process is not None or not self.wanted or not self.machine.up:
-            return
-        process = self.process = Process(self.machine, f"{self.name}.{next(self._starts)}")
-        process.on_end.append(self._ended)
-        process.start(self._main(process))
+    def over(self) -> None:
+        """See `Node.over`."""
+        self.mind = None
 
-    def _ended(self) -> None:
-        self.process = self.scheduler = None
-        self.world.after(RESTART_S, self.start)
+    async def main(self, process: Process) -> int:
+        """Be a scheduler, until somebody ends it."""
+        self.mind = Mind(self, process)
+        try:
+            await self.mind.run()
+        except FrameworkError as error:
+            self.world.tell(process.name, f"error: {error}")
+            if "removed" in str(error):
+                self.begin_anew()
+        return 1
 
-    async def _main(self, process: Process) -> int:
-        self.scheduler = Mind(self, process)
-        await self.scheduler.run()
-        return 0
+    def begin_anew(self) -> None:
+        """The master has removed the framework, and all its tasks with it."""
+        if self.book.framework_id is not None:
+            self.book.removed.append(self.book.framework_id)
+        self.book.framework_id = None
+        for entry in self.book.living.values():
+            entry.state = TaskState.TASK_KILLED
 
 
 class Mind(Scheduler):
-    """Launches what the book says is wanted, and remembers what it hears."""
+    """Launches what is wanted, kills some of it, answers late or soon, and asks after what it has not heard of."""
 
     def __init__(self, node: FrameworkNode, process: Process) -> None:
-        self.book = node.book
-        info = framework_info(node.name, user="nobody", failover_timeout_s=3600.0, checkpoint=True)
-        if self.book.framework_id is not None:
-            info.id = v1.FrameworkID(self.book.framework_id)
-        super().__init__(node.master, info)
+        plan = node.plan
+        capabilities = ["PARTITION_AWARE"] * plan.partition_aware + [
+            "TASK_KILLING_STATE"
+        ] * plan.killing_state
+        info = framework_info(
+            node.name,
+            user="nobody",
+            roles=[plan.role],
+            failover_timeout_s=plan.failover_timeout_s,
+            checkpoint=plan.checkpoint,
+            capabilities=capabilities,
+        )
+        if node.book.framework_id is not None:
+            info.id = v1.FrameworkID(node.book.framework_id)
+        super().__init__(node.master, info, auto_acknowledge=False)
         self._node = node
         self._process = process
+        self._random = node.random
+        self._suppressed = False
+        self._stale: set[str] = set()  #: offers that are rescinded
+        self._later(node.plan.arrivals_s, self._work_arrives)
+        self._later(5.0, self._ask)
 
+    @property
+    def book(self) -> Book:
+        """What the framework knows for good."""
+        return self._node.book
+
+    @property
+    def is_subscribed(self) -> bool:
+        """Does a master listen?"""
+        return self._subscribed.is_set()
+
+    def _later(self, mean_s: float, call: Any, *arguments: Any) -> None:
+        self._process.loop.call_later(self._random.expovariate(1 / mean_s), call, *arguments)
+
+    # ── what the master tells ─────────────────────────────────────────────────────────────────────
     def subscribed(self, framework_id: str) -> None:
         """The id is for good; what became of the tasks meanwhile is asked."""
         self.book.framework_id = framework_id
-        living = {
-            task: self.book.agents[task] for task, state in self.book.tasks.items() if state not in TERMINAL
-        }
-        if living:
-            self.reconcile(living)
+        self._suppressed = False
+        self._reconcile_living()
 
     def offers(self, offers: list[v1.Offer]) -> None:
-        """One task for each processor, as long as any are wanted."""
-        for offer in offers:
-            free = Resources.from_v1(offer.resources)
-            each = Resources.parse("cpus:1;mem:128", default_role="*")
-            tasks = []
-            for _ in range(int(min(free.cpus, free.mem / 128, self.book.wanted))):
-                task_id = f"{self.book.name}-task-{next(self.book.numbers)}"
-                seconds = self._node.random.expovariate(1 / 10) + 0.05
-                tasks.append(task_info(task_id, offer, each, command=f"run {seconds:.3f}"))
-                self.book.tasks[task_id] = None
-                self.book.agents[task_id] = offer.agent_id.value
-                self.book.wanted -= 1
-            self.launch(offer, tasks) if tasks else self.decline(offer)
+        """Answered at once, or later."""
+        if self._node.plan.late and self._random.random() < 0.3:
+            self._later(2.0, self._answer, offers)
+        else:
+            self._answer(offers)
+
+    def rescinded(self, offer_id: v1.OfferID) -> None:
+        """It is not to be answered any more."""
+        self._stale.add(offer_id.value)
 
     def update(self, status: v1.TaskStatus) -> None:
-        """The newest state is believed."""
-        self.book.tasks[status.task_id.value] = status.state
+        """The newest state is believed, and in the end acknowledged."""
+        self._node.observer.heard(self._node, status)
+        entry = self.book.tasks.get(status.task_id.value)
+        if entry is not None and not entry.ended:
+            entry.state = status.state
+            entry.ended = status.uuid is not None and status.state in TERMINAL
+        if self._node.plan.late and self._random.random() < 0.2:
+            self._later(1.0, self._acknowledge, status)
+        else:
+            self._acknowledge(status)
+
+    def call_refused(self, call: Call, error: CallError) -> None:
+        """Nobody knows what became of it; tasks are asked after."""
+        self._node.observer.refused(self._node, call.type.value if call.type else "", str(error))
+        if call.type is Call.Type.ACCEPT:
+            self._later(0.5, self._reconcile_living)
+
+    # ── what it does ──────────────────────────────────────────────────────────────────────────────
+    def _acknowledge(self, status: v1.TaskStatus) -> None:
+        if status.uuid is not None:
+            self._node.observer.acknowledged(self._node, status)
+        self.acknowledge(status)
+
+    def _answer(self, offers: list[v1.Offer]) -> None:
+        for offer in offers:
+            if offer.id.value in self._stale and self._random.random() < 0.9:
+                continue
+            self._answer_one(offer)
+
+    def _answer_one(self, offer: v1.Offer) -> None:
+        book, random, plan = self.book, self._random, self._node.plan
+        free = Resources.sum([Resources.from_v1(offer.resources).unallocated()])
+        singles: list[v1.TaskInfo] = []
+        while book.wanted > 0 and random.random() < 0.9:
+            if random.random() < plan.groups:
+                each = Resources.parse(random.choice(_SIZES))
+                executor = Resources.parse(_EXECUTOR)
+                if free.contains(each + each + executor):
+                    if singles:
+                        break  # one operation for each offer
+                    self._launch_group(offer, each, executor)
+                    return
+                break
+            each = Resources.parse(random.choice(_SIZES))
+            if not free.contains(each):
+                break
+            free = free - each
+            singles.append(self._task(offer, each))
+        refuse_s = random.choice((None, 0.0, 1.0, 3.0))
+        if singles:
+            for task in singles:
+                self._node.observer.launched(self._node, task)
+            self.launch(offer, singles, refuse_s=refuse_s)
+        else:
+            self.decline(offer, refuse_s=1.0 if book.wanted else refuse_s)
+            if not book.wanted and not self._suppressed and random.random() < 0.3:
+                self._suppressed = True
+                self.suppress()
+
+    def _launch_group(self, offer: v1.Offer, each: Resources, resources: Resources) -> None:
+        tasks = [self._task(offer, each), self._task(offer, each)]
+        executor = v1.ExecutorInfo(
+            executor_id=v1.ExecutorID(f"{self._node.name}-group-{tasks[0].task_id.value}"),
+            type=v1.ExecutorInfo.Type.DEFAULT,
+            resources=resources.to_v1(),
+        )
+        for task in tasks:
+            self._node.observer.launched(self._node, task)
+        self.launch_group(offer, executor, tasks)
+
+    def _task(self, offer: v1.Offer, resources: Resources) -> v1.TaskInfo:
+        book, random = self.book, self._random
+        book.wanted -= 1
+        task_id = f"{self._node.name}-task-{next(book.numbers)}"
+        seconds = min(random.expovariate(1 / self._node.plan.task_s) + 0.02, 60.0)
+        status = random.choice((0, 0, 0, 1))
+        term = random.choice(("0.05", "0.05", "0.5", "never"))
+        book.tasks[task_id] = Entry(task_id, offer.agent_id.value)
+        return task_info(task_id, offer, resources, command=f"run {seconds:.3f} exit {status} term {term}")
+
+    def _work_arrives(self) -> None:
+        node, random = self._node, self._random
+        self._later(node.plan.arrivals_s, self._work_arrives)
+        if node.calm:
+            return
+        self.book.wanted = min(self.book.wanted + random.randint(1, 6), _WANTED_MAX)
+        if not self.is_subscribed:
+            return
+        if self._suppressed:
+            self._suppressed = False
+            self.revive()
+        for entry in self.book.living.values():
+            if random.random() < node.plan.kills:
+                agent_id = entry.agent_id if random.random() < 0.8 else None
+                self.kill(entry.task_id, agent_id, grace_s=random.choice((None, 0.0, 1.0)))
+
+    def _ask(self) -> None:
+        """Nothing that is believed is believed for ever."""
+        self._later(5.0, self._ask)
+        if self.is_subscribed:
+            if self._random.random() < 0.2:
+                self.reconcile()
+            self._reconcile_living()
+
+    def _reconcile_living(self) -> None:
+        living = self.book.living
+        if living and self.is_subscribed:
+            self.reconcile({entry.task_id: entry.agent_id for entry in living.values()})

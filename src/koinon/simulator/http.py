@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import cast
 
 from koinon.mesos import codec, recordio
 from koinon.mesos.v1.base import V1Message
+from koinon.simulator.machines import Process
+from koinon.simulator.network import End
 
 _REASONS = {
     200: "OK",
@@ -52,6 +55,11 @@ class HttpConnection(asyncio.Protocol):
     def close(self) -> None:
         """The end."""
         self._transport.close()
+
+    @property
+    def peer(self) -> Process | None:
+        """Whose the other end is; None if that is closed."""
+        return cast(End, self._transport).peer_process
 
     # ── asyncio's side ────────────────────────────────────────────────────────────────────────────
     def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102

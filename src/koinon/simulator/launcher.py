@@ -118,6 +118,12 @@ class Launcher:
             if run.client is client:
                 self._kill(run)
 
+    def crash_some(self, portion: float) -> None:
+        """Some containers are killed by something else, such as a kernel that is out of memory."""
+        for run in list(self.runs.values()):
+            if run.exit is None and self.random.random() < portion:
+                self._ended(run, _SIGKILL)
+
     # ── what happens ──────────────────────────────────────────────────────────────────────────────
     def _kill(self, run: Run) -> None:
         self.world.after(_KILL_S, self._ended, run, _SIGKILL)

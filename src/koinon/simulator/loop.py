@@ -35,6 +35,7 @@ class Loop(asyncio.AbstractEventLoop):
         self._process = process
         self._world = process.world
         self._ready: deque[tuple[Handle, Context | None]] = deque()
+        self._readable: list[Handle] = []  #: what sockets brought to a frozen process
         self._due_meanwhile: list[Handle] = []  #: timers of a frozen process
         self._turn_planned = False
         self._frozen = False
@@ -47,8 +48,11 @@ class Loop(asyncio.AbstractEventLoop):
         self._frozen = True
 
     def wake(self) -> None:
-        """Go on."""
+        """Go on; of what came in meanwhile nobody knows which was first."""
         self._frozen = False
+        self._process.machine.network.random.shuffle(self._readable)
+        self._ready.extend((handle, None) for handle in self._readable)
+        self._readable.clear()
         self._ready.extend((handle, None) for handle in self._due_meanwhile)
         self._due_meanwhile.clear()
         if self._ready:
@@ -58,6 +62,7 @@ class Loop(asyncio.AbstractEventLoop):
         """Nothing is done any more."""
         self._closed = True
         self._ready.clear()
+        self._readable.clear()
         self._due_meanwhile.clear()
 
     def bury(self) -> None:
@@ -74,10 +79,17 @@ class Loop(asyncio.AbstractEventLoop):
         self._tasks.clear()
 
     def deliver(self, call: Callable[..., object], *arguments: Any) -> None:
-        """Something came in from outside."""
+        """Something came in from outside, as what a thread hands over does: in order."""
         if not self._closed:
             self._ready.append((Handle(0.0, call, arguments), None))
             self._plan_turn()
+
+    def receive(self, call: Callable[..., object], *arguments: Any) -> None:
+        """A socket can be read."""
+        if self._frozen and not self._closed:
+            self._readable.append(Handle(0.0, call, arguments))
+        else:
+            self.deliver(call, *arguments)
 
     def _plan_turn(self) -> None:
         if not self._turn_planned and not self._frozen:

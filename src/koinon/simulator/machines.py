@@ -8,7 +8,9 @@ process has ended, the next one is started.
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Callable, Coroutine
+from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from koinon.simulator.loop import Loop
@@ -33,6 +35,7 @@ class Machine:
         self.rate = 1.0  #: seconds that its clock counts in one second
         self.disk: Disk
         self.processes: list[Process] = []
+        self.nodes: list[Node] = []
         network.join(self)
 
     def wall(self) -> float:
@@ -54,13 +57,17 @@ class Machine:
     def crash(self) -> None:
         """Power off: nobody is told anything."""
         self.up = False
+        self.world.tell(self.name, "down")
         for process in list(self.processes):
             process.kill("its machine went down", silently=True)
 
     def boot(self) -> None:
-        """Power on; nodes start their processes themselves."""
+        """Power on."""
         self.up = True
         self.boots += 1
+        self.world.tell(self.name, "booted")
+        for node in self.nodes:
+            node.start()
 
 
 class Process:
@@ -103,8 +110,9 @@ class Process:
             return
         if isinstance(error, Violation):
             raise error
+        self.world.tell(self.name, "".join(traceback.format_exception(error)))
         text = f"{self.name} failed: {type(error).__name__}: {error}"
-        raise Violation("no process fails", text, self.name) from error
+        self.world.accuse("no process fails", text, self.name)
 
     def exit(self, why: str) -> None:
         """The end, by its own doing."""
@@ -138,6 +146,16 @@ class Process:
             self.world.tell(self.name, "woken")
             self.loop.wake()
 
+    def within(self, call: Callable[..., None], *arguments: Any) -> None:
+        """Make a call as if its event loop did."""
+        asyncio._set_running_loop(self.loop)
+        self.enter()
+        try:
+            call(*arguments)
+        finally:
+            self.leave()
+            asyncio._set_running_loop(None)
+
     def enter(self) -> None:
         """Its code runs."""
         Process.current = self
@@ -145,3 +163,48 @@ class Process:
     def leave(self) -> None:
         """Its code does not run any more."""
         Process.current = None
+
+
+class Node:
+    """A role on a machine: while nobody holds it, its process is started again whenever it has ended."""
+
+    #: How long a supervisor waits before it starts the next process.
+    RESTART_S = 0.5
+
+    def __init__(self, machine: Machine, name: str) -> None:
+        self.machine = machine
+        self.world = machine.world
+        self.name = name
+        self.random = machine.world.random(name)
+        self.process: Process | None = None
+        self._holds = 0
+        self._starts = count(1)
+        machine.nodes.append(self)
+
+    async def main(self, process: Process) -> int:
+        """The program."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Start a process, if there is to be one and is none."""
+        if self.process is None and not self._holds and self.machine.up:
+            process = self.process = Process(self.machine, f"{self.name}.{next(self._starts)}")
+            process.on_end.append(self._ended)
+            process.start(self.main(process))
+
+    def hold(self) -> None:
+        """No process is to run for now."""
+        self._holds += 1
+
+    def release(self) -> None:
+        """That is over; holds are counted."""
+        self._holds -= 1
+        self.start()
+
+    def over(self) -> None:
+        """Forget what the process knew; it has ended."""
+
+    def _ended(self) -> None:
+        self.process = None
+        self.over()
+        self.world.after(self.RESTART_S * self.random.uniform(0.5, 2), self.start)

@@ -20,51 +20,48 @@ from koinon.mesos import codec, internal, v1
 from koinon.mesos.v1.scheduler import Call
 from koinon.simulator.disk import DiskStore
 from koinon.simulator.http import Frames, HttpConnection, framed
-from koinon.simulator.machines import Machine, Process
+from koinon.simulator.machines import Machine, Node, Process
+from koinon.simulator.observer import Observer
 
 PORT = 5050
 
-#: How long a supervisor waits before it starts a master again.
-RESTART_S = 0.5
 
+class MasterNode(Node):
+    """A master without others: it leads from the start."""
 
-class MasterNode:
-    """A master that is started again and again."""
-
-    def __init__(self, machine: Machine, name: str, config: Config) -> None:
-        self.machine = machine
-        self.name = name
+    def __init__(self, machine: Machine, name: str, config: Config, observer: Observer) -> None:
+        super().__init__(machine, name)
         self.config = config
-        self.world = machine.world
-        self.wanted = True  #: it is to run
-        self.process: Process | None = None
         self.core: Master | None = None
-        self._random = self.world.random(name)
-        self._starts = count(1)
+        self.runtime: Runtime | None = None
+        self._observer = observer
 
-    def start(self) -> None:
-        """Start a process, if it is to run and does not."""
-        if self.process is not None or not self.wanted or not self.machine.up:
-            return
-        process = self.process = Process(self.machine, f"{self.name}.{next(self._starts)}")
-        process.on_end.append(self._ended)
-        process.start(self._main(process))
+    def over(self) -> None:
+        """See `Node.over`."""
+        self.core = self.runtime = None
 
-    def _ended(self) -> None:
-        self.process = self.core = None
-        self.world.after(RESTART_S, self.start)
+    def is_connected_with(self, channel_id: str | None, process: Process | None) -> bool:
+        """Does this channel lead to that process, and is it open at both ends?"""
+        if self.runtime is None or channel_id is None:
+            return False
+        channel = cast(Any, self.runtime.channels.get(channel_id))
+        return channel is not None and channel.leads_to(process)
 
-    async def _main(self, process: Process) -> int:
-        core = self.core = Master(
+    async def main(self, process: Process) -> int:
+        """What `master/server.py` does."""
+        core = self.core = ObservedMaster(
+            self,
+            self._observer,
             self.config,
             master_info=self._info(),
-            seed=self._random.getrandbits(64),
+            seed=self.random.getrandbits(64),
             now=process.machine.wall(),
         )
-        runtime = Runtime(core, cast(Any, DiskStore(process, self.machine.disk, "registry")), Metrics())
+        runtime = Runtime(core, Metrics())
+        self.runtime = runtime
         front = Front(process, runtime)
         self.machine.network.listen(process, PORT, front.accept)
-        runtime.start()
+        runtime.start(DiskStore(process, self.machine.disk, "registry"))
         try:
             await runtime.failed
         except StoreError as error:
@@ -74,7 +71,7 @@ class MasterNode:
     def _info(self) -> v1.MasterInfo:
         ip = self.machine.ip
         number = int.from_bytes(bytes(map(int, ip.split("."))), "little")
-        digits = f"{self._random.getrandbits(64):016x}"
+        digits = f"{self.random.getrandbits(64):016x}"
         return v1.MasterInfo(
             id=f"{self.name}-{digits}",
             ip=number,
@@ -83,6 +80,21 @@ class MasterNode:
             hostname=self.name,
             address=v1.Address(hostname=self.name, ip=ip, port=PORT),
         )
+
+
+class ObservedMaster(Master):
+    """The core, with somebody who looks on."""
+
+    def __init__(self, node: MasterNode, observer: Observer, config: Config, **options: Any) -> None:
+        super().__init__(config, **options)
+        self._node = node
+        self._observer = observer
+
+    def handle(self, event: events.Event, now: float) -> list[events.Effect]:
+        """See `Master.handle`."""
+        effects = super().handle(event, now)
+        self._observer.master_handled(self._node, event, effects)
+        return effects
 
 
 class Front:
@@ -157,6 +169,10 @@ class Channel:
     def close(self) -> None:
         """Close the connection after what was sent."""
         self._loop.call_soon(self._close)
+
+    def leads_to(self, process: Process | None) -> bool:
+        """Is that process at the other end, and has it not closed it?"""
+        return self._open and self._connection.peer is process
 
     def _close(self) -> None:
         self._flush()

@@ -124,15 +124,15 @@ class Network:
         back_s = self.latency(target, process.machine)
         if listener is None:
             refusal = ConnectionRefusedError(f"connection to {target.name}:{port} refused")
-            self.world.after(back_s, process.loop.deliver, _refuse, answered, refusal)
+            self.world.after(back_s, process.loop.receive, _refuse, answered, refusal)
             return
         # The kernel accepts, however frozen the process is.
         ours, theirs = End(self, process), End(self, listener[0])
         ours.peer, theirs.peer = theirs, ours
         for end in (ours, theirs):
             self._ends.setdefault(end.process, []).append(end)
-        listener[0].loop.deliver(theirs.begin, listener[1])
-        self.world.after(back_s, process.loop.deliver, _accepted, ours, factory, answered)
+        listener[0].loop.receive(theirs.begin, listener[1])
+        self.world.after(back_s, process.loop.receive, _accepted, ours, factory, answered)
 
     def forget(self, end: End) -> None:
         """One end of a connection is no more."""
@@ -235,7 +235,7 @@ class End(asyncio.Transport):
         if self._paused:
             self._paused = False
             if self._waiting:
-                self.process.loop.deliver(self._read)
+                self.process.loop.receive(self._read)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """See asyncio."""
@@ -249,6 +249,11 @@ class End(asyncio.Transport):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """See asyncio."""
         return (self.peer.process.machine.ip, 0) if name == "peername" else default
+
+    @property
+    def peer_process(self) -> Process | None:
+        """Whose the other end is; None if that is closed."""
+        return self.peer.process if self.peer._open else None
 
     # ── the end ───────────────────────────────────────────────────────────────────────────────────
     def _finish(self, error: Exception | None) -> None:
@@ -285,7 +290,7 @@ class End(asyncio.Transport):
         """The kernel knows that it is over."""
         if self._open and self.process.alive:
             self._waiting.append(_Close(error))
-            self.process.loop.deliver(self._read)
+            self.process.loop.receive(self._read)
 
     def _tell_lost(self, error: Exception | None) -> None:
         protocol, self._protocol = self._protocol, None
@@ -332,7 +337,7 @@ class End(asyncio.Transport):
             return
         peer._waiting.append(what)
         if not peer._paused and len(peer._waiting) == 1:
-            peer.process.loop.deliver(peer._read)
+            peer.process.loop.receive(peer._read)
 
     def _read(self) -> None:
         while self._waiting and self._open and not self._paused and self._protocol is not None:

@@ -1,73 +1,84 @@
-"""One seed: a cluster, its load, what goes wrong, and what must be true all the same."""
+"""One seed, from the first moment to the last: a first act in which everything may fail, and a second in peace.
+
+outcome = simulate(draw(seed))
+print(outcome.report())
+"""
 
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
 
-from koinon.agent.launching import LaunchSpec
-from koinon.master.core import Config
-from koinon.mesos.resources import Resources
-from koinon.mesos.states import TERMINAL
-from koinon.simulator.agents import AgentNode
-from koinon.simulator.disk import Disk
-from koinon.simulator.frameworks import FrameworkNode
-from koinon.simulator.launcher import Launcher
-from koinon.simulator.machines import Machine, Process
-from koinon.simulator.masters import MasterNode
-from koinon.simulator.network import Network
+from msgspec import Struct
+
+from koinon.simulator.cluster import Cluster
+from koinon.simulator.faults import Faults
+from koinon.simulator.laws import Laws
+from koinon.simulator.peace import make_peace
+from koinon.simulator.plan import Plan
+from koinon.simulator.story import Story
 from koinon.simulator.surroundings import simulated
-from koinon.simulator.world import World
+from koinon.simulator.world import Violation, World
+
+#: So often everything is looked at in the first act.
+_LOOK_S = 1.0
 
 
-def _no_executors(machine: Machine, spec: LaunchSpec) -> Process:
-    raise NotImplementedError
+class Outcome(Struct):
+    """What came of a plan."""
+
+    plan: Plan
+    violation: Violation | None
+    story: Story
+    tasks: int
+    peace_s: float  #: how long the second act took
+    events: int
+
+    def report(self) -> Iterator[str]:
+        """The seed and, if a law was broken, the story of those concerned."""
+        if self.violation is None:
+            yield f"seed {self.plan.seed}: no law was broken"
+            return
+        yield f"seed {self.plan.seed}: {self.violation}"
+        yield from (f"  {fault}" for fault in self.plan.faults)
+        yield from self.story.lines(self.violation.subjects)
 
 
-class Simulation:
-    """A cluster in a world."""
-
-    def __init__(self, seed: int) -> None:
-        self.world = World(seed)
-        self.network = Network(self.world)
-        self._machines = 0
-        self.masters = [MasterNode(self._machine("master-1"), "master-1", Config(agent_ping_timeout_s=3.0))]
-        self.agents: list[AgentNode] = []
-        for number in range(2):
-            name = f"agent-{number + 1}"
-            node = AgentNode(self._machine(name), name, Resources.parse("cpus:4;mem:1024"), "10.0.0.1:5050")
-            node.launcher = Launcher(node.machine, self.world.random(f"{name}/launcher"), _no_executors)
-            self.agents.append(node)
-        self.frameworks = [FrameworkNode(self._machine("framework-1"), "framework-1", "10.0.0.1:5050")]
-
-    def _machine(self, name: str) -> Machine:
-        self._machines += 1
-        machine = Machine(self.world, self.network, name, f"10.0.0.{self._machines}")
-        machine.disk = Disk(self.world, f"{name}/disk", self.world.random(f"{name}/disk"))
-        return machine
-
-    def run(self) -> None:
-        """Everything, from the first moment to the last."""
-        for start in [node.start for node in self.masters] + [node.start for node in self.agents]:
-            start()
-        for framework in self.frameworks:
-            framework.start()
-        book = self.frameworks[0].book
-        book.wanted = 50
-        self.world.run(120.0)
-        assert len(book.tasks) == 50
-        assert all(state in TERMINAL for state in book.tasks.values()), book.tasks
-
-
-def simulate(seed: int) -> Simulation:
-    """Run one seed."""
-    gc.disable()
-    simulation = Simulation(seed)
+def simulate(plan: Plan) -> Outcome:
+    """Play a plan."""
+    world = World(plan.seed)
+    laws = Laws(world)
+    cluster = laws.cluster = Cluster(plan, world, laws)
+    violation: Violation | None = None
+    peace_s = 0.0
+    collecting = gc.isenabled()
+    gc.disable()  # there is little garbage, and much that is not
     try:
-        with simulated(simulation.world):
-            simulation.run()
+        with simulated(world):
+            try:
+                _first_act(plan, cluster, laws)
+                peace_s = make_peace(cluster)
+            except Violation as broken:
+                violation = broken
+            world.story.closed = True
+            for process in list(world.processes):
+                process.kill("the world is over", silently=True)
+                process.loop.bury()
     finally:
-        for process in simulation.world.processes:
-            process.kill("the world is over", silently=True)
-            process.loop.bury()
-        gc.enable()
-    return simulation
+        if collecting:
+            gc.enable()
+    return Outcome(plan, violation, world.story, len(laws.tasks), peace_s, world.events)
+
+
+def _first_act(plan: Plan, cluster: Cluster, laws: Laws) -> None:
+    faults = Faults(cluster)
+    cluster.start()
+    faults.plan(plan.faults)
+    world = cluster.world
+    while world.now < plan.act_s:
+        world.run(min(world.now + _LOOK_S, plan.act_s))
+        laws.look()
+    world.tell("-", "*** peace")
+    faults.heal()
+    for framework in cluster.frameworks.values():
+        framework.calm = True

@@ -22,11 +22,13 @@ class Story:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self.closed = False  #: nothing is told any more
         self._lines: deque[tuple[float, str, str | bytes]] = deque(maxlen=_LINES_MAX)
 
     def tell(self, who: str, what: str | bytes) -> None:
         """Something happened to `who`."""
-        self._lines.append((self._world.now, who, what))
+        if not self.closed:
+            self._lines.append((self._world.now, who, what))
 
     def __len__(self) -> int:
         return len(self._lines)

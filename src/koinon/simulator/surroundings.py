@@ -11,6 +11,7 @@ import logging
 import os
 import random
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -66,7 +67,10 @@ class _Log:
         who = "-" if process is None else process.name
         self._world.tell(who, " ".join((event, *(f"{name}={value}" for name, value in fields.items()))))
 
-    debug = warning = error = exception = info
+    debug = warning = error = info
+
+    def exception(self, event: str, **fields: object) -> None:
+        self.info(event, **fields, trace=traceback.format_exc())
 
 
 class _Handler(logging.Handler):

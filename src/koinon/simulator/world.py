@@ -13,7 +13,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from koinon.simulator.story import Story
 
@@ -47,8 +47,11 @@ class Handle:
         return self.when_s
 
 
-class Violation(AssertionError):
-    """A law was broken. `subjects` are the ids of the objects concerned; the story tells of them."""
+class Violation(BaseException):
+    """A law was broken. `subjects` are the ids of the objects concerned; the story tells of them.
+
+    No program is to catch it, so it is no Exception.
+    """
 
     def __init__(self, law: str, text: str, *subjects: str) -> None:
         super().__init__(f"{law}: {text}")
@@ -64,6 +67,7 @@ class World:
         self.now = 0.0
         self.story = Story(self)
         self.events = 0  #: how many have happened
+        self.violation: Violation | None = None  #: the first
         self.processes: list[Process] = []  #: all that ever were
         self._due: list[tuple[float, int, Handle]] = []
         self._order = 0
@@ -94,10 +98,17 @@ class World:
             self.now = when_s
             self.events += 1
             call(*handle.arguments)
+            if self.violation is not None:
+                raise self.violation
             if enough is not None and enough():
                 return True
         self.now = until_s
         return False
+
+    def accuse(self, law: str, text: str, *subjects: str) -> NoReturn:
+        """A law was broken. Raises Violation, here and, should that get lost, in `run`."""
+        self.violation = self.violation or Violation(law, text, *subjects)
+        raise self.violation
 
     def tell(self, who: str, what: str) -> None:
         """A line of the story."""

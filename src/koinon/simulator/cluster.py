@@ -1,0 +1,71 @@
+"""A cluster, built as a plan says."""
+
+from __future__ import annotations
+
+from koinon.agent.launching import LaunchSpec
+from koinon.master.core import Config
+from koinon.mesos.resources import Resources
+from koinon.simulator.agents import AgentNode
+from koinon.simulator.disk import Disk
+from koinon.simulator.frameworks import FrameworkNode
+from koinon.simulator.launcher import Launcher
+from koinon.simulator.machines import Machine, Node, Process
+from koinon.simulator.masters import PORT, MasterNode
+from koinon.simulator.network import Network
+from koinon.simulator.observer import Observer
+from koinon.simulator.plan import Plan
+from koinon.simulator.world import World
+
+
+class Cluster:
+    """Everything that runs, by name."""
+
+    def __init__(self, plan: Plan, world: World, observer: Observer) -> None:
+        self.plan = plan
+        self.world = world
+        self.network = Network(world)
+        self.machines: dict[str, Machine] = {}
+        self.launchers: dict[str, Launcher] = {}
+        config = Config(
+            agent_ping_timeout_s=plan.ping_s,
+            max_agent_ping_timeouts=plan.pings_missed,
+            agent_reregister_timeout_s=plan.reregister_s,
+        )
+        self.masters = {
+            name: MasterNode(self._machine(name), name, config, observer) for name in plan.master_names
+        }
+        where = f"{next(iter(self.masters.values())).machine.ip}:{PORT}"
+        self.agents: dict[str, AgentNode] = {}
+        for name, cpus in zip(plan.agent_names, plan.agents, strict=True):
+            machine = self._machine(name)
+            launcher = Launcher(machine, world.random(f"{name}/launcher"), _no_executors)
+            self.launchers[name] = launcher
+            resources = Resources.parse(f"cpus:{cpus};mem:{128 * cpus}")
+            self.agents[name] = AgentNode(machine, name, resources, where, launcher, observer)
+        self.frameworks = {
+            one.name: FrameworkNode(self._machine(one.name), one, where, observer) for one in plan.frameworks
+        }
+        self.nodes: dict[str, Node] = {**self.masters, **self.agents, **self.frameworks}
+
+    def _machine(self, name: str) -> Machine:
+        machine = Machine(self.world, self.network, name, f"10.0.0.{len(self.machines) + 1}")
+        machine.disk = Disk(self.world, f"{name}/disk", self.world.random(f"{name}/disk"))
+        self.machines[name] = machine
+        return machine
+
+    def start(self) -> None:
+        """Start every node."""
+        for node in self.nodes.values():
+            node.start()
+
+    @property
+    def leader(self) -> MasterNode | None:
+        """The master that leads, if one does."""
+        for master in self.masters.values():
+            if master.core is not None and master.core.state.recovered:
+                return master
+        return None
+
+
+def _no_executors(machine: Machine, spec: LaunchSpec) -> Process:
+    raise NotImplementedError

@@ -1,0 +1,305 @@
+"""The laws of the first act: what must be true whatever goes wrong.
+
+- *The registry keeps what was promised.* What a master was told to be stored is there for the next one; what was not
+  stored nobody has heard of; nothing comes from a master after the next one has loaded.
+- *Histories are true.* A framework hears of a task only after it launched it, in states that may follow each other; the
+  end comes once, and after it the task does not run.
+- *Nothing runs twice*: each task is started once, and agents and leader agree on what holds resources.
+- *An update is kept until its framework has acknowledged it.*
+- *Ids belong to one agent*, for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from koinon.agent.core import events as agent
+from koinon.agent.core.tables import TASK_MOVES
+from koinon.master.core import events as master
+from koinon.master.core.checks import Broken
+from koinon.master.core.state import AgentEntry, Standing
+from koinon.master.core.tables import HOLDING
+from koinon.mesos import internal, v1
+from koinon.mesos.resources import ResourceError, Resources
+from koinon.mesos.states import TERMINAL
+from koinon.mesos.v1 import TaskState
+from koinon.simulator.world import World
+
+if TYPE_CHECKING:
+    from koinon.simulator.agents import AgentNode
+    from koinon.simulator.cluster import Cluster
+    from koinon.simulator.frameworks import FrameworkNode
+    from koinon.simulator.machines import Process
+    from koinon.simulator.masters import MasterNode
+
+_Reason = v1.TaskStatus.Reason
+_Source = v1.TaskStatus.Source
+#: After these, told to a framework, nothing else is true of a task for ever.
+_FINAL = TERMINAL - {TaskState.TASK_LOST}
+#: What a master answers that does not know a task, perhaps no more.
+_IGNORANCE = frozenset(
+    (
+        TaskState.TASK_GONE,
+        TaskState.TASK_GONE_BY_OPERATOR,
+        TaskState.TASK_UNREACHABLE,
+        TaskState.TASK_UNKNOWN,
+        TaskState.TASK_LOST,
+    )
+)
+_AGENTS = "agents/"
+
+#: What a framework hears of a task from its agent.
+_MOVES: dict[TaskState | None, frozenset[TaskState]] = {
+    None: frozenset(TaskState) - {TaskState.TASK_STAGING},
+    **dict(TASK_MOVES.items()),
+}
+
+
+def is_answer(status: v1.TaskStatus) -> bool:
+    """Does it answer a question? Then it tells the newest state, whatever is still on its way."""
+    return status.source is _Source.SOURCE_MASTER and (status.message or "").startswith("Reconciliation")
+
+
+class TaskStory(Struct):
+    """What is known of a task, by who knows everything."""
+
+    task_id: str
+    framework: str
+    agent_id: str
+    starts: int = 0  #: how often an agent had its container started
+    #: Updates of its agent that the framework heard, by uuid, and the newest of them.
+    heard: dict[bytes, TaskState] = {}
+    newest: TaskState | None = None
+    acknowledged: set[bytes] = set()
+    final: TaskState | None = None
+
+
+class RegistryStory:
+    """What the registry holds as far as masters were told, and what may be in it."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.durable: dict[str, bytes | None] = {}
+        self._maybe: dict[str, list[bytes | None]] = {}  #: asked for and not confirmed, in order
+        self._asked: dict[tuple[str, int], list[tuple[str, bytes | None]]] = {}
+        self._owner: str | None = None
+
+    def asked(self, process: Process, ticket: int, changes: Sequence[tuple[str, bytes | None]]) -> None:
+        """A master wants something stored."""
+        self._asked[process.name, ticket] = list(changes)
+        for key, value in changes:
+            self._maybe.setdefault(key, []).append(value)
+
+    def stored(self, process: Process, ticket: int) -> None:
+        """A master was told that it is stored."""
+        if process.name != self._owner:
+            self._world.accuse(
+                "one leader", f"{process.name} has stored something though {self._owner} leads"
+            )
+        for key, value in self._asked.pop((process.name, ticket)):
+            self.durable[key] = value
+            maybe = self._maybe[key]
+            del maybe[: maybe.index(value) + 1]
+
+    def loaded(self, process: Process, entries: dict[str, bytes]) -> None:
+        """A master begins with what it found."""
+        self._owner = process.name
+        for key in {*entries, *self.durable}:
+            found, promised = entries.get(key), self.durable.get(key)
+            if found != promised and found not in self._maybe.get(key, ()):
+                text = f"{key} was promised to be {promised!r}, and {process.name} found {found!r}"
+                self._world.accuse("the registry keeps its promises", text, key.removeprefix(_AGENTS))
+        self.durable = dict(entries)
+        self._maybe.clear()
+        self._asked.clear()
+
+    def standing(self, agent_id: str) -> Standing | None:
+        """How an agent stands, as far as is promised."""
+        value = self.durable.get(_AGENTS + agent_id)
+        return None if value is None else msgspec.json.decode(value, type=AgentEntry).standing
+
+
+class Laws:
+    """Judges. See `Observer` for what it is told."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.registry = RegistryStory(world)
+        self.tasks: dict[str, TaskStory] = {}
+        self.owners: dict[str, str] = {}  #: which node has which agent id
+        self.cluster: Cluster
+
+    # ── masters ───────────────────────────────────────────────────────────────────────────────────
+    def master_handled(self, node: MasterNode, event: master.Event, effects: Sequence[master.Effect]) -> None:
+        """See `Observer`."""
+        process = node.process
+        assert process is not None
+        if isinstance(event, master.RegistryLoaded):
+            self.registry.loaded(process, dict(event.entries))
+        elif isinstance(event, master.RegistryStored):
+            self.registry.stored(process, event.ticket)
+        for effect in effects:
+            match effect:
+                case master.Store(ticket, changes):
+                    self.registry.asked(process, ticket, changes)
+                case master.SendToAgent(_, internal.Registered(agent_id=agent_id)):
+                    self._promised(agent_id, (Standing.ADMITTED,), "was admitted")
+                case master.SendEvent(_, sent) if sent.update is not None:
+                    self._told(sent.update.status)
+                case master.SendEvent(_, sent) if sent.failure is not None:
+                    failure = sent.failure
+                    if failure.executor_id is None and failure.agent_id is not None:
+                        gone = (Standing.UNREACHABLE, Standing.GONE, None)
+                        self._promised(failure.agent_id.value, gone, "was said to be lost")
+
+    def _told(self, status: v1.TaskStatus) -> None:
+        if status.source is not _Source.SOURCE_MASTER or status.agent_id is None:
+            return
+        agent_id = status.agent_id.value
+        if status.state is TaskState.TASK_GONE_BY_OPERATOR:
+            self._promised(agent_id, (Standing.GONE,), "was said to be gone")
+        elif status.reason is _Reason.REASON_AGENT_REMOVED:
+            self._promised(agent_id, (Standing.UNREACHABLE, Standing.GONE, None), "was said to be removed")
+
+    def _promised(self, agent_id: str, expected: tuple[Standing | None, ...], what: str) -> None:
+        standing = self.registry.standing(agent_id)
+        if standing not in expected:
+            self._world.accuse(
+                "durable before visible",
+                f"agent {agent_id} {what}, and the registry has {standing}",
+                agent_id,
+            )
+
+    # ── agents ────────────────────────────────────────────────────────────────────────────────────
+    def agent_handled(self, node: AgentNode, event: agent.Event, effects: Sequence[agent.Effect]) -> None:
+        """See `Observer`."""
+        assert node.core is not None
+        if isinstance(event, agent.MasterSaid):
+            match event.message:
+                case internal.Registered(agent_id=agent_id):
+                    self._owns(node, agent_id)
+                case internal.Acknowledge(task_id=task_id, uuid=uuid):
+                    task = self.tasks.get(task_id)
+                    if task is not None and uuid not in task.acknowledged:
+                        text = f"{node.name} heard that {uuid.hex()} of {task_id} is acknowledged, which it is not"
+                        self._world.accuse("updates are kept", text, task_id)
+        for effect in effects:
+            if isinstance(effect, agent.LaunchContainer):
+                place = node.core.state.containers[effect.container_id]
+                if place.task_id and (task := self.tasks.get(place.task_id)) is not None:
+                    task.starts += 1
+                    if task.starts > 1:
+                        text = f"{node.name} starts {place.task_id} a second time"
+                        self._world.accuse("nothing runs twice", text, place.task_id)
+
+    def _owns(self, node: AgentNode, agent_id: str) -> None:
+        owner = self.owners.setdefault(agent_id, node.name)
+        if owner != node.name:
+            text = f"{node.name} was given the id {agent_id} of {owner}"
+            self._world.accuse("ids belong to one agent", text, agent_id)
+
+    # ── frameworks ────────────────────────────────────────────────────────────────────────────────
+    def launched(self, node: FrameworkNode, task: v1.TaskInfo) -> None:
+        """See `Observer`."""
+        task_id = task.task_id.value
+        self.tasks[task_id] = TaskStory(task_id, node.name, task.agent_id.value)
+
+    def heard(self, node: FrameworkNode, status: v1.TaskStatus) -> None:
+        """See `Observer`."""
+        task_id, state = status.task_id.value, status.state
+        task = self.tasks.get(task_id)
+        if task is None or task.framework != node.name:
+            self._world.accuse(
+                "true histories", f"{node.name} hears of {task_id}, which it never launched", task_id
+            )
+        if (
+            status.uuid in task.heard
+        ):  # at least once: an agent that was killed may not know that it was heard
+            if task.heard[status.uuid] is not state:
+                self._world.accuse("true histories", f"an update of {task_id} has changed", task_id)
+            return
+        if status.uuid is not None:
+            if state not in _MOVES[task.newest]:
+                text = f"the agent of {task_id} told {task.newest}, and now {state}"
+                self._world.accuse("true histories", text, task_id)
+            task.heard[status.uuid] = state
+            task.newest = state
+        allowed = task.final is None or state is task.final or (is_answer(status) and state in _IGNORANCE)
+        if not allowed:
+            text = f"{task_id} was {task.final and task.final.name} for ever, and is {state.name} now"
+            self._world.accuse("true histories", text, task_id)
+        if state in _FINAL:
+            if not is_answer(status):
+                task.final = state
+            if state is not TaskState.TASK_GONE_BY_OPERATOR and (where := self._lives(task_id)) is not None:
+                text = f"{task_id} was said to be {state.name}, but {where} has it"
+                self._world.accuse("true histories", text, task_id)
+
+    def acknowledged(self, node: FrameworkNode, status: v1.TaskStatus) -> None:
+        """See `Observer`."""
+        assert status.uuid is not None
+        if (task := self.tasks.get(status.task_id.value)) is not None:
+            task.acknowledged.add(status.uuid)
+
+    def refused(self, node: FrameworkNode, call: str, error: str) -> None:
+        """See `Observer`."""
+        self._world.tell(node.name, f"{call} came to nothing: {error}")
+
+    def _lives(self, task_id: str) -> str | None:
+        """Which agent has the task, not ended."""
+        for node in self.cluster.agents.values():
+            if node.core is None:
+                continue
+            for framework in node.core.state.frameworks.values():
+                task = framework.tasks.get(task_id)
+                if task is not None and not task.terminal and not framework.terminating:
+                    return node.name
+        return None
+
+    # ── everything, from time to time ─────────────────────────────────────────────────────────────
+    def look(self) -> None:
+        """Compares what masters and agents believe. Raises Violation."""
+        for node in self.cluster.masters.values():
+            if node.core is not None and node.core.state.recovered:
+                try:
+                    node.core.check()
+                except Broken as broken:
+                    self._world.accuse("the master's books", str(broken))
+                for one in self.cluster.agents.values():
+                    self._compare(node, one)
+
+    def _compare(self, node: MasterNode, agent_node: AgentNode) -> None:
+        """What lives on a connected agent holds resources at the master; all of it fits."""
+        assert node.core is not None
+        core = agent_node.core
+        known = None if core is None else node.core.state.agents.get(core.state.agent_id)
+        if core is None or known is None or not node.is_connected_with(known.channel_id, agent_node.process):
+            return
+        if core.state.session is None or core.state.state.name != "REGISTERED":
+            return
+        held: list[Resources] = [offer.resources for offer in known.offers.values()]
+        for framework in core.state.frameworks.values():
+            if framework.terminating or framework.framework_id not in node.core.state.frameworks:
+                continue
+            believed = known.tasks.get(framework.framework_id, {})
+            for executor in framework.executors.values():
+                held.append(executor.resources)
+            for task in framework.tasks.values():
+                if task.terminal:
+                    continue
+                held.append(task.resources)
+                at_master = believed.get(task.task_id)
+                if at_master is None or at_master.state not in HOLDING:
+                    state = None if at_master is None else at_master.state
+                    text = f"{agent_node.name} has {task.task_id} {task.state.name}, and {node.name} {state}"
+                    self._world.accuse("nothing is used twice", text, task.task_id)
+        everything = Resources.sum(one.unallocated() for one in held)
+        try:
+            known.total - everything
+        except ResourceError:
+            text = f"of {agent_node.name} {everything.format()} is used or offered; it has {known.total.format()}"
+            self._world.accuse("nothing is used twice", text, core.state.agent_id)

@@ -1,0 +1,165 @@
+"""What a seed stands for: the cluster, its load, and what goes wrong when.
+
+Every seed is another kind of bad day: some faults only, and those often (*swarm testing*). The plan can be written down,
+and a shorter one made of it by leaving out faults.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+#: Kinds of faults, and how they are drawn: for how long at most (seconds), and on what.
+KINDS: dict[str, tuple[float, str]] = {
+    "kill": (8.0, "process"),
+    "freeze": (15.0, "process"),
+    "reboot": (15.0, "machine"),
+    "cut off": (20.0, "machine"),
+    "cut from": (20.0, "pair"),
+    "cut one way": (20.0, "pair"),
+    "slow link": (20.0, "machine"),
+    "break connections": (0.0, "machine"),
+    "slow disk": (15.0, "machine"),
+    "full disk": (10.0, "agent"),
+    "launcher dies": (0.0, "agent"),
+    "launches fail": (10.0, "agent"),
+    "containers crash": (0.0, "agent"),
+    "declared gone": (0.0, "agent"),
+    "torn down": (0.0, "framework"),
+    "weight": (0.0, "role"),
+}
+
+
+class Fault(Struct, frozen=True):
+    """Something goes wrong at a time, for some time."""
+
+    at_s: float
+    kind: str
+    on: str  #: the name of a node or machine, or a role
+    to: str = ""  #: of a machine, for cuts between two
+    for_s: float = 0.0
+    size: float = 0.0  #: between 0 and 1: how bad
+
+    def __str__(self) -> str:
+        other = f" – {self.to}" if self.to else ""
+        return f"{self.at_s:8.3f} s  {self.kind}: {self.on}{other}, {self.for_s:.3f} s, {self.size:.3f}"
+
+
+class FrameworkPlan(Struct, frozen=True):
+    """A framework and its habits."""
+
+    name: str
+    role: str
+    partition_aware: bool
+    checkpoint: bool
+    killing_state: bool
+    failover_timeout_s: float
+    late: bool  #: it thinks for a while before it answers or acknowledges
+    arrivals_s: float  #: mean time between two arrivals of work
+    task_s: float  #: mean duration of a task
+    kills: float  #: portion of its tasks that it kills
+    groups: float  #: portion that is launched as groups of two
+    executors: float  #: portion that is launched on executors of its own
+
+
+class Plan(Struct, frozen=True):
+    """All of it."""
+
+    seed: int
+    masters: int  #: 0: one without election
+    agents: tuple[float, ...]  #: processors of each
+    frameworks: tuple[FrameworkPlan, ...]
+    act_s: float  #: how long the first act takes
+    ping_s: float
+    pings_missed: int
+    reregister_s: float
+    session_s: float  #: timeout of sessions with ZooKeeper
+    faults: tuple[Fault, ...]
+
+    @property
+    def machines(self) -> list[str]:
+        """The names of all machines."""
+        return [
+            *self.master_names,
+            *self.agent_names,
+            *(framework.name for framework in self.frameworks),
+        ]
+
+    @property
+    def master_names(self) -> list[str]:
+        """The names of all masters."""
+        return [f"master-{number + 1}" for number in range(max(self.masters, 1))]
+
+    @property
+    def agent_names(self) -> list[str]:
+        """The names of all agents."""
+        return [f"agent-{number + 1}" for number in range(len(self.agents))]
+
+
+def draw(seed: int) -> Plan:
+    """The plan of this seed."""
+    random = Random(f"{seed}/plan")
+    plan = Plan(
+        seed=seed,
+        masters=0,
+        agents=tuple(random.choice((2.0, 4.0, 4.0, 8.0)) for _ in range(random.randint(1, 4))),
+        frameworks=tuple(_framework(random, number) for number in range(random.randint(1, 3))),
+        act_s=random.choice((30.0, 60.0, 60.0, 90.0)),
+        ping_s=random.choice((1.0, 2.0, 4.0)),
+        pings_missed=random.choice((2, 3, 5)),
+        reregister_s=random.choice((10.0, 20.0, 40.0)),
+        session_s=random.choice((2.0, 4.0, 8.0)),
+        faults=(),
+    )
+    return _with_faults(plan, random)
+
+
+def _framework(random: Random, number: int) -> FrameworkPlan:
+    return FrameworkPlan(
+        name=f"framework-{number + 1}",
+        role=random.choice(("*", "a", "b", "b/c")),
+        partition_aware=random.random() < 0.7,
+        checkpoint=random.random() < 0.8,
+        killing_state=random.random() < 0.3,
+        failover_timeout_s=3600.0 if random.random() < 0.9 else 5.0,
+        late=random.random() < 0.4,
+        arrivals_s=random.choice((2.0, 5.0, 10.0)),
+        task_s=random.choice((1.0, 5.0, 20.0)),
+        kills=random.choice((0.0, 0.1, 0.3)),
+        groups=random.choice((0.0, 0.0, 0.3)),
+        executors=0.0,
+    )
+
+
+def _with_faults(plan: Plan, random: Random) -> Plan:
+    kinds = random.sample(sorted(KINDS), random.randint(1, 6))
+    gap_s = random.choice((2.0, 4.0, 8.0, 15.0))
+    faults: list[Fault] = []
+    at_s = random.uniform(0, gap_s)
+    while at_s < plan.act_s:
+        faults.append(_fault(plan, random, at_s, random.choice(kinds)))
+        at_s += random.expovariate(1 / gap_s)
+    return replace(plan, faults=tuple(faults))
+
+
+def _fault(plan: Plan, random: Random, at_s: float, kind: str) -> Fault:
+    longest_s, target = KINDS[kind]
+    to = ""
+    match target:
+        case "process":
+            on = random.choice(plan.machines)
+        case "machine":
+            on = random.choice(plan.machines)
+        case "pair":
+            on, to = random.sample(plan.machines, 2)
+        case "agent":
+            on = random.choice(plan.agent_names)
+        case "framework":
+            on = random.choice(plan.frameworks).name
+        case _:
+            on = random.choice(plan.frameworks).role
+    # Most are short, some as long as may be.
+    for_s = longest_s * random.random() ** 2
+    return Fault(round(at_s, 3), kind, on, to, round(for_s, 3), round(random.random(), 3))
