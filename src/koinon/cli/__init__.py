@@ -30,6 +30,7 @@ COMMANDS = {
     "cat": ("koinon.cli.sandboxes", "Print a file of a task's sandbox."),
     "ls": ("koinon.cli.sandboxes", "List a task's sandbox."),
     "why": ("koinon.cli.why", "Why a task or a framework has what it has, or waits."),
+    "simulate": ("koinon.cli.simulate", "What would happen to this work on that cluster?"),
     "master": ("koinon.master.server", "Run a master (flags: koinon master --help)."),
     "agent": ("koinon.agent.server", "Run an agent (flags: koinon agent --help)."),
 }

@@ -1,0 +1,1 @@
+"""Studies: what would happen to this work on that cluster?"""
