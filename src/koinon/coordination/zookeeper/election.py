@@ -11,6 +11,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from kazoo.exceptions import KazooException, NoAuthError, NoNodeError
@@ -66,7 +67,7 @@ class Election:
 
     def held(self) -> bool:
         """See `Lease.held`."""
-        return self._candidate.held(clock_s())
+        return not self._closed and self._candidate.held(clock_s())
 
     async def close(self) -> None:
         """See `Election.close`."""
@@ -127,7 +128,7 @@ class Election:
         # Of two, the first could still create a znode after the second has not found one.
         if self._joining is not None:
             self._joining.cancel()
-        self._joining = self._loop.create_task(self._attempt(self._join()))
+        self._joining = self._loop.create_task(self._attempt(self._join))
 
     async def _join(self) -> None:
         session, path = self.session, self.session.url.path
@@ -150,7 +151,7 @@ class Election:
         if self._looking is not None and not self._looking.done():
             self._look_again = True
         else:
-            self._looking = self._loop.create_task(self._attempt(self._look()))
+            self._looking = self._loop.create_task(self._attempt(self._look))
 
     async def _look(self) -> None:
         self._look_again = True
@@ -162,7 +163,7 @@ class Election:
             self._feed(core.MembershipSeen(seen, None if self._own is None else self._own[0]))
 
     def _confirm_soon(self, sequence: int) -> None:
-        task = self._loop.create_task(self._attempt(self._confirm(sequence)))
+        task = self._loop.create_task(self._attempt(partial(self._confirm, sequence)))
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
 
@@ -186,10 +187,10 @@ class Election:
         else:
             self._feed(core.ContactConfirmed(sequence, sent_s))
 
-    async def _attempt(self, doing: Coroutine[Any, Any, None]) -> None:
+    async def _attempt(self, do: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Try; after a broken connection the next session leads to another attempt."""
         try:
-            await doing
+            await do()
         except LOST:
             return
         except NoAuthError:

@@ -9,11 +9,11 @@ import asyncio
 import re
 from collections.abc import Callable
 
-import msgspec
 from kazoo.exceptions import NoNodeError
 
 from koinon.coordination import Leader
 from koinon.coordination.candidate import Member
+from koinon.coordination.leaders import read_leader as read_info
 from koinon.coordination.zookeeper.session import Session
 
 #: What a candidate creates; ZooKeeper appends the sequence.
@@ -50,25 +50,6 @@ async def _read_one(session: Session, sequence: int, name: str) -> Member | None
     return Member(sequence, info)
 
 
-class _Address(msgspec.Struct):
-    ip: str | None = None
-    hostname: str | None = None
-    port: int | None = None
-
-
-class _Info(msgspec.Struct):
-    address: _Address = msgspec.field(default_factory=_Address)
-    hostname: str | None = None
-    port: int = 5050
-
-
 def leader(member: Member) -> Leader | None:
     """Where `member` can be reached; None if it does not say so."""
-    try:
-        info = msgspec.json.decode(member.info, type=_Info)
-    except msgspec.DecodeError:
-        return None
-    host = info.address.ip or info.address.hostname or info.hostname
-    if not host:
-        return None
-    return Leader(host, info.address.port or info.port, member.epoch, member.info)
+    return read_info(member.epoch, member.info)

@@ -15,7 +15,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import socket
+import time
 from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any
@@ -49,6 +51,8 @@ _RETRY_FIRST_S = 0.05
 _RETRY_MAX_S = 1.0
 #: The end of a connection is heard from requests before it is heard from the connection.
 _REST_S = 0.02
+#: How often the same warning is logged.
+_REPEAT_S = 10.0
 #: What a server has to accept a connection, at least.
 _CONNECT_MIN_S = 0.25
 
@@ -116,6 +120,7 @@ class Session:
         """End the session: what is ephemeral goes at once. May take as long as a server takes to answer."""
         if not self._closed:
             self._closed = True
+            self._client.logger.disabled = True  # an end without a connection is nothing to warn of
             await asyncio.to_thread(self._end)
 
     def _end(self) -> None:
@@ -255,20 +260,22 @@ def _settle(future: asyncio.Future[Any], result: IAsyncResult) -> None:
 
 
 def _quiet_logger(log: Any) -> logging.Logger:
-    """What kazoo warns of, in our logs, each only once in a row. The rest names passwords."""
+    """What kazoo warns of, in our logs. The rest names passwords."""
     logger = logging.Logger("kazoo", logging.WARNING)
     logger.addHandler(_Forward(log))
     return logger
 
 
 class _Forward(logging.Handler):
+    """Each text once in a while: attempts to connect may fail many times a second."""
+
     def __init__(self, log: Any) -> None:
         super().__init__()
         self._to = log
-        self._last = ""
+        self._told_s: dict[str, float] = {"Transition to CONNECTING": math.inf}  # which we say ourselves
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
-        if text not in (self._last, "Transition to CONNECTING"):
-            self._last = text
+        text, now_s = record.getMessage(), time.monotonic()
+        if now_s >= self._told_s.get(text, -math.inf) + _REPEAT_S:
+            self._told_s[text] = now_s
             self._to.warning(text)
