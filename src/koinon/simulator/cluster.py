@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from koinon.agent.launching import LaunchSpec
+from koinon.coordination.zookeeper import Url
 from koinon.master.core import Config
 from koinon.mesos.resources import Resources
 from koinon.simulator.agents import AgentNode
 from koinon.simulator.disk import Disk
 from koinon.simulator.frameworks import FrameworkNode
+from koinon.simulator.keepers.ensemble import Ensemble
+from koinon.simulator.keepers.server import PORT as KEEPER_PORT
+from koinon.simulator.keepers.server import ServerNode
 from koinon.simulator.launcher import Launcher
 from koinon.simulator.machines import Machine, Node, Process
 from koinon.simulator.masters import PORT, MasterNode
@@ -26,15 +30,27 @@ class Cluster:
         self.network = Network(world)
         self.machines: dict[str, Machine] = {}
         self.launchers: dict[str, Launcher] = {}
+        self.ensemble: Ensemble | None = None
+        self.keepers: dict[str, ServerNode] = {}
+        url: Url | None = None
+        if plan.masters:
+            self.ensemble = Ensemble(world, plan.session_s * plan.tick)
+            for name in plan.keeper_names:
+                self.keepers[name] = ServerNode(self._machine(name), name, self.ensemble)
+            servers = tuple((keeper.machine.ip, KEEPER_PORT) for keeper in self.keepers.values())
+            url = Url(servers=servers, path="/cluster")
         config = Config(
             agent_ping_timeout_s=plan.ping_s,
             max_agent_ping_timeouts=plan.pings_missed,
             agent_reregister_timeout_s=plan.reregister_s,
         )
         self.masters = {
-            name: MasterNode(self._machine(name), name, config, observer) for name in plan.master_names
+            name: MasterNode(self._machine(name), name, config, observer, url, plan.session_s)
+            for name in plan.master_names
         }
-        where = f"{next(iter(self.masters.values())).machine.ip}:{PORT}"
+        where = ",".join(f"{master.machine.ip}:{PORT}" for master in self.masters.values())
+        if url is not None and plan.detectors:
+            where = f"zk://{url.hosts}{url.path}"
         self.agents: dict[str, AgentNode] = {}
         for name, cpus in zip(plan.agent_names, plan.agents, strict=True):
             machine = self._machine(name)
@@ -45,7 +61,14 @@ class Cluster:
         self.frameworks = {
             one.name: FrameworkNode(self._machine(one.name), one, where, observer) for one in plan.frameworks
         }
-        self.nodes: dict[str, Node] = {**self.masters, **self.agents, **self.frameworks}
+        for one in self.frameworks.values():
+            one.masters = len(self.masters)
+        self.nodes: dict[str, Node] = {
+            **self.keepers,
+            **self.masters,
+            **self.agents,
+            **self.frameworks,
+        }
 
     def _machine(self, name: str) -> Machine:
         machine = Machine(self.world, self.network, name, f"10.0.0.{len(self.machines) + 1}")
@@ -57,12 +80,14 @@ class Cluster:
         """Start every node."""
         for node in self.nodes.values():
             node.start()
+        if self.ensemble is not None:
+            self.ensemble.start()
 
     @property
     def leader(self) -> MasterNode | None:
         """The master that leads, if one does."""
         for master in self.masters.values():
-            if master.core is not None and master.core.state.recovered:
+            if master.core is not None and master.core.state.recovered and master.may_act:
                 return master
         return None
 

@@ -115,6 +115,8 @@ class Loop(asyncio.AbstractEventLoop):
                     context.run(call, *handle.arguments)
                 if self._closed:  # the process ended itself
                     return
+        except SystemExit:
+            assert self._closed  # it ended itself
         except Exception as error:
             self._process.failed(error)
         finally:

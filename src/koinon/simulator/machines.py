@@ -11,7 +11,7 @@ import asyncio
 import traceback
 from collections.abc import Callable, Coroutine
 from itertools import count
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from koinon.simulator.loop import Loop
 from koinon.simulator.world import EPOCH_S, Violation, World
@@ -19,6 +19,10 @@ from koinon.simulator.world import EPOCH_S, Violation, World
 if TYPE_CHECKING:
     from koinon.simulator.disk import Disk
     from koinon.simulator.network import Network
+
+
+class Ended(SystemExit):
+    """A process has ended itself in the middle of something."""
 
 
 class Machine:
@@ -118,6 +122,11 @@ class Process:
         """The end, by its own doing."""
         self._end(why, silently=False)
 
+    def end_now(self, why: str) -> NoReturn:
+        """As `os._exit`: nothing of it does anything after this."""
+        self._end(why, silently=False)
+        raise Ended(why)
+
     def kill(self, why: str, *, silently: bool = False) -> None:
         """SIGKILL; `silently`: not even the kernel closes its connections."""
         self._end(why, silently=silently)
@@ -148,13 +157,14 @@ class Process:
 
     def within(self, call: Callable[..., None], *arguments: Any) -> None:
         """Make a call as if its event loop did."""
+        before, running = Process.current, asyncio._get_running_loop()
         asyncio._set_running_loop(self.loop)
-        self.enter()
+        Process.current = self
         try:
             call(*arguments)
         finally:
-            self.leave()
-            asyncio._set_running_loop(None)
+            Process.current = before
+            asyncio._set_running_loop(running)
 
     def enter(self) -> None:
         """Its code runs."""

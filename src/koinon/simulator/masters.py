@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import asyncio
 from itertools import count
+from types import SimpleNamespace
 from typing import Any, cast
 
-from koinon.coordination import StoreError
+import msgspec
+
+from koinon.coordination import Fenced, Leader, StoreError
+from koinon.coordination.zookeeper import Url
+from koinon.coordination.zookeeper.election import Election
+from koinon.coordination.zookeeper.store import open_store
 from koinon.edge import HttpError, Metrics
 from koinon.master.core import Config, Master, Refused, events
 from koinon.master.core.validation.calls import check_call
 from koinon.master.runtime import Runtime
 from koinon.master.scheduler_api import STREAM_ID, SchedulerApi
+from koinon.master.standby import Standby
 from koinon.mesos import codec, internal, v1
 from koinon.mesos.v1.scheduler import Call
 from koinon.simulator.disk import DiskStore
@@ -27,18 +34,37 @@ PORT = 5050
 
 
 class MasterNode(Node):
-    """A master without others: it leads from the start."""
+    """A master; with the URL of a ZooKeeper it stands for election, without it leads from the start."""
 
-    def __init__(self, machine: Machine, name: str, config: Config, observer: Observer) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        name: str,
+        config: Config,
+        observer: Observer,
+        url: Url | None,
+        session_s: float,
+    ) -> None:
         super().__init__(machine, name)
         self.config = config
         self.core: Master | None = None
         self.runtime: Runtime | None = None
         self._observer = observer
+        self._url = url
+        self._session_s = session_s
 
     def over(self) -> None:
         """See `Node.over`."""
         self.core = self.runtime = None
+
+    @property
+    def may_act(self) -> bool:
+        """Would it act, if it were asked now?"""
+        if self.process is None or self.runtime is None:
+            return False
+        found: list[bool] = []
+        self.process.within(lambda: found.append(cast(Runtime, self.runtime).may_act()))
+        return found[0]
 
     def is_connected_with(self, channel_id: str | None, process: Process | None) -> bool:
         """Does this channel lead to that process, and is it open at both ends?"""
@@ -49,24 +75,34 @@ class MasterNode(Node):
 
     async def main(self, process: Process) -> int:
         """What `master/server.py` does."""
+        info = self._info()
         core = self.core = ObservedMaster(
             self,
             self._observer,
             self.config,
-            master_info=self._info(),
+            master_info=info,
             seed=self.random.getrandbits(64),
             now=process.machine.wall(),
         )
-        runtime = Runtime(core, Metrics())
-        self.runtime = runtime
-        front = Front(process, runtime)
-        self.machine.network.listen(process, PORT, front.accept)
-        runtime.start(DiskStore(process, self.machine.disk, "registry"))
+        if self._url is None:
+            runtime = self.runtime = Runtime(core, Metrics())
+            self._listen(process, runtime, None)
+            runtime.start(DiskStore(process, self.machine.disk, "registry"))
+        else:
+            election = Election(self._url, timeout_s=self._session_s)
+            runtime = self.runtime = Runtime(core, Metrics(), lease=election.held)
+            life = _Life(process, runtime, election)
+            self._listen(process, runtime, life.standby)
+            life.stand(info)
         try:
             await runtime.failed
         except StoreError as error:
             self.world.tell(process.name, f"stops: {error}")
         return 1
+
+    def _listen(self, process: Process, runtime: Runtime, standby: Standby | None) -> None:
+        front = Front(process, runtime, standby, self._observer)
+        self.machine.network.listen(process, PORT, front.accept)
 
     def _info(self) -> v1.MasterInfo:
         ip = self.machine.ip
@@ -80,6 +116,46 @@ class MasterNode(Node):
             hostname=self.name,
             address=v1.Address(hostname=self.name, ip=ip, port=PORT),
         )
+
+
+class _Life:
+    """From standing by to being deposed, as `master/server.py` has it."""
+
+    def __init__(self, process: Process, runtime: Runtime, election: Election) -> None:
+        self.standby = Standby()
+        self._process = process
+        self._runtime = runtime
+        self._election = election
+
+    def stand(self, info: v1.MasterInfo) -> None:
+        """Stand for election."""
+        self._election.stand(
+            msgspec.json.encode(info),
+            on_elected=self._elected,
+            on_deposed=self._deposed,
+            on_leader=self._follow,
+        )
+
+    def _follow(self, leader: Leader | None) -> None:
+        self.standby.leader = leader
+
+    def _elected(self, epoch: int) -> None:
+        self._process.world.tell(self._process.name, f"elected, epoch {epoch}")
+        self.standby.elected = True
+        self._process.loop.create_task(self._take_over(epoch))
+
+    async def _take_over(self, epoch: int) -> None:
+        session = self._election.session
+        try:
+            store = await open_store(session, f"{session.url.path}/registry", epoch=epoch)
+            self._runtime.start(store, epoch)
+        except Fenced as error:
+            self._deposed(str(error))
+        except Exception as error:
+            self._runtime.fail(error)
+
+    def _deposed(self, reason: str) -> None:
+        self._process.end_now(f"deposed: {reason}")
 
 
 class ObservedMaster(Master):
@@ -100,9 +176,13 @@ class ObservedMaster(Master):
 class Front:
     """What listens on a master's port."""
 
-    def __init__(self, process: Process, runtime: Runtime) -> None:
+    def __init__(
+        self, process: Process, runtime: Runtime, standby: Standby | None, observer: Observer
+    ) -> None:
         self._process = process
         self._runtime = runtime
+        self._standby = standby  #: who answers until we lead
+        self._observer = observer
         self._api = SchedulerApi(runtime)
         self._channels = count(1)
         self._streams = count(1)
@@ -112,6 +192,12 @@ class Front:
         return HttpConnection(self._handle)
 
     def _handle(self, connection: HttpConnection, path: str, headers: dict[str, str], body: bytes) -> None:
+        try:
+            if self._standby is not None and self._runtime.core.state.recovered is False:
+                self._standby.guard(cast(Any, SimpleNamespace(path=path, path_qs=path)))
+        except HttpError as error:
+            connection.answer(error.status, str(error).encode(), error.headers)
+            return
         if path == internal.PATH:
             channel_id = f"{self._process.name}-channel-{next(self._channels)}"
             self._runtime.channels[channel_id] = Channel(connection, self._runtime, channel_id)  # type: ignore[assignment]

@@ -35,7 +35,7 @@ class Network:
     def __init__(self, world: World) -> None:
         self.world = world
         self.random: Random = world.random("network")
-        self.machines: dict[str, Machine] = {}  #: by ip
+        self.machines: dict[str, Machine] = {}  #: by ip, and by name
         self.latency_s = 0.0005  #: mean, one way
         self.slow: dict[str, float] = {}  #: more of it, by machine
         self.cuts: dict[tuple[str, str], int] = {}  #: (from, to), names of machines: how many cuts
@@ -46,7 +46,7 @@ class Network:
 
     def join(self, machine: Machine) -> None:
         """A machine is plugged in."""
-        self.machines[machine.ip] = machine
+        self.machines[machine.ip] = self.machines[machine.name] = machine
 
     # ── faults ────────────────────────────────────────────────────────────────────────────────────
     def cut(self, pairs: list[tuple[str, str]]) -> None:

@@ -76,12 +76,15 @@ class Plan(Struct, frozen=True):
     pings_missed: int
     reregister_s: float
     session_s: float  #: timeout of sessions with ZooKeeper
+    tick: float  #: of ZooKeeper, as a portion of that
+    detectors: bool  #: agents and frameworks ask ZooKeeper who leads
     faults: tuple[Fault, ...]
 
     @property
     def machines(self) -> list[str]:
         """The names of all machines."""
         return [
+            *self.keeper_names,
             *self.master_names,
             *self.agent_names,
             *(framework.name for framework in self.frameworks),
@@ -91,6 +94,11 @@ class Plan(Struct, frozen=True):
     def master_names(self) -> list[str]:
         """The names of all masters."""
         return [f"master-{number + 1}" for number in range(max(self.masters, 1))]
+
+    @property
+    def keeper_names(self) -> list[str]:
+        """The names of all servers of ZooKeeper."""
+        return [f"keeper-{number + 1}" for number in range(3 if self.masters else 0)]
 
     @property
     def agent_names(self) -> list[str]:
@@ -103,7 +111,7 @@ def draw(seed: int) -> Plan:
     random = Random(f"{seed}/plan")
     plan = Plan(
         seed=seed,
-        masters=0,
+        masters=random.choice((0, 1, 2, 3, 3)),
         agents=tuple(random.choice((2.0, 4.0, 4.0, 8.0)) for _ in range(random.randint(1, 4))),
         frameworks=tuple(_framework(random, number) for number in range(random.randint(1, 3))),
         act_s=random.choice((30.0, 60.0, 60.0, 90.0)),
@@ -111,6 +119,8 @@ def draw(seed: int) -> Plan:
         pings_missed=random.choice((2, 3, 5)),
         reregister_s=random.choice((10.0, 20.0, 40.0)),
         session_s=random.choice((2.0, 4.0, 8.0)),
+        tick=random.choice((0.1, 0.25, 0.5)),
+        detectors=random.random() < 0.5,
         faults=(),
     )
     return _with_faults(plan, random)

@@ -12,12 +12,13 @@ import os
 import random
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
 from unittest.mock import patch
 
 from koinon import logs
+from koinon.coordination.zookeeper import detector, election, store
+from koinon.simulator.keepers.session import Session
 from koinon.simulator.machines import Process
 from koinon.simulator.world import EPOCH_S, World
 
@@ -38,13 +39,18 @@ def simulated(world: World) -> Iterator[None]:
         return world.now if process is None else process.machine.monotonic()
 
     log = _Log(world)
-    replacements: list[tuple[object, str, Callable[..., Any]]] = [
+    replacements: list[tuple[object, str, object]] = [
         (time, "time", wall),
         (time, "monotonic", monotonic),
         (time, "perf_counter", monotonic),
         (time, "clock_gettime", lambda clock: wall() if clock == time.CLOCK_REALTIME else monotonic()),
         (os, "urandom", bytes_of),
         (logs, "get", lambda **_: log),
+        # Kazoo works with threads and sockets.
+        (election, "Session", Session),
+        (detector, "Session", Session),
+        # Few agents need few buckets.
+        (store, "_BUCKETS", 4),
     ]
     with ExitStack() as stack:
         stack.enter_context(_sdk_logs(log))
