@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from koinon.coordination.detection import Masters
 from koinon.edge.addresses import check_address
 from koinon.flags import Duration, Flag, Size
 
@@ -20,7 +21,17 @@ PREFIXES = ("MESOS_", "MESOS_SLAVE_")
 class AgentFlags(msgspec.Struct, frozen=True, kw_only=True):
     """What can be set when an agent starts."""
 
-    master: Annotated[str, Flag("The master, as host:port.")]
+    master: Annotated[
+        Masters,
+        Flag(
+            "Where the leading master is found: host:port of a master, or of several, divided by commas; or"
+            " zk://host:port,host:port/path, the --zk of the masters, which is heard of at once. With a password in it,"
+            " write it into a file that others cannot read, and give file:///path."
+        ),
+    ]
+    zk_session_timeout: Annotated[
+        Duration, Flag("How long ZooKeeper keeps an agent's session that it does not hear from.")
+    ] = Duration(10)
     work_dir: Annotated[
         Path, Flag("Where sandboxes are kept, and what is needed to go on after a restart. One agent each.")
     ]
@@ -84,7 +95,8 @@ class AgentFlags(msgspec.Struct, frozen=True, kw_only=True):
     registration_backoff_factor: Annotated[
         Duration,
         Flag(
-            "A lost master is looked for after a random time up to this, then up to the double, up to a minute."
+            "A new leader, or a lost one, is looked for after a random time up to this, then up to the double, up to"
+            " a minute."
         ),
     ] = Duration(1)
     recover: Annotated[
@@ -164,8 +176,5 @@ class AgentFlags(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("--frameworks_home must be an absolute path")
         if self.max_completed_executors_per_framework < 0:
             raise ValueError("--max_completed_executors_per_framework must not be negative")
-        if "://" in self.master:
-            raise ValueError(f"--master must be host:port; '{self.master}' is not supported yet")
-        host, colon, port = self.master.rpartition(":")
-        if not (host and colon and port.isdecimal()):
-            raise ValueError(f"--master must be host:port, not '{self.master}'")
+        if self.zk_session_timeout <= 0:
+            raise ValueError("--zk_session_timeout must be more than nothing")

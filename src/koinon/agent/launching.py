@@ -353,6 +353,7 @@ class LauncherClient:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
+                env={},  # ours may name the password of ZooKeeper, and the launcher outlives us
                 start_new_session=True,
                 timeout=_START_TIMEOUT_S,
                 check=False,

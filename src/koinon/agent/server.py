@@ -50,7 +50,7 @@ from koinon.agent.operator_api import OperatorApi
 from koinon.agent.runtime import Runtime
 from koinon.agent.views import classic, containers
 from koinon.agent.views.about import About
-from koinon.coordination import StoreError
+from koinon.coordination import DetectionError, StoreError
 from koinon.coordination.embedded import EmbeddedStore, Lock, LockHeld
 from koinon.edge import Answer, Files, HttpError, LogLevel, Metrics, Server, answer_json, serve_common
 from koinon.edge.addresses import told_ip
@@ -162,7 +162,7 @@ class _Role:
         shutdown = ShutdownRequested("SIGUSR1 was received")
         self._loop.add_signal_handler(signal.SIGUSR1, lambda: runtime.tell(shutdown))
         background = [
-            self._loop.create_task(runtime.channel.run()),
+            self._loop.create_task(self._follow_masters()),
             self._loop.create_task(self._collector.run(self._flags.disk_watch_interval)),
             self._loop.create_task(
                 disk_usage.watch(
@@ -187,12 +187,23 @@ class _Role:
         runtime.collect = self._collector.add
         runtime.probes = self._probes
         runtime.channel = Channel(
-            self._flags.master, runtime.tell, backoff_s=self._flags.registration_backoff_factor
+            self._flags.master.detector(session_timeout_s=self._flags.zk_session_timeout),
+            runtime.tell,
+            backoff_s=self._flags.registration_backoff_factor,
         )
         runtime.feed(StateLoaded(entries, found, _boot_id()))
         self._containers.recovered()
         self._route(config, metrics)
         return config
+
+    async def _follow_masters(self) -> None:
+        exit_ = self._runtime.exit
+        try:
+            await self._runtime.channel.run()
+        except Exception as error:
+            if not exit_.done():
+                wrong = CannotStart(f"--master: {error}") if isinstance(error, DetectionError) else error
+                exit_.set_exception(wrong)
 
     def _stop(self) -> None:
         if not self._runtime.exit.done():

@@ -56,6 +56,8 @@ class FakeMaster:
         self.registrations: list[internal.Register] = []
         self.redirect: str | None = None
         self.epoch = 0
+        self.awake = asyncio.Event()  #: while this is cleared, only one more frame is read
+        self.awake.set()
         self.address = ""
         self._socket: web.WebSocketResponse | None = None
         self._runner: web.ServerRunner
@@ -135,6 +137,7 @@ class FakeMaster:
         await socket.prepare(request)
         self._socket = socket
         async for frame in socket:
+            await self.awake.wait()
             if frame.type is WSMsgType.BINARY:
                 for message in internal.decode_from_agent(frame.data):
                     self.heard.append(message)

@@ -270,9 +270,9 @@ async def test_a_flag_that_cannot_be_read_is_named(master, tmp_path, flags):
 
 async def test_a_master_that_is_no_address_is_refused(tmp_path):
     async with FakeMaster() as master:
-        master.address = "zk://host/mesos"
+        master.address = "zk:/host/mesos"
         said = await refusal(tmp_path / "agent", master)
-    assert "zk://host/mesos" in said
+    assert "'zk:/host/mesos' is no address of a master: give host:port" in said
 
 
 # ── the master ────────────────────────────────────────────────────────────────────────────────────
