@@ -244,7 +244,7 @@ class MasterProcess:
         begun_s = time.perf_counter()
         try:
             if self._store is None:
-                self._store = await open_in_zookeeper(session, f"{session.url.path}/registry", epoch=epoch)
+                self._store = await open_in_zookeeper(session, session.url.store_path, epoch=epoch)
             self._lead(self._store, epoch, opened_in_s=time.perf_counter() - begun_s)
         except Fenced as error:
             self._step_down(str(error))

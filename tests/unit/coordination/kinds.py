@@ -68,7 +68,7 @@ class InZooKeeper:
 
     async def open_store(self) -> Store:
         self._epoch += 1
-        return await open_store(await self.session(), f"{self.url.path}/store", epoch=self._epoch)
+        return await open_store(await self.session(), self.url.store_path, epoch=self._epoch)
 
     def election(self) -> ZooKeeperElection:
         return ZooKeeperElection(self.url, timeout_s=self._session_s)

@@ -99,12 +99,12 @@ async def test_clusters_under_two_paths_do_not_see_each_other(zookeeper: ZooKeep
     await first.elected()
     await second.elected()
     stores = [
-        await open_store(one.election.session, f"{url.path}/store", epoch=1)
+        await open_store(one.election.session, url.store_path, epoch=1)
         for one, url in ((first, below), (second, above))
     ]
     await stores[0].commit([("key", b"below")])
     await stores[1].commit([("key", b"above")])
-    again = await open_store(first.election.session, f"{below.path}/store", epoch=1)
+    again = await open_store(first.election.session, below.store_path, epoch=1)
     assert again.load() == {"key": b"below"}
     for one in (first, second):
         await one.election.close()
@@ -116,14 +116,14 @@ async def test_with_credentials_all_is_readable_and_ours_to_change(
 ) -> None:
     one = candidate(kind.url, 1)
     await one.elected()
-    store = await open_store(one.election.session, f"{kind.url.path}/store", epoch=1)
+    store = await open_store(one.election.session, kind.url.store_path, epoch=1)
     await store.commit([("key", b"value")])
 
     def walk(path: str) -> list[str]:
         return [path, *(name for child in other.get_children(path) for name in walk(f"{path}/{child}"))]
 
     found = await asyncio.to_thread(walk, kind.url.path)
-    assert len(found) == 1 + 1 + 1 + 256 + 1  # path, candidate, fence, buckets, value
+    assert len(found) == 1 + 1 + 1 + 1 + 256 + 1  # path, candidate, above the store, fence, buckets, value
     for path in found:
         acl, _ = other.get_acls(path)
         assert {(entry.perms, entry.id.scheme, entry.id.id.partition(":")[0]) for entry in acl} == {
@@ -142,9 +142,9 @@ async def test_a_wrong_password_is_told_and_not_shown(kind: InZooKeeper, zookeep
     assert "guessed" not in reason
     session = Session(wrong.election.session.url, 4.0, on_state=lambda state: None)
     session.start()
-    await (await open_store(right.election.session, f"{kind.url.path}/store", epoch=1)).close()
+    await (await open_store(right.election.session, kind.url.store_path, epoch=1)).close()
     with pytest.raises(StoreError, match="check user and password"):
-        await open_store(session, f"{kind.url.path}/store", epoch=2)
+        await open_store(session, kind.url.store_path, epoch=2)
     await session.close()
     for one in (wrong, right):
         await one.election.close()
@@ -260,7 +260,7 @@ async def test_an_ensemble_that_loses_one_server_keeps_its_leader(
     url = parse_url(ensemble.url())
     one = candidate(url, 1, session_s=8.0)
     epoch = await one.elected()
-    store = await open_store(one.election.session, f"{url.path}/store", epoch=epoch)
+    store = await open_store(one.election.session, url.store_path, epoch=epoch)
     for server in list(ensemble.servers):
         writes = [store.commit([(f"{server.number}/{n}", b"x" * 500)]) for n in range(50)]
         await asyncio.to_thread(server.kill)
@@ -269,7 +269,7 @@ async def test_an_ensemble_that_loses_one_server_keeps_its_leader(
         await asyncio.to_thread(ensemble.start)
     assert one.election.held()
     assert one.deposed is None
-    assert len((await open_store(one.election.session, f"{url.path}/store", epoch=epoch)).load()) == 151
+    assert len((await open_store(one.election.session, url.store_path, epoch=epoch)).load()) == 151
     await one.election.close()
 
 
@@ -296,7 +296,7 @@ async def test_without_a_quorum_nobody_leads_and_with_it_somebody_does(
 
 # ── the store ─────────────────────────────────────────────────────────────────────────────────────
 async def test_the_leader_before_can_write_nothing_once_the_next_one_has_begun(kind: InZooKeeper) -> None:
-    path = f"{kind.url.path}/store"
+    path = kind.url.store_path
     old = await open_store(await kind.session(), path, epoch=7)
     await old.commit([("a", b"old")])
     new = await open_store(await kind.session(), path, epoch=9)
@@ -311,7 +311,7 @@ async def test_the_leader_before_can_write_nothing_once_the_next_one_has_begun(k
 
 
 async def test_who_led_before_cannot_even_open_the_store(kind: InZooKeeper) -> None:
-    path = f"{kind.url.path}/store"
+    path = kind.url.store_path
     await open_store(await kind.session(), path, epoch=9)
     with pytest.raises(Fenced, match="belongs to epoch 9, ours is 7"):
         await open_store(await kind.session(), path, epoch=7)
@@ -319,7 +319,7 @@ async def test_who_led_before_cannot_even_open_the_store(kind: InZooKeeper) -> N
 
 async def test_commits_under_way_when_connections_break_are_done_once_and_in_order(kind: InZooKeeper) -> None:
     session = await kind.session()
-    store = await open_store(session, f"{kind.url.path}/store", epoch=1)
+    store = await open_store(session, kind.url.store_path, epoch=1)
     expected: dict[str, bytes] = {}
     waiting = []
     for n in range(400):
@@ -336,12 +336,12 @@ async def test_commits_under_way_when_connections_break_are_done_once_and_in_ord
             await asyncio.sleep(0.01)
     await asyncio.wait_for(asyncio.gather(*waiting), WAIT_S)
     assert store.load() == dict(sorted(expected.items()))
-    again = await open_store(await kind.session(), f"{kind.url.path}/store", epoch=1)
+    again = await open_store(await kind.session(), kind.url.store_path, epoch=1)
     assert again.load() == dict(sorted(expected.items()))
 
 
 async def test_a_change_too_large_for_zookeeper_fails_alone(kind: InZooKeeper) -> None:
-    store = await open_store(await kind.session(), f"{kind.url.path}/store", epoch=1)
+    store = await open_store(await kind.session(), kind.url.store_path, epoch=1)
     before, large, after = (
         store.commit([("before", b"1")]),
         store.commit([("large", bytes(1_000_000)), ("with it", b"")]),
@@ -355,8 +355,8 @@ async def test_a_change_too_large_for_zookeeper_fails_alone(kind: InZooKeeper) -
 
 
 async def test_what_is_none_of_ours_is_not_written_to(kind: InZooKeeper) -> None:
-    session, path = await kind.session(), f"{kind.url.path}/store"
-    await session.ensure(kind.url.path)
+    session, path = await kind.session(), kind.url.store_path
+    await session.ensure(path.rpartition("/")[0])
     await session.create(path, b"somebody's")
     with pytest.raises(StoreError, match="none of ours"):
         await open_store(session, path, epoch=1)
@@ -366,7 +366,7 @@ async def test_what_is_none_of_ours_is_not_written_to(kind: InZooKeeper) -> None
 
 
 async def test_many_values_are_read_also_from_servers_that_read_one_at_a_time(kind: InZooKeeper) -> None:
-    path = f"{kind.url.path}/store"
+    path = kind.url.store_path
     store = await open_store(await kind.session(), path, epoch=1)
     entries = {f"agents/{n}": b"%d" % n for n in range(1000)}
     await store.commit(list(entries.items()))
@@ -389,7 +389,7 @@ async def test_the_end_does_not_wait_for_a_zookeeper_that_is_gone(
     url, states = parse_url(ensemble.url()), []
     session = Session(url, 4.0, on_state=states.append)
     session.start()
-    store = await open_store(session, f"{url.path}/store", epoch=1)
+    store = await open_store(session, url.store_path, epoch=1)
     await asyncio.to_thread(ensemble.stop)
     async with asyncio.timeout(WAIT_S):
         while states[-1] is not SessionState.SUSPENDED:  # noqa: ASYNC110

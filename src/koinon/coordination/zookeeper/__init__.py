@@ -3,7 +3,7 @@
 Everything lies under the path of one URL, `zk://user:password@host1:port1,host2:port2/path`:
 
     /path/json.info_0000000012     who stands for election, in its own words: ephemeral, one each; the lowest leads
-    /path/koinon                   the store of the leader; its own layout: see `store`
+    /path/log_replicas/registry    the store of the leader; its own layout: see `store`
 
 Several clusters share an ensemble under different paths. With user and password all that we make may be read by
 everybody and changed by us only.

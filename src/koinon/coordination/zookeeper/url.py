@@ -29,6 +29,12 @@ class Url(Struct, frozen=True):
         return parse_url(text)
 
     @property
+    def store_path(self) -> str:
+        """Where the leader's store lies."""
+        # Tools that look for the leader take any other child than this for a candidate.
+        return f"{self.path}/log_replicas/registry"
+
+    @property
     def hosts(self) -> str:
         """`host:port,host:port`."""
         return ",".join(
