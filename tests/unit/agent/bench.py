@@ -125,10 +125,10 @@ class Bench:
         if connected:
             self.connect()
 
-    def connect(self) -> None:
+    def connect(self, **more: object) -> None:
         self._session += 1
         self.tell(ev.MasterConnected(self._session))
-        self.hear(internal.Registered(agent_id=AGENT_ID, master_id="M", silence_timeout_s=75.0))
+        self.hear(internal.Registered(agent_id=AGENT_ID, master_id="M", silence_timeout_s=75.0, **more))
 
     def disconnect(self) -> None:
         self.tell(ev.MasterLost(self._session))

@@ -298,6 +298,25 @@ def test_a_framework_that_is_shut_down_ends_in_silence(bench):
     assert bench.pass_time(1000.0) == []
 
 
+def test_what_another_master_shut_down_ends_in_public(bench):
+    container_id = bench.running()
+    bench.hear(internal.ShutdownFramework(framework_id="F"))
+    bench.disconnect()
+    bench.connect()  # a master that does not know that the framework was removed
+    bench.exited(container_id, 15)
+    assert bench.acknowledge_all()[-1].state is TaskState.TASK_KILLED
+
+
+def test_a_framework_that_another_master_shut_down_may_launch_again(bench):
+    bench.exited(bench.running(), 0)
+    bench.hear(internal.ShutdownFramework(framework_id="F"))
+    bench.disconnect()
+    bench.connect()
+    container_id = bench.running(task("t2"))
+    bench.start({container_id: ev.FoundContainer(pid=42)})  # what is on disk is whole
+    assert bench.agent.state.frameworks["F"].tasks["t2"].state is TaskState.TASK_RUNNING
+
+
 def test_a_completed_framework_is_shut_down_at_registration(bench):
     container_id = bench.running()
     bench.disconnect()

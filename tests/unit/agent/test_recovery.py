@@ -168,7 +168,8 @@ def test_a_kill_goes_on(bench):
 def test_a_framework_being_shut_down_is_shut_down(bench):
     container_id = bench.running()
     bench.hear(internal.ShutdownFramework(framework_id="F"))
-    bench.start({container_id: RUNS})
+    bench.start({container_id: RUNS}, connected=False)
+    bench.connect(completed_frameworks=["F"])
     bench.effects.clear()
     bench.exited(container_id, 15)
     assert updates_in(bench.effects) == []

@@ -176,6 +176,9 @@ class Agent:
         if state.state is AgentState.TERMINATING:
             return
         frameworks = [framework for framework in state.frameworks.values() if framework.executors]
+        for framework in frameworks:
+            # Whoever hears of tasks hears of their ends. A master that knows better says so.
+            self._life.spare(framework)
         self._context.say(
             internal.Register(
                 agent_info=state.agent_info,
@@ -267,12 +270,13 @@ class Agent:
         group: bool,
     ) -> None:
         assert info.id is not None
-        framework = self._context.state.frameworks.get(info.id.value)
-        if self._context.state.state is AgentState.TERMINATING or (framework and framework.terminating):
-            text = "Not run: the framework or the whole agent is being shut down"
-            self._context.out.append(Note(text, f"framework {info.id.value}"))
+        if self._context.state.state is AgentState.TERMINATING:
+            self._context.out.append(
+                Note("Not run: the agent is being shut down", f"framework {info.id.value}")
+            )
             return
         framework = self._life.framework(info)
+        self._life.spare(framework)
         known = [task.task_id.value for task in tasks if task.task_id.value in framework.tasks]
         if known:
             text = "Not run: a task of that id is here already"

@@ -63,6 +63,14 @@ class Life:
             self._context.out.append(Checkpoint({records.framework_key(framework_id): stored}))
         return framework
 
+    def spare(self, framework: Framework) -> None:
+        """A master works with a framework that another one has removed: its executors end, but it does not."""
+        if framework.terminating:
+            framework.terminating = False
+            if framework.info.checkpoint:
+                stored = records.encode(records.StoredFramework(framework.info))
+                self._context.out.append(Checkpoint({records.framework_key(framework.framework_id): stored}))
+
     def checkpoint_task(self, framework: Framework, executor: Executor, task: Task) -> None:
         """A task has come; nothing is done about it before this is on disk."""
         if framework.info.checkpoint:
