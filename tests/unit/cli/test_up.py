@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from koinon.cli.errors import Failure
-from koinon.cli.up import choose_ports, default_work_dir, locked
+from koinon.cli.up.place import choose_ports, default_work_dir, locked
 
 IP = "127.0.0.1"
 

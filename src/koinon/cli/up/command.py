@@ -1,0 +1,167 @@
+"""The command `koinon up`: from its options to the processes of a cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from koinon.cli.errors import Failure
+from koinon.cli.up.cluster import Cluster
+from koinon.cli.up.place import choose_ports, default_work_dir, locked, write_secret
+from koinon.cli.up.process import Role
+from koinon.cli.up.zookeeper import SESSION_S, ZooKeeper, find
+
+
+@click.command()
+@click.option(
+    "--work-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where everything is kept [/var/lib/koinon for root, else ~/.local/state/koinon].",
+)
+@click.option("--ip", default="127.0.0.1", help="Address to listen on [127.0.0.1].")
+@click.option(
+    "--masters",
+    type=click.IntRange(min=1),
+    default=1,
+    help="How many masters [1]. One leads, the others stand by: the cluster goes on while one of them is left, so two"
+    " survive the loss of one, three that of two; odd numbers have no advantage. More than one need ZooKeeper.",
+)
+@click.option(
+    "--zk",
+    metavar="zk://[USER:PASSWORD@]HOST:PORT,…/PATH",
+    help="ZooKeeper servers by which masters agree on who leads, or file:///path of a file with that [with several"
+    " masters: a server of our own, ended with the cluster].",
+)
+@click.option(
+    "--master-port",
+    type=click.IntRange(0, 65535),
+    default=5050,
+    help="Port of the first master; further ones count on from it; 0 = any free ones [5050].",
+)
+@click.option(
+    "--agent-port",
+    type=click.IntRange(0, 65535),
+    help="Port of the first agent; further ones count on from it; 0 = any free ones [the one after the masters': 5051].",
+)
+@click.option("--agents", type=click.IntRange(min=0), default=1, help="How many agents [1].")
+@click.option(
+    "--resources",
+    help="What each agent offers, as 'cpus:8;mem:16384' [of what is not named: what the machine has, divided by"
+    " the number of agents].",
+)
+@click.option("--attributes", help="What each agent is like, as 'rack:a;os:debian'.")
+def up(
+    work_dir: Path | None,
+    ip: str,
+    masters: int,
+    zk: str | None,
+    master_port: int,
+    agent_port: int | None,
+    agents: int,
+    resources: str | None,
+    attributes: str | None,
+) -> int:
+    """Start a whole cluster on this machine: masters and their agents.
+
+    Prints their addresses and the agents' ids, then `ready` on a line of its own as soon as work can be run. Ctrl-C
+    stops everything, running tasks included. A second `up` on the same work directory goes on with the same master
+    and agents.
+    """
+    root = (work_dir or default_work_dir()).absolute()
+    own_zookeeper = zk is None and masters > 1
+    if own_zookeeper:
+        find()
+    if agent_port is None:
+        agent_port = master_port and master_port + masters
+    master_names = ["master"] if masters == 1 else [f"master-{n}" for n in range(1, masters + 1)]
+    agent_names = [f"agent-{n}" for n in range(1, agents + 1)]
+    wanted = {name: master_port and master_port + at for at, name in enumerate(master_names)}
+    wanted |= {name: agent_port and agent_port + at for at, name in enumerate(agent_names)}
+    with locked(root):
+        ports = choose_ports(root / "up.json", ip, wanted)
+        logs = root / "logs"
+
+        def role(kind: str, name: str, flags: list[str]) -> Role:
+            own = [f"--ip={ip}", f"--hostname={ip}", f"--port={ports[name]}"]
+            return Role(
+                kind, name, [*own, *flags], _address(ip, ports[name]), root / name, logs / f"{name}.log"
+            )
+
+        services, told = [], []
+        master_flags: list[str] = []
+        found_at = _address(ip, ports[master_names[0]])
+        if own_zookeeper:
+            port = choose_ports(root / "up.json", "127.0.0.1", {"zookeeper": 0})["zookeeper"]
+            zookeeper = ZooKeeper(root / "zookeeper", port, logs / "zookeeper.log")
+            services.append(zookeeper)
+            found_at = zookeeper.url
+            master_flags = _zk_flags(root, zookeeper.secret_url, f"--zk_session_timeout={SESSION_S}secs")
+        elif zk is not None:
+            found_at = _public(zk)
+            told.append(("zookeeper", found_at))
+            master_flags = [f"--zk={zk}"] if zk == found_at else _zk_flags(root, _text(zk))
+        roles = [
+            role("master", name, [*(master_flags or [f"--work_dir={root / name}"])]) for name in master_names
+        ]
+        for number, name in enumerate(agent_names):
+            flags = [
+                f"--work_dir={root / name}",
+                f"--master={found_at}",
+                "--registration_backoff_factor=100ms",
+            ]
+            if agents > 1:
+                flags += _part_of_machine(resources, root, number, agents)
+            elif resources:
+                flags.append(f"--resources={resources}")
+            flags += [f"--attributes={attributes}"] if attributes else []
+            roles.append(role("agent", name, flags))
+        return Cluster(services, roles, told).run()
+
+
+def _address(ip: str, port: int) -> str:
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+
+def _text(zk: str) -> str:
+    """What is given, or what the file holds that is given."""
+    if not zk.startswith("file://"):
+        return zk
+    path = Path(zk.removeprefix("file://"))
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Failure(f"--zk: {path} cannot be read: {error}") from None
+
+
+def _public(zk: str) -> str:
+    """The URL without the password, which only masters need."""
+    from koinon.coordination.zookeeper import UrlError, parse_url
+
+    try:
+        url = parse_url(_text(zk))
+    except UrlError as error:
+        raise Failure(f"--zk: {error}") from None
+    return f"zk://{url.hosts}{url.path or '/'}"
+
+
+def _zk_flags(root: Path, url: str, *others: str) -> list[str]:
+    """Flags of a master that keep the password out of the list of processes."""
+    write_secret(root / "zk", url)
+    return [f"--zk=file://{root / 'zk'}", *others]
+
+
+def _part_of_machine(given: str | None, root: Path, which: int, agents: int) -> list[str]:
+    """Flags of one of several agents, so that all together do not offer more than there is."""
+    from koinon.agent.detection import find_resources
+    from koinon.mesos import codec
+    from koinon.mesos.resources import ResourceError
+
+    try:
+        found = find_resources(given, root, "*", part=(which, agents))
+    except ResourceError as error:
+        raise Failure(f"--resources: {error}") from None
+    flags = [f"--resources=[{','.join(codec.encode(one, codec.JSON).decode() for one in found)}]"]
+    if which > 0 and not any(one.name == "gpus" for one in found):
+        flags.append("--nvidia_gpu_devices=")  # the first has all there are
+    return flags

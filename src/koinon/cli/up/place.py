@@ -1,0 +1,93 @@
+"""Where a cluster of `koinon up` lives: its work directory, and its ports."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from koinon.cli.errors import Failure
+
+
+def default_work_dir() -> Path:
+    """/var/lib/koinon for root, else $XDG_STATE_HOME/koinon (~/.local/state/koinon)."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/koinon")
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "koinon"
+
+
+@contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """Hold the work directory, made if missing. Raises Failure when another `up` has it or it cannot be made."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        (root / "logs").mkdir(exist_ok=True)
+        file = (root / "up.lock").open("a+")
+    except OSError as error:
+        raise Failure(f"cannot use the work directory {root}: {error.strerror}") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise Failure(
+                f"the work directory {root} is in use by another `koinon up` (pid {file.read().strip()}): "
+                "stop that one, or choose another --work-dir"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write a file that only its owner may read."""
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+
+
+def choose_ports(memory: Path, ip: str, wanted: dict[str, int]) -> dict[str, int]:
+    """A port for each role: the one wanted; for 0 that of last time if it is free, else any free one."""
+    try:
+        before: dict[str, int] = json.loads(memory.read_text())
+    except (OSError, ValueError):
+        before = {}
+    ports: dict[str, int] = {}
+    held = []
+    try:
+        for name, port in wanted.items():
+            probe = _bound(ip, before.get(name, 0)) or _bound(ip, 0) if port == 0 else _bound(ip, port)
+            if probe is None:
+                option = "--master-port" if name.startswith("master") else "--agent-port"
+                raise Failure(
+                    f"port {port} on {ip} is in use: stop what uses it, or choose another {option} (0 = any)"
+                )
+            held.append(probe)  # until all are chosen, so that none is chosen twice
+            ports[name] = probe.getsockname()[1]
+    finally:
+        for probe in held:
+            probe.close()
+    memory.write_text(json.dumps({**before, **ports}))
+    return ports
+
+
+def _bound(ip: str, port: int) -> socket.socket | None:
+    try:
+        probe = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET)
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((ip, port))
+        probe.listen()  # else a second one may bind, too
+        return probe
+    except PermissionError:
+        raise Failure(f"port {port} needs more rights than you have: choose one above 1023") from None
+    except OSError as error:
+        probe.close()
+        if error.errno == errno.EADDRINUSE:
+            return None
+        raise Failure(f"cannot listen on {ip}: {error.strerror}") from None
