@@ -8,7 +8,6 @@ from aiohttp.web_request import BaseRequest
 
 from koinon.coordination import Leader
 from koinon.edge import HttpError
-from koinon.mesos import codec, v1
 
 #: What every master answers itself.
 OPEN_PATHS = frozenset(
@@ -47,10 +46,16 @@ class Standby:
         raise HttpError(307, f"The leading master is at {place}", {hdrs.LOCATION: place})
 
 
+class _Named(msgspec.Struct):
+    """What counts here of a MasterInfo."""
+
+    hostname: str | None = None
+
+
 def _authority(leader: Leader) -> str:
     """Host and port of the leader, by the name that it gives itself."""
     try:
-        hostname = codec.decode(v1.MasterInfo, leader.info).hostname
+        hostname = msgspec.json.decode(leader.info, type=_Named).hostname
     except msgspec.DecodeError:
         hostname = None
     return f"{hostname}:{leader.port}" if hostname else leader.address

@@ -58,6 +58,21 @@ async def test_path_with_json_of_its_own_keeps_it(server, client):
         assert response.status == 404
 
 
+async def test_a_guard_is_asked_before_all_that_is_not_open(server, client):
+    def check(request):
+        raise HttpError(503, f"not {request.path}")
+
+    server.route("/open/one", answering("open"))
+    server.route("/closed", answering("closed"), methods=("POST",))
+    server.guard(check, frozenset({"/open/one"}))
+    for path, status in [("/open/one", 200), ("/slave(1)/open/one/", 200), ("/open", 404), ("/closed", 503)]:
+        async with client.get(path) as response:
+            assert response.status == status
+    server.guard(None)
+    async with client.post("/closed") as response:
+        assert await response.json() == "closed"
+
+
 async def test_unknown_path_is_404_in_one_line(server, client):
     for path in ["/", "/slave(1)", "/nothing", "/slave(2)/state"]:
         async with client.get(path) as response:

@@ -163,3 +163,19 @@ async def test_non_ascii_text_arrives_whole(server, client):
     async with client.post("/x") as response:
         (await subscribers.streams.get()).send(error("κοινόν"))
         assert (await read_events(response, 2))[1] == error("κοινόν")
+
+
+async def test_what_may_not_leave_is_forgotten(server, client):
+    allowed = True
+    subscribers = Subscribers(may_write=lambda: allowed)
+    server.route("/x", subscribers, methods=("POST",))
+    async with client.post("/x") as response:
+        stream = await subscribers.streams.get()
+        assert await read_events(response, 1) == [error("first")]
+        stream.send(error("second"))
+        allowed = False  # it was to leave at the end of this turn
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        allowed = True
+        stream.send(BEAT)
+        assert await read_events(response, 1) == [BEAT]

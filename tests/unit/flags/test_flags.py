@@ -1,7 +1,7 @@
 """Flags are read from every source alike, and every mistake is told in a sentence."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import pytest
 from hypothesis import given
@@ -181,3 +181,33 @@ def test_durations_survive_being_written_and_read(duration_us: int) -> None:
 )
 def test_durations_in_every_unit(text: str, seconds: float) -> None:
     assert Duration.parse(text) == seconds
+
+
+class Temperature(Struct, frozen=True):
+    """A type of flags that is declared elsewhere."""
+
+    degrees: int
+
+    METAVAR: ClassVar = "N°"
+
+    @classmethod
+    def parse(cls, text: str) -> "Temperature":
+        if not text.endswith("°"):
+            raise ValueError(f"'{text}' is not as warm as 20°")
+        return cls(int(text[:-1]))
+
+    def __str__(self) -> str:
+        return f"{self.degrees}°"
+
+
+class Stove(Struct, frozen=True, kw_only=True):
+    heat: Annotated[Temperature | None, Flag("How warm.")] = None
+
+
+def test_a_type_that_can_parse_is_a_type_of_flags() -> None:
+    stove = load(Stove, ["--heat=20°"], environ={})
+    assert stove == Stove(heat=Temperature(20))
+    assert describe(stove) == {"heat": "20°"}
+    assert "--heat=N°" in help_text(Stove, "stove")
+    with pytest.raises(FlagError, match="--heat: 'hot' is not as warm as 20°"):
+        load(Stove, ["--heat=hot"], environ={})
