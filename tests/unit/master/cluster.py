@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from copy import deepcopy
 
+from msgspec.structs import replace
+
 from koinon.master.core import Config, Master
 from koinon.master.core import events as m
 from koinon.master.core.state import Agent, Framework, Offer
@@ -29,12 +31,19 @@ class Cluster:
     """A master, its clock, and a registry that stores when told to."""
 
     def __init__(
-        self, registry: dict[str, bytes] | None = None, *, loaded: bool = True, **config: object
+        self,
+        registry: dict[str, bytes] | None = None,
+        *,
+        loaded: bool = True,
+        master_id: str = MASTER_ID,
+        now: float = 1000.0,
+        **config: object,
     ) -> None:
-        self.now = 1000.0
+        self.now = now
         #: Somebody has led before us, or the name of the cluster would be stored first.
         self.registry = {"cluster": b'"C"'} if registry is None else registry
-        self.master = Master(Config(**config), master_info=MASTER_INFO, seed=0, now=self.now)
+        info = replace(MASTER_INFO, id=master_id)
+        self.master = Master(Config(**config), master_info=info, seed=0, now=self.now)
         self.facts: list[m.Fact] = []
         self.unstored: list[m.Store] = []
         self.streams = 0
@@ -56,13 +65,17 @@ class Cluster:
         effects = []
         while self.unstored:
             write = self.unstored.pop(0)
-            for key, value in write.changes:
-                if value is None:
-                    self.registry.pop(key, None)
-                else:
-                    self.registry[key] = value
+            self.make_durable(write)
             effects += self.do(m.RegistryStored(write.ticket))
         return effects
+
+    def make_durable(self, write: m.Store) -> None:
+        """The registry writes, and says nothing yet."""
+        for key, value in write.changes:
+            if value is None:
+                self.registry.pop(key, None)
+            else:
+                self.registry[key] = value
 
     def tick(self, seconds: float = 0.0) -> list[m.Effect]:
         """Time goes by, then the clock ticks. No tick that is due in between is left out."""

@@ -1,4 +1,4 @@
-"""Laws that hold whatever happens: a small world of agents and schedulers that fail and come back at random.
+"""Laws that hold whatever happens: a small world of masters, agents and schedulers that fail and come back at random.
 
 Two acts. First anything may happen, in any order; after each event the master checks all its laws (no resource
 is given twice, sums match, a task is in one table, …). Then everything heals, and all must agree on every task.
@@ -7,11 +7,12 @@ is given twice, sums match, a task is in one table, …). Then everything heals,
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from unittest.mock import patch
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from koinon.master.core import events as m
 from koinon.master.core import reconciliation
@@ -19,15 +20,8 @@ from koinon.mesos import internal, v1
 from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1 import TaskState
 from koinon.mesos.v1.scheduler import Call
-from tests.unit.master.cluster import (
-    Cluster,
-    executor_info,
-    framework_info,
-    launch,
-    register,
-    task_info,
-    update,
-)
+from tests.unit.master.cluster import Cluster, executor_info, framework_info, launch, task_info
+from tests.unit.master.twins import AgentTwin, SchedulerTwin
 
 #: Nothing more is expected of a task in these.
 OVER = TERMINAL | {TaskState.TASK_UNKNOWN}
@@ -35,136 +29,30 @@ OVER = TERMINAL | {TaskState.TASK_UNKNOWN}
 ENDS = (TaskState.TASK_FINISHED, TaskState.TASK_FAILED, TaskState.TASK_KILLED)
 
 
-class AgentTwin:
-    """What an agent does: it has tasks, and repeats an update of each until it is acknowledged."""
-
-    def __init__(self) -> None:
-        self.id: str | None = None
-        self.channel: str | None = None
-        self.admitted = False
-        self.tasks: dict[tuple[str, str], v1.TaskInfo] = {}
-        self.updates: dict[tuple[str, str], list[internal.Update]] = {}  #: not acknowledged, oldest first
-        self.executors: dict[tuple[str, str], v1.ExecutorInfo] = {}
-        self.frameworks: dict[str, v1.FrameworkInfo] = {}
-        self.settled: dict[tuple[str, str], TaskState] = {}  #: the newest state of a task
-
-    def hear(self, message: internal.MasterMessage) -> None:
-        match message:
-            case internal.Registered():
-                self.id, self.admitted = message.agent_id, True
-                for framework_id in message.completed_frameworks:
-                    self.drop(framework_id)
-            case internal.RunTask():
-                key = message.framework.id.value, message.task.task_id.value
-                self.frameworks[key[0]] = message.framework
-                self.tasks[key] = message.task
-                self.updates[key] = []
-                if message.task.executor is not None:
-                    self.executors[key[0], message.task.executor.executor_id.value] = message.task.executor
-            case internal.KillTask():
-                self.report(message.framework_id, message.task_id, TaskState.TASK_KILLED)
-            case internal.ShutdownFramework():
-                self.drop(message.framework_id)
-            case internal.Acknowledge():
-                key = message.framework_id, message.task_id
-                waiting = self.updates.get(key, [])
-                if waiting and waiting[0].status.uuid == message.uuid:
-                    ended = waiting.pop(0).status.state in TERMINAL
-                    if ended:
-                        del self.tasks[key], self.updates[key]
-
-    def drop(self, framework_id: str) -> None:
-        for table in (self.tasks, self.updates, self.executors):
-            for key in [key for key in table if key[0] == framework_id]:
-                del table[key]
-        self.frameworks.pop(framework_id, None)
-
-    def state(self, key: tuple[str, str]) -> TaskState:
-        return self.settled.get(key, TaskState.TASK_STAGING)
-
-    def report(self, framework_id: str, task_id: str, state: TaskState) -> None:
-        key = framework_id, task_id
-        if key not in self.tasks or self.state(key) in TERMINAL:
-            return
-        World.uuids += 1
-        one = update(
-            task_id,
-            state,
-            World.uuids.to_bytes(16, "big"),
-            framework_id=framework_id,
-            agent_id=v1.AgentID(self.id or ""),
-        )
-        self.settled[key] = state
-        self.updates[key].append(one)
-        for waiting in self.updates[key]:
-            waiting.latest_state = state
-
-    def registration(self) -> internal.Register:
-        tasks = []
-        for key, info in self.tasks.items():
-            waiting = self.updates[key]
-            tasks.append(
-                internal.ReportedTask(
-                    framework_id=key[0],
-                    info=info,
-                    state=self.state(key),
-                    unacknowledged_state=waiting[0].status.state if waiting else None,
-                    unacknowledged_uuid=waiting[0].status.uuid if waiting else None,
-                )
-            )
-        return register(
-            self.id,
-            text="cpus:4;mem:1000;ports:[1-4]",
-            frameworks=list(self.frameworks.values()),
-            tasks=tasks,
-            executors=[
-                internal.ReportedExecutor(framework_id=framework_id, info=info)
-                for (framework_id, _), info in self.executors.items()
-            ],
-        )
-
-
-class SchedulerTwin:
-    """What a scheduler does: it launches, and believes what it hears."""
-
-    def __init__(self, checkpoint: bool, timeout_s: float, capabilities: str) -> None:
-        self.id: str | None = None
-        self.stream: str | None = None
-        self.ended = False
-        self.options = {"checkpoint": checkpoint, "failover_timeout": timeout_s, "capabilities": capabilities}
-        self.offers: dict[str, v1.Offer] = {}
-        self.believed: dict[str, TaskState] = {}
-        self.waiting: list[v1.TaskStatus] = []  #: heard, to be acknowledged
-
-    def hear(self, event: m.SendEvent) -> None:
-        body = event.event
-        if body.subscribed:
-            self.id = body.subscribed.framework_id.value
-        for offer in body.offers.offers if body.offers else ():
-            self.offers[offer.id.value] = offer
-        if body.rescind:
-            del self.offers[body.rescind.offer_id.value]
-        if body.update:
-            status = body.update.status
-            self.believed[status.task_id.value] = status.state
-            if status.uuid is not None:
-                self.waiting.append(status)
-
-
 class World(RuleBasedStateMachine):
     """The first act; `teardown` is the second."""
 
-    uuids = 0
-
     def __init__(self) -> None:
         super().__init__()
-        self.cluster = Cluster(max_completed_tasks_per_framework=10_000, agent_reregister_timeout_s=1e9)
         self.agents: list[AgentTwin] = []
+        self.departed: set[str] = set()  #: ids of those that are over
         self.schedulers: list[SchedulerTwin] = []
         self.launched = 0
+        self.masters = 0
         self.unread: list[str] = []  #: streams with more to come
         self.in_small_pieces = patch.object(reconciliation, "_AT_ONCE", 2)
         self.in_small_pieces.start()
+
+    @initialize(patient=st.booleans(), limited=st.booleans())
+    def a_cluster_begins(self, patient: bool, limited: bool) -> None:
+        self.config = {
+            "max_completed_tasks_per_framework": 10_000,
+            "agent_reregister_timeout_s": 1e9 if patient else 60.0,
+            "agent_removal_interval_s": 30.0 if limited else None,
+            "registry_gc_interval_s": 50.0,
+            "registry_max_agent_age_s": 1e9 if patient else 100.0,
+        }
+        self.cluster = Cluster(**self.config)
         # Most of what can go wrong needs something to go wrong with.
         for checkpoint, timeout_s, aware in ((True, 1e6, True), (False, 50.0, False), (True, 1e6, False)):
             self.a_scheduler_comes(checkpoint, timeout_s, aware)
@@ -174,6 +62,11 @@ class World(RuleBasedStateMachine):
     # ── the wires ─────────────────────────────────────────────────────────────────────────────────
     def do(self, event: m.Event) -> None:
         self.deliver(self.cluster.do(event))
+        for agent in [one for one in self.agents if one.over]:
+            self.agents.remove(agent)
+            self.departed.add(agent.id)
+            if agent.channel:
+                self.break_channel(agent)
 
     def deliver(self, effects: list[m.Effect]) -> None:
         for effect in effects:
@@ -265,6 +158,7 @@ class World(RuleBasedStateMachine):
             fields = {"executor": executor_info()} if custom else {}
             tasks.append(task_info(f"t{self.launched}", text, offer.agent_id.value, **fields))
             scheduler.believed[f"t{self.launched}"] = TaskState.TASK_STAGING
+            scheduler.places[f"t{self.launched}"] = offer.agent_id.value
         body = Call.Accept(
             offer_ids=[offer.id], operations=[launch(*tasks)], filters=v1.Filters(refuse_seconds=refuse_s)
         )
@@ -318,9 +212,10 @@ class World(RuleBasedStateMachine):
         (message,) = internal.decode_from_agent(internal.encode([agent.registration()]))
         self.do(m.AgentSaid(agent.channel, message))
 
-    @rule(choice=st.integers(0, 9), cleanly=st.booleans())
-    def an_agent_connects_again(self, choice: int, cleanly: bool) -> None:
+    @rule(choice=st.integers(0, 9), cleanly=st.booleans(), grows=st.booleans())
+    def an_agent_connects_again(self, choice: int, cleanly: bool, grows: bool) -> None:
         if agent := self.pick(choice, self.agents, lambda one: True):
+            agent.cpus += grows
             # Without an id it would come as another agent, and only missed pings would tell of the first.
             if cleanly or agent.id is None:
                 self.break_channel(agent)
@@ -335,6 +230,21 @@ class World(RuleBasedStateMachine):
         if agent.channel:
             channel, agent.channel, agent.admitted = agent.channel, None, False
             self.do(m.AgentChannelClosed(channel))
+
+    @rule(choice=st.integers(0, 30), heard=st.booleans())
+    def an_agent_takes_its_leave(self, choice: int, heard: bool) -> None:
+        if choice < 2 and (agent := self.pick(choice, self.agents, lambda one: one.channel and one.admitted)):
+            agent.over = True
+            if heard:
+                self.do(m.AgentSaid(agent.channel, internal.Unregister()))
+            else:
+                self.do(m.ClockTicked())
+
+    @rule(choice=st.integers(0, 30))
+    def an_operator_declares_an_agent_gone(self, choice: int) -> None:
+        if choice < 2 and (agent := self.pick(choice, self.agents, lambda one: one.id)):
+            with suppress(m.Refused):  # it is unknown to this master, or coming or going
+                self.do(m.AgentGoneRequested(agent.id))
 
     @rule(choice=st.integers(0, 9))
     def a_launch_is_lost_with_the_channel(self, choice: int) -> None:
@@ -378,11 +288,28 @@ class World(RuleBasedStateMachine):
         if answering:
             self.pong()
 
-    @rule()
-    def the_registry_stores(self) -> None:
-        while self.cluster.unstored:
-            write = self.cluster.unstored.pop(0)
+    @rule(most=st.integers(1, 3))
+    def the_registry_stores(self, most: int = 1000) -> None:
+        for write in self.cluster.unstored[:most]:
+            self.cluster.unstored.remove(write)
+            self.cluster.make_durable(write)
             self.do(m.RegistryStored(write.ticket))
+
+    @rule(stored=st.integers(0, 2))
+    def another_master_takes_over(self, stored: int) -> None:
+        """Of what the old one asked to be stored, some may be, without its hearing of it."""
+        old = self.cluster
+        for write in old.unstored[:stored]:
+            old.make_durable(write)
+        self.masters += 1
+        self.cluster = Cluster(old.registry, master_id=f"M{self.masters}", now=old.now, **self.config)
+        self.cluster.streams, self.cluster.channels = old.streams, old.channels
+        self.unread.clear()
+        for agent in self.agents:
+            agent.channel, agent.admitted = None, False
+        for scheduler in self.schedulers:
+            scheduler.stream = None
+            scheduler.offers.clear()
 
     def pong(self) -> None:
         for agent in self.agents:
@@ -399,8 +326,8 @@ class World(RuleBasedStateMachine):
     def agree(self) -> None:
         self.heal()
         state = self.cluster.master.state
-        assert not state.unreachable_agents
-        assert not state.lost_tasks
+        for table in (state.unreachable_agents, state.recovered_agents, state.lost_tasks, state.doomed):
+            assert not table.keys() & {agent.id for agent in self.agents}
         for agent in self.agents:
             known = {
                 (framework_id, task_id): task.state
@@ -409,7 +336,7 @@ class World(RuleBasedStateMachine):
             }
             assert known == {key: agent.state(key) for key in agent.tasks}
         for scheduler in self.schedulers:
-            if scheduler.id not in state.frameworks:
+            if scheduler.ended or scheduler.id not in state.frameworks:
                 continue
             living = {
                 key[1]: agent.state(key)
@@ -420,7 +347,7 @@ class World(RuleBasedStateMachine):
             believed = {
                 task_id: task_state
                 for task_id, task_state in scheduler.believed.items()
-                if task_state not in OVER
+                if task_state not in OVER and not self.is_open_for_ever(scheduler.places[task_id], task_state)
             }
             staged = {
                 task_id for task_id, task_state in living.items() if task_state is TaskState.TASK_STAGING
@@ -428,15 +355,28 @@ class World(RuleBasedStateMachine):
             assert believed == living, "a scheduler believes otherwise"
             assert staged <= set(believed)
 
+    def is_open_for_ever(self, agent_id: str, state: TaskState) -> bool:
+        """Whether nobody will ever know how a task ended: its agent never comes back, but might."""
+        awaited = (
+            state is TaskState.TASK_UNREACHABLE or agent_id in self.cluster.master.state.recovered_agents
+        )
+        return awaited and agent_id in self.departed
+
     def heal(self) -> None:
-        """All connect, and everything that waits is done."""
+        """All connect, time goes by, and everything that waits is done."""
         for agent in self.agents:
             self.break_channel(agent)
-            self.connect(agent)
-        self.the_registry_stores()
+        for _ in range(3):  # what is being declared gone is told so when that is durable
+            for agent in [one for one in self.agents if not one.admitted]:
+                self.connect(agent)
+            self.the_registry_stores()
         for scheduler in self.schedulers:
             if not scheduler.ended and scheduler.stream is None:
                 self.subscribe(scheduler)
+        for _ in range(20):
+            self.time_goes_by(20.0, answering=True)
+            self.the_registry_stores()
+        for scheduler in self.schedulers:
             if scheduler.stream:
                 self.reconcile(scheduler)
         self.schedulers_read()
