@@ -31,6 +31,11 @@ class Following:
         """Begin to listen."""
         self._task = asyncio.get_running_loop().create_task(self._listen())
 
+    @property
+    def news(self) -> bool:
+        """Whether something has changed since `look`."""
+        return self._changed.is_set()
+
     def look(self) -> Leader | None:
         """Who leads: the next `pause` lasts until that is over. Raises DetectionError when nobody will ever be found."""
         self._changed.clear()

@@ -17,9 +17,9 @@ from typing import Generic, TypeVar
 
 from koinon.mesos import codec
 from koinon.mesos.v1.base import V1Message
+from koinon.sdk.addresses import Address
 from koinon.sdk.connection import HttpConnection
-from koinon.sdk.detector import Address
-from koinon.sdk.errors import ApiError, CallError, Undelivered
+from koinon.sdk.errors import ApiError, CallError, CutOff, Undelivered
 
 C = TypeVar("C", bound=V1Message)
 
@@ -100,14 +100,14 @@ class CallChannel(Generic[C]):
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        self._refuse_all(Undelivered("the subscription ended before an answer came"))
+        self._refuse_all(CutOff("the subscription ended before an answer came"))
 
     def _enqueue(self, call: C, answer: asyncio.Future[bytes] | None) -> None:
         body = codec.encode(call, self._content_type)
         request = b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
         self._queued.append(_Entry(call, request, answer, self._harmless(call)))
         if self._closed:
-            self._refuse_all(Undelivered("the subscription has ended"))
+            self._refuse_all(CutOff("the subscription has ended"))
         else:
             self._schedule_flush()
 
@@ -136,7 +136,7 @@ class CallChannel(Generic[C]):
         try:
             self._connection = await HttpConnection.open(self._address, self)
         except OSError as error:
-            self._refuse_all(Undelivered(f"cannot connect to {self._address}: {error or 'timed out'}"))
+            self._refuse_all(CutOff(f"cannot connect to {self._address}: {error or 'timed out'}"))
         else:
             self._used_s = self._loop.time()
         finally:

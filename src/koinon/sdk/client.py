@@ -12,7 +12,7 @@ import contextlib
 import logging
 import random
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Generic, TypeAlias, TypeVar
 
 from koinon.mesos.v1.base import V1Message
@@ -101,16 +101,19 @@ class Client(Generic[C, E]):
             subscription.close()
         await self._report_refusals()
 
-    async def _pause(self, pause_s: float) -> None:
-        """Waits, unless `_finished` says to go on."""
+    async def _pause(self, pause_s: float | None, until: Callable[[], bool]) -> bool:
+        """Waits so long (None: for ever), or until `until`, of which `_nudge` tells; returns whether it was that."""
         loop = asyncio.get_running_loop()
-        end_s = loop.time() + pause_s
-        while not self._finished() and loop.time() < end_s:
+        end_s = None if pause_s is None else loop.time() + pause_s
+        while not until():
+            if end_s is not None and loop.time() >= end_s:
+                return False
             self._nudged.clear()
             await self._report_refusals()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(end_s):
                     await self._nudged.wait()
+        return True
 
     def _nudge(self) -> None:
         """Makes `run()` look up from what it waits for."""

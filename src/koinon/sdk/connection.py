@@ -7,7 +7,7 @@ from typing import Protocol, cast
 
 import httptools
 
-from koinon.sdk.detector import Address
+from koinon.sdk.addresses import Address
 
 #: How long connecting may take.
 CONNECT_TIMEOUT_S = 10.0

@@ -25,6 +25,10 @@ class Undelivered(CallError):
     """No answer: there is no subscription, or the connection broke before the answer came."""
 
 
+class CutOff(Undelivered):
+    """There is no way to the server any more: the subscription is over, or no connection can be made."""
+
+
 class StreamLost(ConnectionError):
     """The event stream ended or fell silent; the text says how."""
 

@@ -27,8 +27,8 @@ from koinon.flags import Duration
 from koinon.mesos import codec, v1
 from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1.executor import Call, Event
+from koinon.sdk.addresses import Address, parse_address
 from koinon.sdk.client import Client, MaybeAwaitable, as_id, log
-from koinon.sdk.detector import Address, parse_address
 from koinon.sdk.errors import ApiError, CallError, FrameworkError, Undelivered
 from koinon.sdk.subscription import Api, subscribe
 
@@ -215,7 +215,7 @@ class Executor(Client[Call, Event]):
                     break
                 pause_s = random.uniform(0, self.environment.backoff_max_s)
                 log.warning("%s; trying again in %.1f s", why, pause_s)
-                await self._pause(pause_s)
+                await self._pause(pause_s, until=self._finished)
             if self._shutting_down is not None:
                 await self._shutting_down
         finally:

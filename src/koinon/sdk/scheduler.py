@@ -15,16 +15,20 @@ and restart offers.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
+from koinon.coordination import Detector, Leader
+from koinon.coordination.detection import Masters
+from koinon.coordination.following import Following
 from koinon.mesos import codec, v1
 from koinon.mesos.v1.scheduler import Call, Event, OfferConstraints
-from koinon.sdk.client import BACKOFF_MAX_S, Client, MaybeAwaitable, as_id, backoff_s, log
-from koinon.sdk.detector import Detector, detector_for
+from koinon.sdk.addresses import Address
+from koinon.sdk.client import BACKOFF_MAX_S, MaybeAwaitable, backoff_s, log
 from koinon.sdk.errors import ApiError, CallError, FrameworkError, Undelivered
-from koinon.sdk.subscription import Api, basic_authorization, subscribe
+from koinon.sdk.framework import Framework
+from koinon.sdk.subscription import Api, Subscription, basic_authorization, subscribe
 
 #: Missing so many heartbeats in a row means that the master, or the way to it, is gone.
 HEARTBEATS_MISSED_MAX = 5
@@ -38,13 +42,13 @@ _LEAVE_TIMEOUT_S = 10.0
 _NOT_HARMLESS = frozenset((Call.Type.ACCEPT, Call.Type.MESSAGE, Call.Type.UPDATE_FRAMEWORK))
 
 _Type = Event.Type
-_Operation = v1.Offer.Operation
 
 
-class Scheduler(Client[Call, Event]):
+class Scheduler(Framework):
     """A framework's end of the scheduler API. Reconnects by itself, to whichever master leads.
 
-    `master` is `host:port` or a Detector. With `framework.id` set, it takes over that framework. `credential` is
+    `master` is `host:port`, several of them divided by commas, `zk://host:port,host:port/path`, `file:///path` of a file
+    with one of these, or a Detector. With `framework.id` set, it takes over that framework. `credential` is
     principal and secret. With `auto_acknowledge` off, call `acknowledge` for each update that has a uuid.
 
     `async with scheduler:` runs it in the background: entered when subscribed, torn down at the end.
@@ -69,18 +73,21 @@ class Scheduler(Client[Call, Event]):
                 harmless=lambda call: call.type not in _NOT_HARMLESS,
                 content_type=content_type,
                 authorization=basic_authorization(*credential) if credential else None,
-            )
+            ),
+            framework,
+            suppressed_roles,
+            offer_constraints,
         )
-        self.framework = framework  #: as subscribed; `id` is filled in by the master
         self.master: v1.MasterInfo | None = None  #: who leads, once subscribed
-        self._detector = detector_for(master) if isinstance(master, str) else master
-        self._suppressed_roles = list(suppressed_roles)
-        self._offer_constraints = offer_constraints
+        self._masters = Masters.parse(master) if isinstance(master, str) else master
+        self._following: Following
+        self._subscribing: asyncio.Task[Subscription[Call, Event]] | None = None
         self._auto_acknowledge = auto_acknowledge
         self._subscribed = asyncio.Event()
         self._failed = False
         self._stopping = False
         self._failover = False
+        self._said_goodbye = False
         self._running: asyncio.Task[None] | None = None
         self._handlers: dict[Event.Type | None, Callable[[Event], MaybeAwaitable]] = {
             _Type.SUBSCRIBED: self._on_subscribed,
@@ -148,150 +155,7 @@ class Scheduler(Client[Call, Event]):
             return None
         return super().call_refused(call, error)
 
-    # ── for authors to call; those that are not async return at once ──────────────────────────────
-    def launch(
-        self,
-        offers: v1.Offer | Iterable[v1.Offer],
-        tasks: Iterable[v1.TaskInfo],
-        *,
-        refuse_s: float | None = None,
-    ) -> None:
-        """Launches tasks on one or more offers of one agent; declines what they leave for `refuse_s`."""
-        launch = _Operation.Launch(task_infos=list(tasks))
-        self.accept(offers, [_Operation(type=_Operation.Type.LAUNCH, launch=launch)], refuse_s=refuse_s)
-
-    def launch_group(
-        self,
-        offers: v1.Offer | Iterable[v1.Offer],
-        executor: v1.ExecutorInfo,
-        tasks: Iterable[v1.TaskInfo],
-        *,
-        refuse_s: float | None = None,
-    ) -> None:
-        """Launches tasks that live and die together, under one executor."""
-        group = _Operation.LaunchGroup(executor=executor, task_group=v1.TaskGroupInfo(tasks=list(tasks)))
-        operation = _Operation(type=_Operation.Type.LAUNCH_GROUP, launch_group=group)
-        self.accept(offers, [operation], refuse_s=refuse_s)
-
-    def accept(
-        self,
-        offers: v1.Offer | Iterable[v1.Offer],
-        operations: Iterable[v1.Offer.Operation],
-        *,
-        refuse_s: float | None = None,
-    ) -> None:
-        """Uses offers of one agent for operations; declines what they leave."""
-        accept = Call.Accept(
-            offer_ids=_offer_ids(offers), operations=list(operations), filters=_filters(refuse_s)
-        )
-        self.send(self._call(Call.Type.ACCEPT, accept=accept))
-
-    def decline(self, offers: v1.Offer | Iterable[v1.Offer], *, refuse_s: float | None = None) -> None:
-        """Gives offers back. The same resources are not offered again for `refuse_s`, by default 5 s."""
-        decline = Call.Decline(offer_ids=_offer_ids(offers), filters=_filters(refuse_s))
-        self.send(self._call(Call.Type.DECLINE, decline=decline))
-
-    def accept_inverse_offers(self, inverse_offers: Iterable[v1.InverseOffer]) -> None:
-        """Promises to be gone before the maintenance begins."""
-        ids = [inverse_offer.id for inverse_offer in inverse_offers]
-        accept = Call.AcceptInverseOffers(inverse_offer_ids=ids)
-        self.send(self._call(Call.Type.ACCEPT_INVERSE_OFFERS, accept_inverse_offers=accept))
-
-    def decline_inverse_offers(self, inverse_offers: Iterable[v1.InverseOffer]) -> None:
-        """Tells the operator that the resources will still be in use."""
-        ids = [inverse_offer.id for inverse_offer in inverse_offers]
-        decline = Call.DeclineInverseOffers(inverse_offer_ids=ids)
-        self.send(self._call(Call.Type.DECLINE_INVERSE_OFFERS, decline_inverse_offers=decline))
-
-    def kill(
-        self,
-        task_id: str | v1.TaskID,
-        agent_id: str | v1.AgentID | None = None,
-        *,
-        grace_s: float | None = None,
-    ) -> None:
-        """Kills a task, giving it `grace_s` to end by itself where that differs from its own policy."""
-        policy = None
-        if grace_s is not None:
-            policy = v1.KillPolicy(grace_period=v1.DurationInfo(round(grace_s * 10**9)))
-        kill = Call.Kill(
-            task_id=as_id(v1.TaskID, task_id),
-            agent_id=as_id(v1.AgentID, agent_id) if agent_id is not None else None,
-            kill_policy=policy,
-        )
-        self.send(self._call(Call.Type.KILL, kill=kill))
-
-    def revive(self, *roles: str) -> None:
-        """Asks for offers again, refused resources too; for all our roles if none is named."""
-        revive = Call.Revive(roles=list(roles)) if roles else None
-        self.send(self._call(Call.Type.REVIVE, revive=revive))
-
-    def suppress(self, *roles: str) -> None:
-        """No offers any more until `revive`; for all our roles if none is named."""
-        suppress = Call.Suppress(roles=list(roles)) if roles else None
-        self.send(self._call(Call.Type.SUPPRESS, suppress=suppress))
-
-    def reconcile(self, tasks: Mapping[str, str | None] | None = None) -> None:
-        """Asks for the state of tasks, given as task id to agent id (or None); of all the master knows if empty."""
-        asked = [
-            Call.Reconcile.Task(
-                task_id=v1.TaskID(task_id), agent_id=v1.AgentID(agent_id) if agent_id else None
-            )
-            for task_id, agent_id in (tasks or {}).items()
-        ]
-        self.send(self._call(Call.Type.RECONCILE, reconcile=Call.Reconcile(tasks=asked)))
-
-    def acknowledge(self, status: v1.TaskStatus) -> None:
-        """Acknowledges an update. One without a uuid needs none: then this does nothing."""
-        if status.uuid is not None and status.agent_id is not None:
-            acknowledge = Call.Acknowledge(agent_id=status.agent_id, task_id=status.task_id, uuid=status.uuid)
-            self.send(self._call(Call.Type.ACKNOWLEDGE, acknowledge=acknowledge))
-
-    def acknowledge_operation(self, status: v1.OperationStatus) -> None:
-        """Acknowledges an operation's update, as `acknowledge` does."""
-        if status.uuid is not None and status.operation_id is not None:
-            acknowledge = Call.AcknowledgeOperationStatus(
-                agent_id=status.agent_id,
-                resource_provider_id=status.resource_provider_id,
-                uuid=status.uuid.value,
-                operation_id=status.operation_id,
-            )
-            self.send(
-                self._call(Call.Type.ACKNOWLEDGE_OPERATION_STATUS, acknowledge_operation_status=acknowledge)
-            )
-
-    def send_message(self, agent_id: str | v1.AgentID, executor_id: str | v1.ExecutorID, data: bytes) -> None:
-        """Sends data to an executor of ours. It may get lost."""
-        message = Call.Message(
-            agent_id=as_id(v1.AgentID, agent_id), executor_id=as_id(v1.ExecutorID, executor_id), data=data
-        )
-        self.send(self._call(Call.Type.MESSAGE, message=message))
-
-    def shutdown_executor(self, agent_id: str | v1.AgentID, executor_id: str | v1.ExecutorID) -> None:
-        """Ends an executor of ours and its tasks."""
-        shutdown = Call.Shutdown(
-            agent_id=as_id(v1.AgentID, agent_id), executor_id=as_id(v1.ExecutorID, executor_id)
-        )
-        self.send(self._call(Call.Type.SHUTDOWN, shutdown=shutdown))
-
-    async def update_framework(
-        self,
-        framework: v1.FrameworkInfo,
-        *,
-        suppressed_roles: Iterable[str] = (),
-        offer_constraints: OfferConstraints | None = None,
-    ) -> None:
-        """Changes what we are, all or nothing. Raises ApiError when refused, Undelivered when nobody answers."""
-        framework.id = self.framework.id
-        suppressed_roles = list(suppressed_roles)
-        update = Call.UpdateFramework(
-            framework_info=framework, suppressed_roles=suppressed_roles, offer_constraints=offer_constraints
-        )
-        await self.call(self._call(Call.Type.UPDATE_FRAMEWORK, update_framework=update))
-        self.framework = framework
-        self._suppressed_roles = suppressed_roles
-        self._offer_constraints = offer_constraints
-
+    # ── for authors to call, besides the calls of `Framework` ─────────────────────────────────────
     def stop(self, *, failover: bool = False) -> None:
         """Makes `run()` return: with a TEARDOWN, which kills our tasks; or, to `failover`, leaving them running
         for the next instance, which has to come back within the framework's failover timeout.
@@ -303,45 +167,94 @@ class Scheduler(Client[Call, Event]):
     async def run(self) -> None:
         """Subscribes, hands events to the methods above, reconnects; until `stop`.
 
-        Raises ApiError when the master will not have us, and whatever the methods raise.
+        Raises ApiError when the master will not have us, DetectionError when no master can ever be found, and whatever
+        the methods raise.
         """
         self._failed = False
-        attempt = 0
-        loop = asyncio.get_running_loop()
+        masters = self._masters
+        detector = masters.detector() if isinstance(masters, Masters) else masters
+        self._following = Following(detector, self._leader_changed)
+        self._following.start()
         try:
-            while not self._nothing_to_leave():
-                try:
-                    address = await self._detector.detect()
-                    subscription = await subscribe(self._api, address, self._subscribe_call(), self._refused)
-                except OSError as error:
-                    why = f"cannot subscribe: {error or 'timed out'}"
-                except ApiError as error:
-                    if error.status < 500:
-                        raise
-                    why = f"cannot subscribe yet: {error}"
-                else:
-                    began_s = loop.time()
-                    subscription.stream.watch(HEARTBEATS_MISSED_MAX * _HEARTBEAT_INTERVAL_S)
-                    lost = await self._follow(subscription)
-                    if lost is None:
-                        await self._leave()
-                        return
-                    self._subscribed.clear()
-                    await self._unsubscribe()
-                    if (told := self.disconnected()) is not None:
-                        await told
-                    why = f"disconnected: {lost}"
-                    if loop.time() - began_s > BACKOFF_MAX_S:
-                        attempt = 0
-                attempt += 1
-                pause_s = backoff_s(attempt)
-                log.warning("%s; trying again in %.1f s", why, pause_s)
-                await self._pause(pause_s)
+            await self._visit_leaders()
         finally:
             self._subscribed.clear()
             if self._subscription is not None:
                 self._subscription.close()
                 self._subscription = None
+            await self._following.close()
+        self._drop_what_was_kept()
+        await self._report_refusals()
+
+    async def _visit_leaders(self) -> None:
+        following, loop = self._following, asyncio.get_running_loop()
+        attempt = 0
+        while not self._nothing_to_leave():
+            if (leader := following.look()) is None:
+                await self._pause(None, until=lambda: following.news or self._nothing_to_leave())
+                attempt = 1
+                continue
+            if attempt and await self._pause(
+                backoff_s(attempt), until=lambda: following.news or self._nothing_to_leave()
+            ):
+                attempt = 1
+                continue
+            began_s = loop.time()
+            why = await self._visit(leader)
+            if why is None:
+                return
+            following.suspect(leader)
+            # A subscription that lasted is a success.
+            attempt = 1 if loop.time() - began_s > BACKOFF_MAX_S else attempt + 1
+            log.warning("%s; %s", why, "trying again" if following.leader else "no master leads")
+
+    async def _visit(self, leader: Leader) -> str | None:
+        """One subscription, or the attempt. Returns why it ended; None when there is nothing more to do."""
+        try:
+            subscription = await self._subscribe(leader)
+        except OSError as error:
+            return f"cannot subscribe: {error or 'timed out'}"
+        except ApiError as error:
+            if error.status < 500:
+                raise
+            return f"cannot subscribe yet: {error}"
+        if subscription is None:
+            return f"cannot subscribe: {leader.address} leads no more"
+        self._subscription = subscription
+        if self._following.news:
+            self._leader_changed()
+        subscription.stream.watch(HEARTBEATS_MISSED_MAX * _HEARTBEAT_INTERVAL_S)
+        lost: Exception | None = await self._follow(subscription)
+        if lost is None and (lost := await self._leave()) is None:
+            return None
+        self._subscribed.clear()
+        await self._unsubscribe()
+        if (told := self.disconnected()) is not None:
+            await told
+        return f"disconnected: {lost}"
+
+    async def _subscribe(self, leader: Leader) -> Subscription[Call, Event] | None:
+        """None when it becomes pointless."""
+        address = Address(leader.host, leader.port)
+        self._subscribing = asyncio.create_task(
+            subscribe(self._api, address, self._subscribe_call(), self._refused)
+        )
+        try:
+            await asyncio.wait((self._subscribing,))
+        finally:
+            if self._subscribing.cancel():  # we are cancelled
+                await asyncio.wait((self._subscribing,))
+        return None if self._subscribing.cancelled() else self._subscribing.result()
+
+    def _leader_changed(self) -> None:
+        """Leave at once who leads no more: what is not sent yet is refused, or waits for the next one."""
+        leader = self._following.leader
+        if self._subscription is not None:
+            if leader is None or leader.address != str(self._subscription.address):
+                self._subscription.close("no master leads" if leader is None else f"{leader.address} leads")
+        elif self._subscribing is not None:
+            self._subscribing.cancel()
+        self._nudge()
 
     async def __aenter__(self) -> Self:
         self._running = asyncio.create_task(self.run())
@@ -360,20 +273,7 @@ class Scheduler(Client[Call, Event]):
         if self._running is not None:
             await self._running
 
-    # ── subscribing and leaving ───────────────────────────────────────────────────────────────────
-    def _subscribe_call(self) -> Call:
-        return self._call(
-            Call.Type.SUBSCRIBE,
-            subscribe=Call.Subscribe(
-                framework_info=self.framework,
-                suppressed_roles=self._suppressed_roles,
-                offer_constraints=self._offer_constraints,
-            ),
-        )
-
-    def _call(self, kind: Call.Type, **body: object) -> Call:
-        return Call(framework_id=self.framework.id, type=kind, **body)  # type: ignore[arg-type]
-
+    # ── leaving ───────────────────────────────────────────────────────────────────────────────────
     def _finished(self) -> bool:
         return self._failed or (self._stopping and self._subscribed.is_set())
 
@@ -382,20 +282,27 @@ class Scheduler(Client[Call, Event]):
         never_came = self.framework.id is None or not self.framework.failover_timeout
         return self._stopping and (self._failover or never_came)
 
-    async def _leave(self) -> None:
-        """Says goodbye; what was called before is delivered before."""
+    async def _leave(self) -> CallError | None:
+        """Says goodbye; what was called before is delivered before. Returns why it was not heard, if it was not."""
         if self._subscription is None or self._failed:
-            return
+            return None
         try:
             async with asyncio.timeout(_LEAVE_TIMEOUT_S):
                 if self._failover:
                     await self._subscription.calls.drain()
                 else:
+                    self._said_goodbye = True
                     await self._subscription.calls.call(self._call(Call.Type.TEARDOWN))
         except TimeoutError as error:
             raise Undelivered(f"the master did not answer within {_LEAVE_TIMEOUT_S:g} s") from error
-        finally:
-            await self._unsubscribe()
+        except Undelivered as error:
+            return error
+        except ApiError as error:
+            if not error.not_subscribed:
+                raise
+            return error
+        await self._unsubscribe()
+        return None
 
     # ── events ────────────────────────────────────────────────────────────────────────────────────
     def _handle(self, event: Event) -> MaybeAwaitable:
@@ -410,6 +317,7 @@ class Scheduler(Client[Call, Event]):
         interval_s = event.subscribed.heartbeat_interval_seconds or _HEARTBEAT_INTERVAL_S
         self._subscription.stream.watch(HEARTBEATS_MISSED_MAX * interval_s)
         self._subscribed.set()
+        self._say_what_was_kept()
         return self.subscribed(event.subscribed.framework_id.value)
 
     def _on_inverse_offers(self, event: Event) -> MaybeAwaitable:
@@ -423,6 +331,7 @@ class Scheduler(Client[Call, Event]):
         if event.update is None:
             return None
         status = event.update.status
+        self._questions.answered(status.task_id.value)
         told = self.update(status)
         if not self._auto_acknowledge:
             return told
@@ -453,6 +362,8 @@ class Scheduler(Client[Call, Event]):
 
     def _on_error(self, event: Event) -> MaybeAwaitable:
         self._failed = True
+        if self._said_goodbye:  # to a master that was going, or removed us: there is nothing left to end
+            return None
         return self.error(event.error.message if event.error else "")
 
 
@@ -460,11 +371,3 @@ async def _then(first: MaybeAwaitable, then: Callable[[], None]) -> None:
     if first is not None:
         await first
     then()
-
-
-def _offer_ids(offers: v1.Offer | Iterable[v1.Offer]) -> list[v1.OfferID]:
-    return [offers.id] if isinstance(offers, v1.Offer) else [offer.id for offer in offers]
-
-
-def _filters(refuse_s: float | None) -> v1.Filters | None:
-    return v1.Filters(refuse_seconds=refuse_s) if refuse_s is not None else None

@@ -11,8 +11,8 @@ from typing import Generic, TypeVar
 from koinon.mesos import codec
 from koinon.mesos.recordio import RecordDecoder, RecordError
 from koinon.mesos.v1.base import V1Message
+from koinon.sdk.addresses import Address
 from koinon.sdk.connection import HttpConnection
-from koinon.sdk.detector import Address
 from koinon.sdk.errors import ApiError, StreamLost
 
 E = TypeVar("E", bound=V1Message)

@@ -8,8 +8,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 from koinon.mesos import codec
 from koinon.mesos.v1.base import V1Message
+from koinon.sdk.addresses import Address, parse_address
 from koinon.sdk.calls import CallChannel
-from koinon.sdk.detector import Address, parse_address
 from koinon.sdk.errors import CallError
 from koinon.sdk.stream import EventStream, Redirected
 
@@ -38,13 +38,14 @@ class Api(NamedTuple, Generic[C, E]):
 class Subscription(Generic[C, E]):
     """What `subscribe` opened."""
 
-    def __init__(self, stream: EventStream[E], calls: CallChannel[C]) -> None:
+    def __init__(self, address: Address, stream: EventStream[E], calls: CallChannel[C]) -> None:
+        self.address = address  #: whose it is, after all redirections
         self.stream = stream
         self.calls = calls
 
-    def close(self) -> None:
-        """Closes both connections."""
-        self.stream.close()
+    def close(self, reason: str = "closed") -> None:
+        """Closes both connections; what has arrived can still be taken from the stream."""
+        self.stream.close(reason)
         self.calls.close()
 
 
@@ -68,7 +69,7 @@ async def subscribe(
         else:
             head = _head(api, address, stream.stream_id)
             calls = CallChannel(address, head, api.content_type, refused=refused, harmless=api.harmless)
-            return Subscription(stream, calls)
+            return Subscription(address, stream, calls)
     raise ConnectionError(f"redirected {_REDIRECTS_MAX} times, last to {address}")
 
 

@@ -61,8 +61,6 @@ class Cluster:
         self.frameworks = {
             one.name: FrameworkNode(self._machine(one.name), one, where, observer) for one in plan.frameworks
         }
-        for one in self.frameworks.values():
-            one.masters = len(self.masters)
         self.nodes: dict[str, Node] = {
             **self.keepers,
             **self.masters,

@@ -17,7 +17,6 @@ from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1 import TaskState
 from koinon.mesos.v1.scheduler import Call
 from koinon.sdk import FrameworkError, Scheduler, framework_info, task_info
-from koinon.sdk.detector import Address
 from koinon.sdk.errors import CallError
 from koinon.simulator.machines import Machine, Node, Process
 from koinon.simulator.observer import Observer
@@ -68,7 +67,6 @@ class FrameworkNode(Node):
         super().__init__(machine, plan.name)
         self.plan = plan
         self.master = master
-        self.masters = 1
         self.observer = observer
         self.book = Book()
         self.calm = False  #: nothing new is wanted
@@ -98,15 +96,6 @@ class FrameworkNode(Node):
             entry.state = TaskState.TASK_KILLED
 
 
-class _Guess:
-    def __init__(self, node: FrameworkNode) -> None:
-        self._node = node
-
-    async def detect(self) -> Address:
-        """Any master."""
-        return Address(f"master-{self._node.random.randint(1, self._node.masters)}", 5050)
-
-
 class Mind(Scheduler):
     """Launches what is wanted, kills some of it, answers late or soon, and asks after what it has not heard of."""
 
@@ -125,7 +114,7 @@ class Mind(Scheduler):
         )
         if node.book.framework_id is not None:
             info.id = v1.FrameworkID(node.book.framework_id)
-        super().__init__(_Guess(node), info, auto_acknowledge=False)  # type: ignore[arg-type]
+        super().__init__(node.master, info, auto_acknowledge=False)
         self._node = node
         self._process = process
         self._random = node.random

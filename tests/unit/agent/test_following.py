@@ -3,51 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from koinon.agent.channel import Channel
 from koinon.agent.core.events import Event, MasterConnected, MasterLost, MasterSaid
 from koinon.coordination import DetectionError, Detector, Leader
-from koinon.coordination.detection import parse_leader
-from koinon.coordination.zookeeper import parse_url
-from koinon.coordination.zookeeper.election import Election
 from koinon.mesos import internal, v1
+from tests.leaders import Word, at, leading
 from tests.unit.agent.bench import task
 from tests.unit.agent.shell import AgentProcess, FakeMaster, until
-from tests.zookeeper import SESSION_S, ZooKeeper
-
-
-class Word:
-    """A `Detector` that says what the test says."""
-
-    def __init__(self, *said: Leader | Exception | None) -> None:
-        self._said: asyncio.Queue[Leader | Exception | None] = asyncio.Queue()
-        self.suspected: list[Leader] = []
-        for one in said:
-            self.say(one)
-
-    def say(self, leader: Leader | Exception | None) -> None:
-        self._said.put_nowait(leader)
-
-    async def leaders(self) -> AsyncIterator[Leader | None]:
-        while True:
-            leader = await self._said.get()
-            if isinstance(leader, Exception):
-                raise leader
-            yield leader
-
-    def suspect(self, leader: Leader) -> None:
-        self.suspected.append(leader)
-
-    async def close(self) -> None:
-        pass
+from tests.zookeeper import ZooKeeper
 
 
 class Core:
@@ -93,21 +63,16 @@ async def masters() -> AsyncIterator[tuple[FakeMaster, FakeMaster]]:
         yield first, second
 
 
-def at(master: FakeMaster, epoch: int = 1) -> Leader:
-    leader = parse_leader(master.address)
-    return Leader(leader.host, leader.port, epoch)
-
-
 REGISTERED = (MasterConnected, MasterSaid)
 
 
 async def test_when_another_master_leads_the_old_one_is_left_though_it_still_talks(masters, run):
     first, second = masters
-    word = Word(at(first))
+    word = Word(at(first.address))
     core = run(word)
     await first.registered()
     await core.hears(*REGISTERED)
-    word.say(at(second, 2))
+    word.say(at(second.address, 2))
     await second.registered()
     await core.hears(MasterLost, *REGISTERED)
     assert core.channel.connected_to == second.address
@@ -127,7 +92,7 @@ async def test_a_master_that_hangs_does_not_keep_the_agent_from_the_next(run):
         word = Word(Leader("127.0.0.1", frozen.sockets[0].getsockname()[1], 1))
         run(word)
         await connected.wait()
-        word.say(at(second, 2))
+        word.say(at(second.address, 2))
         async with asyncio.timeout(1):
             await second.registered()
         over.set()
@@ -136,12 +101,12 @@ async def test_a_master_that_hangs_does_not_keep_the_agent_from_the_next(run):
 async def test_a_leader_that_stops_in_the_middle_of_its_work_is_left_at_once(masters, run):
     """The close of a WebSocket is a conversation, which a frozen process does not have."""
     first, second = masters
-    word = Word(at(first))
+    word = Word(at(first.address))
     core = run(word)
     await core.hears(*REGISTERED)
     first.awake.clear()
     await first.say(internal.Ping())
-    word.say(at(second, 2))
+    word.say(at(second.address, 2))
     async with asyncio.timeout(1):
         await core.hears(MasterLost, *REGISTERED)
     first.awake.set()
@@ -149,25 +114,25 @@ async def test_a_leader_that_stops_in_the_middle_of_its_work_is_left_at_once(mas
 
 async def test_when_nobody_leads_the_agent_is_without_master_until_somebody_does(masters, run):
     first, second = masters
-    word = Word(at(first))
+    word = Word(at(first.address))
     core = run(word)
     await core.hears(*REGISTERED)
     word.say(None)
     await core.hears(MasterLost)
     assert core.channel.connected_to is None
-    word.say(at(second, 2))
+    word.say(at(second.address, 2))
     await core.hears(MasterLost, *REGISTERED)
 
 
 async def test_news_of_the_master_that_we_are_with_changes_nothing(masters, run):
     first, second = masters
     first.redirect = second.address
-    word = Word(at(first))
+    word = Word(at(first.address))
     core = run(word)
     await second.registered()
     await core.hears(*REGISTERED)
-    word.say(at(second, 2))
-    word.say(at(second, 3))
+    word.say(at(second.address, 2))
+    word.say(at(second.address, 3))
     await asyncio.sleep(0.1)
     assert core.kinds() == ["MasterConnected", "MasterSaid"]
 
@@ -176,7 +141,7 @@ async def test_a_new_leader_ends_the_wait_for_one_that_does_not_answer(masters, 
     word = Word(Leader("127.0.0.1", 1, 1))
     run(word, backoff_s=0.001)
     await until(lambda: len(word.suspected) > 12, "many attempts")  # by now the pauses are seconds
-    word.say(at(masters[0], 2))
+    word.say(at(masters[0].address, 2))
     async with asyncio.timeout(0.5):
         await masters[0].registered()
 
@@ -215,7 +180,7 @@ async def test_an_agent_is_led_by_zookeeper_and_shows_its_password_to_nobody(
     agent.flags["logging_level"] = "INFO"
     await agent.start()
     try:
-        async with FakeMaster() as master, leading(place, master):
+        async with FakeMaster() as master, leading(place, master.address):
             register = await master.registered()
             await master.run(task(command="env; cat /proc/$PPID/environ; sleep 100"))
             await master.reaches("t", "RUNNING")
@@ -226,27 +191,10 @@ async def test_an_agent_is_led_by_zookeeper_and_shows_its_password_to_nobody(
             assert "secret" not in said
             state = await agent.get("/state", register)
             assert "secret" not in str(state)
-        async with FakeMaster() as second, leading(place, second):
+        async with FakeMaster() as second, leading(place, second.address):
             await second.registered()
         assert await agent.stop(signal.SIGTERM) == 0
         assert b"registered" in agent.stderr
         assert b"secret" not in agent.stderr
     finally:
         await agent.finish()
-
-
-@contextlib.asynccontextmanager
-async def leading(place: str, master: FakeMaster) -> AsyncIterator[None]:
-    """`master` is the one that stands for election."""
-    election = Election(parse_url(place), timeout_s=SESSION_S)
-    elected = asyncio.Event()
-    host, _, port = master.address.partition(":")
-    election.stand(
-        msgspec.json.encode({"address": {"ip": host, "port": int(port)}}),
-        on_elected=lambda epoch: elected.set(),
-        on_deposed=lambda reason: None,
-        on_leader=lambda leader: None,
-    )
-    await elected.wait()
-    yield
-    await election.close()

@@ -123,7 +123,7 @@ async def test_an_updated_framework_subscribes_as_such_later(master, start):
 
 async def test_a_call_without_subscription_is_undelivered(master, running):
     scheduler = Recorder(master)
-    scheduler.revive()
+    scheduler.decline(offer())
     with pytest.raises(Undelivered):
         await scheduler.call(Call(type=Call.Type.REVIVE))
     running(scheduler)

@@ -1,11 +1,9 @@
-"""Where the leading master is."""
+"""Where a server is that can be called."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 from urllib.parse import urlsplit
-
-MASTER_PORT = 5050
 
 
 class Address(NamedTuple):
@@ -32,29 +30,3 @@ def parse_address(text: str, default_port: int | None = None) -> Address:
     if not host or port is None:
         raise ValueError(f"'{text}' is no address: {wanted}")
     return Address(host, port)
-
-
-class Detector(Protocol):
-    """Finds the leading master; asked anew for every subscription."""
-
-    async def detect(self) -> Address:
-        """Where to subscribe. Any master will do: one that does not lead redirects to the leader."""
-        ...
-
-
-class FixedMaster:
-    """The master is always at one address."""
-
-    def __init__(self, address: Address) -> None:
-        self._address = address
-
-    async def detect(self) -> Address:
-        """The address given."""
-        return self._address
-
-
-def detector_for(master: str) -> Detector:
-    """The detector for what people write after `--master`: `host:port` or `http://…`. Raises ValueError."""
-    if master.startswith("zk://"):
-        raise ValueError(f"masters cannot be found through ZooKeeper yet ('{master}'): give host:port")
-    return FixedMaster(parse_address(master, MASTER_PORT))
