@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from koinon.agent.core import tables as agent
+from koinon.coordination import candidate
 from koinon.master.core import tables as master
 
 DOCS = Path(__file__).parent
@@ -24,8 +25,8 @@ Group = tuple[Enum, ...]
 INTRODUCTION = """\
 # State diagrams
 
-Drawn by `docs/make_diagrams.py` from `src/koinon/master/core/tables.py` and `src/koinon/agent/core/tables.py`.
-Do not edit: change the tables, then `make docs`. What is not drawn cannot happen: it raises `IllegalMove`.
+Drawn by `docs/make_diagrams.py` from `src/koinon/master/core/tables.py`, `src/koinon/agent/core/tables.py` and
+`src/koinon/coordination/candidate.py`. Do not edit: change the tables, then `make docs`. What is not drawn cannot happen: it raises `IllegalMove`.
 States that have the same ways in and out share a box; an arrow from a box to itself means that they may follow one
 another in any order.
 """
@@ -36,6 +37,7 @@ DIAGRAMS: tuple[tuple[str, Moves, str], ...] = (
     ("An agent, as the master sees it", master.AGENT_MOVES, str(master.AgentState.__doc__)),
     ("A framework, as the master sees it", master.FRAMEWORK_MOVES, str(master.FrameworkState.__doc__)),
     ("An offer", master.OFFER_MOVES, str(master.OfferState.__doc__)),
+    ("A master that stands for election", candidate.MOVES, str(candidate.Phase.__doc__)),
     ("The agent itself", agent.AGENT_MOVES, str(agent.AgentState.__doc__)),
     ("An executor, as its agent sees it", agent.EXECUTOR_MOVES, str(agent.ExecutorState.__doc__)),
     ("A task, as its agent sees it", agent.TASK_MOVES, "It is here from the moment it arrives."),

@@ -18,6 +18,7 @@ only goes forward and goes on while the machine sleeps.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from enum import Enum
 
 from msgspec import Struct
@@ -41,11 +42,18 @@ def epoch_of(sequence: int) -> int:
 
 
 class Phase(Enum):
-    """What a candidate is."""
+    """A standby may stand again and again; a leader that is deposed ends its process."""
 
     STANDBY = "standby"
     LEADING = "leading"
     DEPOSED = "deposed"
+
+
+MOVES: Mapping[Phase, frozenset[Phase]] = {
+    Phase.STANDBY: frozenset({Phase.LEADING}),
+    Phase.LEADING: frozenset({Phase.DEPOSED}),
+    Phase.DEPOSED: frozenset(),
+}
 
 
 class Member(Struct, frozen=True):
@@ -224,7 +232,8 @@ class Candidate:
             return []
         self._contact_s = max(self._contact_s, sent_s)
         if self.phase is Phase.STANDBY and self._lowest and now_s < self.lease_end_s:
-            self.phase, self.epoch = Phase.LEADING, epoch_of(sequence)
+            self._become(Phase.LEADING)
+            self.epoch = epoch_of(sequence)
             return [Lead(self.epoch)]
         return []
 
@@ -242,6 +251,10 @@ class Candidate:
         self._asked_s = now_s
         return Confirm(self._own)
 
+    def _become(self, phase: Phase) -> None:
+        assert phase in MOVES[self.phase], f"{self.phase} to {phase}"
+        self.phase = phase
+
     def _step_down(self, reason: str) -> list[Effect]:
-        self.phase = Phase.DEPOSED
+        self._become(Phase.DEPOSED)
         return [StepDown(reason)]
