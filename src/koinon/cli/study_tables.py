@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from koinon.cli.output import Column, Cut, Record, show, text
-from koinon.simulator.study.report import QUANTILES, Report, Waiting
+from koinon.simulator.study.report import QUANTILES, Report
 from koinon.simulator.study.units import size_text, time_text
 
 
@@ -87,7 +87,7 @@ def _head(file: str, report: Report) -> None:
 
 def _foot(*reports: Report) -> None:
     if any(one.waiting.at_least for report in reports for one in report.frameworks.values()):
-        print("\n≥ so long at least: there are tasks that still waited at the end")
+        print("\n≥ at least so long: of tasks that still waited at the end nobody knows more")
 
 
 # ── columns and records ───────────────────────────────────────────────────────────────────────────
@@ -124,7 +124,7 @@ def _roles(report: Report) -> Iterator[Record]:
             "weight": f"{role.weight:g}",
             "mean_share": _percent(role.share_mean),
             "max_share": _percent(role.share_max),
-            **_quantiles(role.waiting),
+            **role.waiting.texts(),
         }
 
 
@@ -139,21 +139,11 @@ def _frameworks(report: Report) -> Iterator[Record]:
             "running": f"{tasks.running:,}",
             "waiting": f"{tasks.waiting + tasks.launched:,}",
             "lost": f"{tasks.lost:,}",
-            **_quantiles(framework.waiting),
+            **framework.waiting.texts(),
         }
         if len(framework.workloads) > 1:
             for workload, waiting in framework.workloads.items():
-                yield {"name": f"  {workload}", "role": " ", **_quantiles(waiting)}
-
-
-def _quantiles(waiting: Waiting) -> Record:
-    """`≥` stands before what is known from below only."""
-    found = {}
-    for name in QUANTILES:
-        value_s = getattr(waiting, f"{name}_s")
-        bound = "≥" if name in waiting.at_least else ""
-        found[name] = "-" if value_s is None else f"{bound}{time_text(value_s)}"
-    return found
+                yield {"name": f"  {workload}", "role": " ", **waiting.texts()}
 
 
 def _percent(part: float) -> str:

@@ -64,7 +64,7 @@ class _Run:
 class Agent:
     """One agent."""
 
-    __slots__ = ("_cluster", "_failures", "_index", "_runs", "_used", "channel", "id", "kind", "up")
+    __slots__ = ("_cluster", "_failures", "_index", "_runs", "channel", "id", "kind", "up", "used")
 
     def __init__(self, cluster: Cluster, kind: Kind, index: int) -> None:
         self.kind = kind
@@ -74,7 +74,7 @@ class Agent:
         self._cluster = cluster
         self._index = index  #: in its group
         self._runs: dict[tuple[str, str], _Run] = {}
-        self._used = Amounts()
+        self.used = Amounts()
         self._failures = 0
 
     def start(self, _: object = None) -> None:
@@ -147,10 +147,10 @@ class Agent:
         key = run.framework_id, run.task_id.value
         assert key not in self._runs, f"{key} was sent twice"
         self._runs[key] = run
-        used = Amounts(*map(int.__add__, self._used, run.amounts))
+        used = Amounts(*map(int.__add__, self.used, run.amounts))
         have = self.kind.group.resources
         assert used.fits(have), f"agent {self.id} has {have.text()} and is to run {used.text()}"
-        self._used = used
+        self.used = used
         self._cluster.measures.take(run.framework_id, run.amounts)
         self._update(run, TaskState.TASK_RUNNING)
         assert task.command is not None
@@ -167,7 +167,7 @@ class Agent:
     def _free(self, run: _Run) -> None:
         if run.lives:
             run.lives = False
-            self._used = Amounts(*map(int.__sub__, self._used, run.amounts))
+            self.used = Amounts(*map(int.__sub__, self.used, run.amounts))
             self._cluster.measures.free(run.framework_id, run.amounts)
 
     # ── updates ───────────────────────────────────────────────────────────────────────────────────

@@ -79,8 +79,8 @@ class _Loader(yaml.SafeLoader):
 
 
 def _parse_yaml(text: str) -> Any:
-    loader = _Loader(text)
     try:
+        loader = _Loader(text)
         found = loader.get_single_data()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -88,8 +88,6 @@ def _parse_yaml(text: str) -> Any:
         raise Invalid([Problem(where, f"this is not YAML: {error.problem or error.context}")]) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise Invalid([Problem("", f"this is not YAML: {' '.join(str(error).split())}")]) from None
-    finally:
-        loader.dispose()
     if loader.twice:
         raise Invalid(loader.twice)
     return found

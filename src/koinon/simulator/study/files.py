@@ -38,9 +38,8 @@ def _waiting(waits_by: WaitsBy) -> dict[str, list[str]]:
     found = {}
     for what, waits in waits_by.items():
         for name, one in waits.items():
-            found[f"{what} {name}"] = [
-                "" if (value_s := one.quantile_s(part)) is None else f"{value_s:.6f}" for part in _PARTS
-            ]
+            known = [one.quantile_s(part) for part in _PARTS]
+            found[f"{what} {name}"] = [f"{value_s:.6f}" if is_known else "" for value_s, is_known in known]
     return found
 
 

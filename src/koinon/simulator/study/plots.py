@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from koinon.simulator.study.cluster import Cluster
 from koinon.simulator.study.description import NAMES
-from koinon.simulator.study.report import QUANTILES, Report, Waits, WaitsBy
+from koinon.simulator.study.report import QUANTILES, Report, Waiting, Waits, WaitsBy
 from koinon.simulator.study.units import time_text
 
 if TYPE_CHECKING:
@@ -70,28 +70,32 @@ def draw_comparison(reports: Mapping[str, Report], path: Path) -> None:
         for axes, framework in zip(panels, frameworks, strict=True):
             for at, (case, report) in enumerate(reports.items()):
                 waiting = report.frameworks[framework].waiting if framework in report.frameworks else None
-                heights = [max(_SHORTEST_S, getattr(waiting, f"{name}_s", None) or 0.0) for name in QUANTILES]
-                places = [place + (at - (len(reports) - 1) / 2) * 0.8 / len(reports) for place in range(4)]
-                axes.bar(places, heights, 0.8 / len(reports), label=case)
+                heights_s = [getattr(waiting, f"{name}_s", None) or _SHORTEST_S for name in QUANTILES]
+                width = 0.8 / len(reports)
+                places = [place + (at - (len(reports) - 1) / 2) * width for place in range(len(QUANTILES))]
+                bars = axes.bar(places, heights_s, width, label=case)
+                axes.bar_label(bars, _labels(waiting), fontsize="x-small")
             axes.set_xticks(range(len(QUANTILES)), list(QUANTILES))
             axes.set_yscale("log")
+            axes.margins(y=0.15)
+            axes.set_ylim(bottom=_SHORTEST_S)
             axes.yaxis.set_major_formatter(_as_time)
             axes.set_ylabel(framework)
-        panels[0].legend(fontsize="small")
+        panels[0].legend(fontsize="small", loc="lower left", bbox_to_anchor=(0, 1.02))
+
+
+def _labels(waiting: Waiting | None) -> list[str]:
+    return [""] * len(QUANTILES) if waiting is None else list(waiting.texts().values())
 
 
 def _distribution(axes: Axes, waits: Mapping[str, Waits], what: str) -> None:
-    """Which part of the tasks has waited no longer than so long. Where it is not known the line ends."""
+    """Which part of the tasks waits no longer than so long; the line ends where nobody knows."""
     for name, one in waits.items():
-        count = len(one.all_s)
-        known = sum(wait_s < one.shortest_open_s for wait_s in one.all_s)
-        if known:
-            step = max(1, known // _POINTS_MAX)
-            shown = [*range(0, known - 1, step), known - 1]
-            times = [max(_SHORTEST_S, one.all_s[at]) for at in shown]
-            axes.step(
-                times, [100 * (at + 1) / count for at in shown], where="post", label=name, linewidth=1.2
-            )
+        if one.over_s:
+            last = len(one.over_s) - 1
+            shown = [*range(0, last, max(1, last // _POINTS_MAX)), last]
+            times = [max(_SHORTEST_S, one.over_s[at]) for at in shown]
+            axes.step(times, [100 * one.parts[at] for at in shown], where="post", label=name, linewidth=1.2)
     for part in (50, 90, 99):
         axes.axhline(part, color="0.8", linewidth=0.6, zorder=0)
     axes.set_xscale("log")

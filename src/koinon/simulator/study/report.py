@@ -1,14 +1,15 @@
 """What a study found, as plain values: what `--json` prints and `report.json` holds.
 
-*Waiting*: from a task's arrival to its first start. A task that was never started waited longer than until the end, so
-a quantile that such tasks might raise is known from below only; `at_least` names these. Shares and use are parts of all
-that the described agents have, whether they are up or not.
+*Waiting*: from a task's arrival to its first start. Tasks that were not started yet when all is over count for as long as
+they have waited (the estimate of Kaplan and Meier). What they leave unknown is told as a lower bound; `at_least` names it.
+Shares and use are parts of all that the described agents have, whether they are up or not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from math import ceil, inf
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from math import ceil
 from typing import TypeAlias
 
 import msgspec
@@ -17,6 +18,7 @@ from msgspec import Struct
 from koinon.simulator.study.cluster import Cluster
 from koinon.simulator.study.description import NAMES
 from koinon.simulator.study.measures import Tasks, is_in, roles_of
+from koinon.simulator.study.units import time_text
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 _DIGITS = 6
@@ -33,6 +35,15 @@ class Waiting(Struct, kw_only=True):
     p99_s: float | None = None
     max_s: float | None = None
     at_least: list[str] = []  #: of these only a lower bound is known
+
+    def texts(self) -> dict[str, str]:
+        """The quantiles for people; `≥` stands before what is known from below only."""
+        found = {}
+        for name in QUANTILES:
+            value_s: float | None = getattr(self, f"{name}_s")
+            bound = "≥" if name in self.at_least else ""
+            found[name] = "-" if value_s is None else f"{bound}{time_text(value_s)}"
+        return found
 
 
 class Progress(Struct, kw_only=True):
@@ -163,31 +174,52 @@ def _progress(cluster: Cluster, names: list[str]) -> Progress:
 
 
 # ── waiting ───────────────────────────────────────────────────────────────────────────────────────
-class Waits(Struct):
-    """How long some tasks waited; those that still wait when all is over will have waited longer."""
+class Waits:
+    """How long some tasks waited, and those that still wait have waited until now."""
 
-    all_s: list[float]  #: sorted; of those that still wait, until now
-    started: int
-    shortest_open_s: float  #: of those that still wait; infinite if none does
+    def __init__(self, over_s: Iterable[float], open_s: Iterable[float]) -> None:
+        self.over_s = sorted(over_s)
+        self.open_s = sorted(open_s)
+        #: Which part of all tasks waits no longer than each of `over_s`.
+        self.parts = list(_parts(self.over_s, self.open_s))
 
-    def quantile_s(self, part: float) -> float | None:
-        """What so large a part of the tasks does not exceed; None if that is not known, or there are none."""
-        if not self.all_s or (value_s := quantile(self.all_s, part)) >= self.shortest_open_s:
-            return None
-        return value_s
+    def quantile_s(self, part: float) -> tuple[float, bool]:
+        """What so large a part of all tasks does not exceed; or what it exceeds at least, and False."""
+        at = bisect_left(self.parts, part - 1e-9)
+        if at < len(self.parts) and (part < 1 or not self.open_s):
+            return self.over_s[at], True
+        all_s = sorted(self.over_s + self.open_s)
+        pooled_s = all_s[max(0, ceil(part * len(all_s)) - 1)] if all_s else 0.0
+        return max(pooled_s, self.over_s[-1] if self.over_s else 0.0), False
 
     def summary(self) -> Waiting:
         """In a few numbers."""
-        found = Waiting(tasks=len(self.all_s), started=self.started)
-        if self.all_s:
-            found.mean_s = round(_mean(self.all_s), _DIGITS)
-            if self.started < len(self.all_s):
+        all_s = self.over_s + self.open_s
+        found = Waiting(tasks=len(all_s), started=len(self.over_s))
+        if all_s:
+            found.mean_s = round(_mean(all_s), _DIGITS)
+            if self.open_s:
                 found.at_least.append("mean")
             for name, part in QUANTILES.items():
-                setattr(found, f"{name}_s", round(quantile(self.all_s, part), _DIGITS))
-                if self.quantile_s(part) is None:
+                value_s, known = self.quantile_s(part)
+                setattr(found, f"{name}_s", round(value_s, _DIGITS))
+                if not known:
                     found.at_least.append(name)
         return found
+
+
+def _parts(over_s: list[float], open_s: list[float]) -> Iterator[float]:
+    """Kaplan and Meier: a task that still waits counts among the others for as long as it has waited, and no longer."""
+    longer, open_longer, stay = len(over_s), len(open_s), 1.0
+    if not open_s:
+        yield from ((at + 1) / longer for at in range(longer))
+        return
+    for wait_s in over_s:
+        while open_longer and open_s[-open_longer] < wait_s:
+            open_longer -= 1
+        stay *= 1 - 1 / (longer + open_longer)
+        longer -= 1
+        yield 1 - stay
 
 
 WaitsBy: TypeAlias = dict[str, dict[str, Waits]]
@@ -227,12 +259,7 @@ def _waits(tasks: Iterable[Tasks], open_s: OpenWaits) -> Waits:
     for one in tasks:
         over += one.waits_s
         still += open_s.get((one.framework, one.workload), ())
-    return Waits(sorted(over + still), len(over), min(still, default=inf))
-
-
-def quantile(ordered: list[float], part: float) -> float:
-    """The smallest value that so large a part of all does not exceed."""
-    return ordered[max(0, ceil(part * len(ordered)) - 1)]
+    return Waits(over, still)
 
 
 def _mean(values: list[float]) -> float:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import math
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from koinon.simulator.study.description import NAMES, Amounts, Trace
 from koinon.simulator.study.units import parse_size_mb, parse_time_s
@@ -56,8 +56,9 @@ def _rows(text: str, otherwise: Amounts, with_durations: bool) -> tuple[list[_Ro
     readers = {"arrival": _time_s, **{name: _READERS[name] for name in NAMES if name in columns}}
     if with_durations:
         readers["duration"] = _time_s
-    for line in lines:
+    for line in _each(lines, problems):
         found: dict[str, float] = {}
+        before = len(problems)
         for name, read in readers.items():
             cell = (line.get(name) or "").strip()
             if not cell and name in NAMES:
@@ -73,7 +74,7 @@ def _rows(text: str, otherwise: Amounts, with_durations: bool) -> tuple[list[_Ro
                 for name, usual in zip(NAMES, otherwise, strict=True)
             )
         )
-        if not any(amounts):
+        if not any(amounts) and len(problems) == before:
             problems.append(
                 f"line {lines.line_num}: the task asks for nothing, and the workload says nothing else"
             )
@@ -81,6 +82,13 @@ def _rows(text: str, otherwise: Amounts, with_durations: bool) -> tuple[list[_Ro
     if not rows and not problems:
         problems.append("it has no tasks")
     return rows, problems
+
+
+def _each(lines: csv.DictReader[str], problems: list[str]) -> Iterator[dict[str, str]]:
+    try:
+        yield from lines
+    except csv.Error as error:
+        problems.append(f"line {lines.line_num + 1}: this is not CSV: {error}")
 
 
 def _amount(text: str) -> float:
