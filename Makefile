@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: up test check bench format docs proto clean
+.PHONY: up test check bench faults format docs proto clean
 
 up: $(VENV)/.ready  ## run a cluster on this machine
 	@$(BIN)/koinon up $(ARGS)
@@ -22,6 +22,9 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev  ## measure; see bench/README.md
 	$(BIN)/python -m bench $(ARGS)
+
+faults: $(VENV)/.conformance debian-tools  ## as root: play twenty rounds of each fault, and tell in the documentation what they took
+	$(BIN)/python -m tests.partitions $(ARGS)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
@@ -52,13 +55,15 @@ $(VENV)/.conformance: $(VENV)/.dev tests/conformance/requirements.txt tests/conf
 	$(BIN)/python tests/conformance/install.py
 	@touch $@
 
-# What the tests use besides Koinon: what the commands shown in the documentation call, and ZooKeeper.
+# What the tests use besides Koinon: what the commands shown in the documentation call, ZooKeeper, and what makes and cuts
+# networks. Only root can do the latter: the tests that want it say so, and are skipped, for everybody else.
 .PHONY: debian-tools
 debian-tools:
 	@command -v curl >/dev/null && command -v ps >/dev/null && command -v java >/dev/null && \
-	  test -e /usr/share/java/zookeeper.jar || \
+	  test -e /usr/share/java/zookeeper.jar && \
+	  { [ "$$(id -u)" != 0 ] || { command -v ip >/dev/null && command -v iptables >/dev/null; }; } || \
 	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-	    apt-get update -q && apt-get install -qy --no-install-recommends curl procps zookeeper; } || \
+	    apt-get update -q && apt-get install -qy --no-install-recommends curl procps zookeeper iproute2 iptables; } || \
 	  { echo "the tests need curl, ps and ZooKeeper (Debian: apt-get install curl procps zookeeper)" >&2; exit 1; }
 
 .PHONY: debian-python

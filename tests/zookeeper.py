@@ -155,6 +155,13 @@ class Server:
             self.process.wait()
             self.process = None
 
+    def stop(self) -> None:
+        """As an operator does it; with SIGTERM."""
+        assert self.process is not None
+        self.process.terminate()
+        self.process.wait()
+        self.process = None
+
     def freeze(self) -> None:
         os.killpg(self.pid, signal.SIGSTOP)
 

@@ -1,0 +1,119 @@
+"""A framework on pymesos, as people use it: through `zk://`, not aware of partitions, updates acknowledged by the driver.
+
+    python -m tests.partitions.pymesos_framework MASTER DIRECTORY
+
+The driver ends its thread on an answer that it does not expect; then a new one goes on with the framework's id, as a
+supervisor would see to.
+"""
+
+import getpass
+import logging
+import sys
+import threading
+import time
+from pathlib import Path
+
+from pymesos import MesosSchedulerDriver, Scheduler
+
+from tests.partitions.workload import Work
+
+NAME = "pymesos"
+
+
+class Driver(MesosSchedulerDriver):
+    """The driver, which also tells who the master is."""
+
+    def on_subscribed(self, info):
+        self.sched.master_id = info["master_info"]["id"]
+        super().on_subscribed(info)
+
+
+class Framework(Scheduler):
+    """Hands what it hears to its Work, and back."""
+
+    def __init__(self, master, directory):
+        self.master = master
+        self.master_id = ""
+        self.about = {"user": getpass.getuser(), "name": NAME, "checkpoint": True, "failover_timeout": 3600}
+        self.lock = threading.RLock()
+        self.work = Work(
+            NAME,
+            directory,
+            launch=lambda offer, tasks, refuse_s: self.call(
+                "launchTasks", offer["id"], tasks, {"refuse_seconds": refuse_s}
+            ),
+            decline=lambda ids, refuse_s: self.call("declineOffer", ids, {"refuse_seconds": refuse_s}),
+            kill=lambda task_id: self.call("killTask", {"value": task_id}),
+            reconcile=lambda tasks: self.call(
+                "reconcileTasks", [{"task_id": {"value": task_id}} for task_id in tasks]
+            ),
+        )
+        self.driver = None
+
+    def run(self):
+        """Until told to leave."""
+        self.start_driver()
+        threading.Thread(target=self.follow_orders, daemon=True).start()
+        while self.work.mode != "leave":
+            if self.driver.aborted:
+                self.work.refused("driver", "aborted")
+                self.driver.join()
+                self.start_driver()
+            with self.lock:
+                self.work.tick()
+            time.sleep(0.05)
+        self.driver.stop()
+        self.driver.join()
+
+    def start_driver(self):
+        self.driver = Driver(self, self.about, self.master)
+        self.driver.start()
+
+    def follow_orders(self):
+        for line in sys.stdin:
+            with self.lock:
+                self.work.order(line.strip())
+
+    def call(self, name, *arguments):
+        """A call that may fail at any time: what came of it shows later."""
+        try:
+            getattr(self.driver, name)(*arguments)
+        except Exception as error:
+            self.work.refused(name, repr(error)[:500])
+
+    # ── what the driver calls, on its thread ──────────────────────────────────────────────────────
+    def registered(self, driver, framework_id, master_info):
+        self.about["id"] = framework_id
+        with self.lock:
+            self.work.subscribed(framework_id["value"], self.master_id)
+
+    def reregistered(self, driver, master_info):
+        self.registered(driver, self.about["id"], master_info)
+
+    def disconnected(self, driver):
+        with self.lock:
+            self.work.disconnected()
+
+    def resourceOffers(self, driver, offers):
+        with self.lock:
+            self.work.offered(offers)
+
+    def offerRescinded(self, driver, offer_id):
+        with self.lock:
+            self.work.rescinded(offer_id["value"])
+
+    def statusUpdate(self, driver, status):
+        with self.lock:
+            self.work.updated(status)
+
+    def slaveLost(self, driver, agent_id):
+        with self.lock:
+            self.work.failed(agent_id["value"])
+
+    def error(self, driver, message):
+        self.work.refused("subscription", message)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s")
+    Framework(sys.argv[1], Path(sys.argv[2])).run()
