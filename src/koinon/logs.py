@@ -4,14 +4,15 @@
     log.info("registered with master", master="127.0.0.1:5050", agent_id=…)
 
 A role calls `configure` once, first thing. The level may be moved later (`set_level`), as `/logging/toggle`
-does. structlog is imported on the first use, so that short commands do not pay for it.
+does. Without it, as in programs of others that use the SDK, lines go to the standard logger `koinon`, which is theirs
+to configure; structlog is not even imported.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, FilteringBoundLogger
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
 Level = Literal["INFO", "WARNING", "ERROR"]
 
 _level: int = logging.INFO
+_configured = False
 
 
 def configure(level: Level = "INFO") -> None:
     """Send all logs, those of libraries included, to standard error from `level` on."""
     import structlog
 
+    global _configured
+    _configured = True
     set_level(level)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -67,6 +71,8 @@ def configure(level: Level = "INFO") -> None:
 
 def get(**context: object) -> FilteringBoundLogger:
     """A logger whose lines carry `context`."""
+    if not _configured:
+        return cast("FilteringBoundLogger", _Guest(context))
     import structlog
 
     log: FilteringBoundLogger = structlog.get_logger(**context)
@@ -90,3 +96,27 @@ def _drop_below_level(_: object, method: str, event: EventDict) -> EventDict:
     if logging.getLevelNamesMapping()[method.upper() if method != "exception" else "ERROR"] < _level:
         raise structlog.DropEvent
     return event
+
+
+class _Guest:
+    """A logger of a program that is not ours."""
+
+    def __init__(self, context: dict[str, object]) -> None:
+        self._context = context
+        self._to = logging.getLogger("koinon")
+
+    def info(self, event: str, **more: object) -> None:
+        self._to.info("%s%s", event, self._pairs(more))
+
+    def warning(self, event: str, **more: object) -> None:
+        self._to.warning("%s%s", event, self._pairs(more))
+
+    def error(self, event: str, **more: object) -> None:
+        self._to.error("%s%s", event, self._pairs(more))
+
+    def exception(self, event: str, **more: Any) -> None:
+        self._to.exception("%s%s", event, self._pairs(more))
+
+    def _pairs(self, more: dict[str, object]) -> str:
+        pairs = ", ".join(f"{name}={value}" for name, value in {**self._context, **more}.items())
+        return f" ({pairs})" if pairs else ""

@@ -53,3 +53,24 @@ def test_lines_are_for_people_on_a_terminal() -> None:
     assert b"lost the master" in seen
     assert b"event=" not in seen
     assert b"too quiet" not in seen
+
+
+def test_in_programs_of_others_lines_go_to_a_standard_logger() -> None:
+    script = """
+import logging, sys
+from koinon import logs
+log = logs.get(role="agent")
+log.info("too quiet")
+log.warning("lost the master", address="127.0.0.1:5050")
+logging.basicConfig(format="%(name)s: %(message)s", level=logging.INFO)
+log.info("now loud enough")
+assert "structlog" not in sys.modules
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stderr.splitlines() == [
+        "lost the master (role=agent, address=127.0.0.1:5050)",
+        "koinon: now loud enough (role=agent)",
+    ]
+    assert done.stdout == ""
