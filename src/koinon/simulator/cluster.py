@@ -61,6 +61,8 @@ class Cluster:
         self.frameworks = {
             one.name: FrameworkNode(self._machine(one.name), one, where, observer) for one in plan.frameworks
         }
+        for one in self.frameworks.values():
+            one.agents = list(self.agents.values())
         self.nodes: dict[str, Node] = {
             **self.keepers,
             **self.masters,

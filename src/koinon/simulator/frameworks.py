@@ -6,6 +6,7 @@ before it launches. After a crash the next instance goes on with the book.
 
 from __future__ import annotations
 
+from enum import Enum
 from itertools import count
 from typing import Any
 
@@ -18,6 +19,7 @@ from koinon.mesos.v1 import TaskState
 from koinon.mesos.v1.scheduler import Call
 from koinon.sdk import FrameworkError, Scheduler, framework_info, task_info
 from koinon.sdk.errors import CallError
+from koinon.simulator.agents import AgentNode
 from koinon.simulator.machines import Machine, Node, Process
 from koinon.simulator.observer import Observer
 from koinon.simulator.plan import FrameworkPlan
@@ -28,6 +30,19 @@ _EXECUTOR = "cpus:0.1;mem:32"
 #: Work that waits is never more than this.
 _WANTED_MAX = 20
 _NO_TASK = frozenset((TaskState.TASK_UNKNOWN,))
+
+
+class Mood(Enum):
+    """What frameworks want."""
+
+    BUSY = "busy"  #: work arrives, and some of it is killed
+    CALM = "calm"  #: nothing new
+    CURIOUS = "curious"  #: offers, to look at them
+    GREEDY = "greedy"  #: everything, one task at a time
+
+
+#: What a greedy framework wants, again and again.
+GREED = Resources.parse("cpus:0.5;mem:64")
 
 
 class Entry(Struct):
@@ -69,7 +84,9 @@ class FrameworkNode(Node):
         self.master = master
         self.observer = observer
         self.book = Book()
-        self.calm = False  #: nothing new is wanted
+        self.mood = Mood.BUSY
+        self.seen_whole: set[str] = set()  #: agents that were offered as a whole since it is curious
+        self.agents: list[AgentNode] = []  #: all there are
         self.mind: Mind | None = None
 
     def over(self) -> None:
@@ -86,6 +103,13 @@ class FrameworkNode(Node):
             if "removed" in str(error):
                 self.begin_anew()
         return 1
+
+    def set_mood(self, mood: Mood) -> None:
+        """From now on."""
+        self.mood = mood
+        self.book.wanted = 0
+        if self.mind is not None and self.process is not None and mood is not Mood.CALM:
+            self.process.within(self.mind.want_offers)
 
     def begin_anew(self) -> None:
         """The master has removed the framework, and all its tasks with it."""
@@ -184,9 +208,39 @@ class Mind(Scheduler):
                 continue
             self._answer_one(offer)
 
+    def want_offers(self) -> None:
+        """Of everything, as soon as may be."""
+        self._suppressed = False
+        if self.is_subscribed:
+            self.revive()
+
+    def _look_at(self, offer: v1.Offer) -> None:
+        node = self._node
+        for agent in node.agents:
+            if agent.core is None or agent.core.state.agent_id != offer.agent_id.value:
+                continue
+            if Resources.from_v1(offer.resources).unallocated() == agent.resources:
+                node.seen_whole.add(offer.agent_id.value)
+        self.decline(offer, refuse_s=0.1)
+
+    def _take_a_little(self, offer: v1.Offer) -> None:
+        if Resources.from_v1(offer.resources).unallocated().contains(GREED):
+            task = self._task(offer, GREED, seconds=1000.0)
+            self._node.observer.launched(self._node, task)
+            self.launch(offer, [task], refuse_s=0.0)
+        else:
+            self.decline(offer)
+
     def _answer_one(self, offer: v1.Offer) -> None:
+        match self._node.mood:
+            case Mood.CURIOUS:
+                self._look_at(offer)
+                return
+            case Mood.GREEDY:
+                self._take_a_little(offer)
+                return
         book, random, plan = self.book, self._random, self._node.plan
-        free = Resources.sum([Resources.from_v1(offer.resources).unallocated()])
+        free = Resources.from_v1(offer.resources).unallocated()
         singles: list[v1.TaskInfo] = []
         while book.wanted > 0 and random.random() < 0.9:
             if random.random() < plan.groups:
@@ -210,7 +264,12 @@ class Mind(Scheduler):
             self.launch(offer, singles, refuse_s=refuse_s)
         else:
             self.decline(offer, refuse_s=1.0 if book.wanted else refuse_s)
-            if not book.wanted and not self._suppressed and random.random() < 0.3:
+            if (
+                self._node.mood is Mood.BUSY
+                and not book.wanted
+                and not self._suppressed
+                and random.random() < 0.3
+            ):
                 self._suppressed = True
                 self.suppress()
 
@@ -225,11 +284,12 @@ class Mind(Scheduler):
             self._node.observer.launched(self._node, task)
         self.launch_group(offer, executor, tasks)
 
-    def _task(self, offer: v1.Offer, resources: Resources) -> v1.TaskInfo:
+    def _task(self, offer: v1.Offer, resources: Resources, seconds: float | None = None) -> v1.TaskInfo:
         book, random = self.book, self._random
-        book.wanted -= 1
+        book.wanted = max(book.wanted - 1, 0)
         task_id = f"{self._node.name}-task-{next(book.numbers)}"
-        seconds = min(random.expovariate(1 / self._node.plan.task_s) + 0.02, 60.0)
+        if seconds is None:
+            seconds = min(random.expovariate(1 / self._node.plan.task_s) + 0.02, 60.0)
         status = random.choice((0, 0, 0, 1))
         term = random.choice(("0.05", "0.05", "0.5", "never"))
         book.tasks[task_id] = Entry(task_id, offer.agent_id.value)
@@ -238,7 +298,7 @@ class Mind(Scheduler):
     def _work_arrives(self) -> None:
         node, random = self._node, self._random
         self._later(node.plan.arrivals_s, self._work_arrives)
-        if node.calm:
+        if node.mood is not Mood.BUSY:
             return
         self.book.wanted = min(self.book.wanted + random.randint(1, 6), _WANTED_MAX)
         if not self.is_subscribed:

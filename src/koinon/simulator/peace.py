@@ -1,12 +1,19 @@
-"""The second act: everything is healed, nothing new is wanted, and all must agree before long."""
+"""The second act: everything is healed, nothing new is wanted, and all must agree before long.
+
+- *Rest*: every task comes to an end that everybody knows, and nothing is used any more.
+- *Flow*: each agent is offered, whole, to who wants it.
+- *Fairness*: when everybody wants everything, roles get what their weights say.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from koinon.agent.core.tables import AgentState
 from koinon.mesos.resources import Resources
+from koinon.simulator.frameworks import GREED, Mood
 
 if TYPE_CHECKING:
     from koinon.simulator.agents import AgentNode
@@ -14,39 +21,76 @@ if TYPE_CHECKING:
     from koinon.simulator.frameworks import FrameworkNode
     from koinon.simulator.masters import MasterNode
 
-#: All must agree within this time.
-PATIENCE_S = 300.0
+#: How long each may take.
+REST_S = 300.0
+FLOW_S = 60.0
+FAIRNESS_S = 60.0
 _LOOK_S = 1.0
+#: So many tasks a role may have more than its share.
+_TOLERANCE = 2.0
+
+_Matter = tuple[str, str]  #: a sentence, and what it is about
 
 
 def make_peace(cluster: Cluster) -> float:
     """Waits until nothing is open; returns how long that took. Raises Violation."""
+    begun_s = cluster.world.now
+    _set(cluster, Mood.CALM)
+    _wait(cluster, "it comes to rest", REST_S, lambda: open_matters(cluster))
+    peace_s = cluster.world.now - begun_s
+    _set(cluster, Mood.CURIOUS)
+    _wait(cluster, "offers flow", FLOW_S, lambda: _not_offered(cluster))
+    if cluster.plan.seed % _FAIR_ONES == 0:
+        _set(cluster, Mood.GREEDY)
+        _wait(cluster, "shares are fair", FAIRNESS_S, lambda: _unfair(cluster))
+    return peace_s
+
+
+#: Fairness is looked at with one seed of so many.
+_FAIR_ONES = 4
+
+
+def _set(cluster: Cluster, mood: Mood) -> None:
+    cluster.world.tell("-", f"*** everybody is {mood.value}")
+    for framework in cluster.frameworks.values():
+        framework.set_mood(mood)
+
+
+def _wait(cluster: Cluster, law: str, patience_s: float, matters: Callable[[], Iterator[_Matter]]) -> None:
     world = cluster.world
-    begun_s = world.now
-    first: tuple[str, str] | None = None
-    while world.now < begun_s + PATIENCE_S:
+    end_s = world.now + patience_s
+    first: _Matter | None = None
+    while world.now < end_s:
         world.run(world.now + _LOOK_S)
-        first = next(open_matters(cluster), None)
+        first = next(matters(), None)
         if first is None:
-            return world.now - begun_s
+            return
     text, subject = first or ("", "")
-    world.accuse("it comes to rest", f"after {PATIENCE_S:g} s of peace {text}", subject)
+    world.accuse(law, f"after {patience_s:g} s of peace {text}", subject)
 
 
-def open_matters(cluster: Cluster) -> Iterator[tuple[str, str]]:
+# ── rest ──────────────────────────────────────────────────────────────────────────────────────────
+def open_matters(cluster: Cluster) -> Iterator[_Matter]:
     """What is not as it should be: a sentence, and what it is about."""
     leader = cluster.leader
     if leader is None or leader.core is None:
         yield "no master leads", ""
         return
     for agent in cluster.agents.values():
-        yield from _agent(leader, agent)
+        yield from _agent(cluster, leader, agent)
     yield from _strangers(cluster, leader)
     for framework in cluster.frameworks.values():
         yield from _framework(cluster, leader, framework)
 
 
-def _agent(leader: MasterNode, node: AgentNode) -> Iterator[tuple[str, str]]:
+def _framework_ids(cluster: Cluster) -> set[str]:
+    """Those of frameworks that are not removed. What is left of the others nobody will acknowledge."""
+    return {
+        node.book.framework_id for node in cluster.frameworks.values() if node.book.framework_id is not None
+    }
+
+
+def _agent(cluster: Cluster, leader: MasterNode, node: AgentNode) -> Iterator[_Matter]:
     assert leader.core is not None
     if node.core is None:
         yield f"{node.name} does not run", node.name
@@ -59,27 +103,30 @@ def _agent(leader: MasterNode, node: AgentNode) -> Iterator[tuple[str, str]]:
     if known is None or not known.connected:
         yield f"{node.name} believes to be registered, and {leader.name} does not", state.agent_id
         return
+    ours = _framework_ids(cluster)
     for framework_id, framework in state.frameworks.items():
         for task_id, task in framework.tasks.items():
             if task.terminal:
-                yield f"{node.name} waits for the acknowledgement of {task_id}'s end", task_id
+                if framework_id in ours:
+                    yield f"{node.name} waits for the acknowledgement of {task_id}'s end", task_id
             else:
                 at_master = known.tasks.get(framework_id, {}).get(task_id)
                 if at_master is None or at_master.state is not task.state:
                     believed = None if at_master is None else at_master.state.name
                     yield f"{node.name} has {task_id} {task.state.name}, {leader.name} {believed}", task_id
     for update in node.core.streams.updates_without(()):
-        task_id = update.status.task_id.value
-        yield f"{node.name} waits for the acknowledgement of {task_id}", task_id
+        if update.framework_id in ours:
+            task_id = update.status.task_id.value
+            yield f"{node.name} waits for the acknowledgement of {task_id}", task_id
     if state.containers:
         yield f"{node.name} has containers", next(iter(state.containers))
     if node.launcher.runs:
         yield f"the launcher of {node.name} has containers", next(iter(node.launcher.runs))
-    if known.tasks or known.executors or known.used_sum():
+    if known.executors or known.used_sum() or known.tasks.keys() & ours:
         yield f"{leader.name} believes that {node.name} has work", state.agent_id
 
 
-def _strangers(cluster: Cluster, leader: MasterNode) -> Iterator[tuple[str, str]]:
+def _strangers(cluster: Cluster, leader: MasterNode) -> Iterator[_Matter]:
     assert leader.core is not None
     state = leader.core.state
     ours = {node.core.state.agent_id for node in cluster.agents.values() if node.core is not None}
@@ -98,7 +145,7 @@ def _strangers(cluster: Cluster, leader: MasterNode) -> Iterator[tuple[str, str]
             yield f"agent {agent_id} is unreachable", agent_id
 
 
-def _framework(cluster: Cluster, leader: MasterNode, node: FrameworkNode) -> Iterator[tuple[str, str]]:
+def _framework(cluster: Cluster, leader: MasterNode, node: FrameworkNode) -> Iterator[_Matter]:
     assert leader.core is not None
     mind, framework_id = node.mind, node.book.framework_id
     known = leader.core.state.frameworks.get(framework_id or "")
@@ -113,3 +160,33 @@ def _framework(cluster: Cluster, leader: MasterNode, node: FrameworkNode) -> Ite
         yield f"{leader.name} awaits {task.task_id}", task.task_id
     if known.used_sum() != Resources():
         yield f"{node.name} uses {known.used_sum().format()}", node.name
+
+
+# ── flow and fairness ─────────────────────────────────────────────────────────────────────────────
+def _not_offered(cluster: Cluster) -> Iterator[_Matter]:
+    """Agents that nobody was offered as a whole since everybody is curious."""
+    seen = {agent_id for node in cluster.frameworks.values() for agent_id in node.seen_whole}
+    for node in cluster.agents.values():
+        if node.core is None or node.core.state.agent_id not in seen:
+            yield f"{node.name} was not offered as a whole", node.name
+
+
+def _unfair(cluster: Cluster) -> Iterator[_Matter]:
+    """Roles that have more than their share, or resources that nobody has."""
+    leader = cluster.leader
+    if leader is None or leader.core is None:
+        yield "no master leads", ""
+        return
+    tasks: Counter[str] = Counter()
+    for node in cluster.frameworks.values():
+        known = leader.core.state.frameworks.get(node.book.framework_id or "")
+        tasks[node.plan.role.partition("/")[0]] += 0 if known is None else len(known.tasks)
+    for agent in leader.core.state.agents.values():
+        free = agent.total - Resources.sum(one.unallocated() for one in agent.used.values())
+        if free.cpus >= GREED.cpus and free.mem >= GREED.mem:
+            yield f"{free.format()} of {agent.id} are left", agent.id
+    weights = leader.core.state.weights
+    shares = {role: number / weights.get(role, 1.0) for role, number in tasks.items()}
+    most, least = max(shares, key=shares.__getitem__), min(shares, key=shares.__getitem__)
+    if (shares[most] - shares[least]) * min(weights.get(role, 1.0) for role in shares) > _TOLERANCE:
+        yield f"shares by weight are {shares}", most

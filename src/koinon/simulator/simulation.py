@@ -34,14 +34,13 @@ class Outcome(Struct):
     peace_s: float  #: how long the second act took
     events: int
 
-    def report(self) -> Iterator[str]:
-        """The seed and, if a law was broken, the story of those concerned."""
-        if self.violation is None:
-            yield f"seed {self.plan.seed}: no law was broken"
-            return
-        yield f"seed {self.plan.seed}: {self.violation}"
+    def report(self, *, everything: bool = False) -> Iterator[str]:
+        """The seed and, if a law was broken, the story of those concerned; or the story of everybody."""
+        broken = self.violation
+        yield f"seed {self.plan.seed}: {broken or 'no law was broken'}"
         yield from (f"  {fault}" for fault in self.plan.faults)
-        yield from self.story.lines(self.violation.subjects)
+        if everything or broken is not None:
+            yield from self.story.lines(() if everything or broken is None else broken.subjects)
 
 
 def simulate(plan: Plan) -> Outcome:

@@ -60,7 +60,9 @@ class Transaction:
 class Session:
     """See the real one."""
 
-    def __init__(self, url: Url, timeout_s: float, *, on_state: Callable[[SessionState], None]) -> None:
+    def __init__(
+        self, url: Url, timeout_s: float, *, on_state: Callable[[SessionState], None], hasty: bool = False
+    ) -> None:
         process = Process.current
         assert process is not None
         self.url = url
