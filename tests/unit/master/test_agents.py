@@ -373,6 +373,27 @@ def test_an_agent_declared_gone_that_comes_back_is_shut_down_with_all_that_it_ha
     ]
 
 
+def test_without_partition_awareness_tasks_of_an_agent_declared_gone_are_lost(cluster):
+    stream = cluster.subscribe(framework_info(checkpoint=True))
+    cluster.join()
+    cluster.tick()
+    cluster.launch(stream, task_info())
+    cluster.do(m.AgentGoneRequested("M-S0"))
+    message = "Agent M-S0 was declared gone by an operator."
+    expected = status("t", TaskState.TASK_LOST, Reason.REASON_AGENT_REMOVED, message)
+    assert sent_update(stream, expected) in cluster.store()
+
+
+def test_without_partition_awareness_tasks_of_an_agent_that_unregisters_are_lost(cluster):
+    stream = cluster.subscribe(framework_info(checkpoint=True))
+    cluster.join()
+    cluster.tick()
+    cluster.launch(stream, task_info())
+    cluster.say("channel-1", internal.Unregister())
+    expected = status("t", TaskState.TASK_LOST, Reason.REASON_AGENT_REMOVED, "Agent M-S0 was shut down.")
+    assert sent_update(stream, expected) in cluster.store()
+
+
 def test_unreachable_tasks_of_an_agent_declared_gone_are_gone(working):
     lose(working)
     working.do(m.AgentGoneRequested("M-S0"))
@@ -398,6 +419,22 @@ def test_the_registry_forgets_unreachable_agents_after_two_weeks():
     cluster.store()
     assert cluster.stored_agents == []
     assert cluster.master.state.unreachable_agents == {}
+
+
+def test_of_tasks_of_a_forgotten_agent_nothing_is_known():
+    working = Cluster(registry_max_agent_age_s=1000.0)
+    working.subscribe(framework_info(checkpoint=True, capabilities="PARTITION_AWARE"))
+    working.join()
+    working.tick()
+    working.launch("stream-1", task_info())
+    lose(working)
+    working.tick(1000 + 900)
+    working.store()
+    assert working.framework.unreachable_tasks == {}
+    assert working.master.state.lost_tasks == {}
+    asked = Call.Reconcile(tasks=[Call.Reconcile.Task(task_id=v1.TaskID("t"), agent_id=v1.AgentID("M-S0"))])
+    (answer,) = statuses(working.call("stream-1", "RECONCILE", asked))
+    assert answer.state is TaskState.TASK_UNKNOWN
 
 
 def test_the_registry_keeps_the_youngest_of_too_many(cluster):

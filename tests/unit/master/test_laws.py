@@ -174,18 +174,20 @@ class World(RuleBasedStateMachine):
         body = Call.Acknowledge(agent_id=status.agent_id, task_id=status.task_id, uuid=status.uuid)
         self.call(scheduler, Call.Type.ACKNOWLEDGE, acknowledge=body)
 
-    def reconcile(self, scheduler: SchedulerTwin) -> None:
-        """Ask for all tasks, then for those in particular that should still be there."""
+    def reconcile(self, scheduler: SchedulerTwin, *, named: bool) -> None:
+        """Ask for all tasks, then for those in particular that should still be there, saying where if `named`."""
         self.call(scheduler, Call.Type.RECONCILE, reconcile=Call.Reconcile())
         living = [task_id for task_id, state in scheduler.believed.items() if state not in OVER]
         if living:
             asked = [Call.Reconcile.Task(task_id=v1.TaskID(task_id)) for task_id in living]
+            for task in asked if named else ():
+                task.agent_id = v1.AgentID(scheduler.places[task.task_id.value])
             self.call(scheduler, Call.Type.RECONCILE, reconcile=Call.Reconcile(tasks=asked))
 
-    @rule(choice=st.integers(0, 9))
-    def a_scheduler_asks(self, choice: int) -> None:
+    @rule(choice=st.integers(0, 9), named=st.booleans())
+    def a_scheduler_asks(self, choice: int, named: bool) -> None:
         if scheduler := self.pick(choice, self.schedulers, lambda one: one.stream):
-            self.reconcile(scheduler)
+            self.reconcile(scheduler, named=named)
 
     @rule()
     def schedulers_read(self) -> None:
@@ -378,7 +380,8 @@ class World(RuleBasedStateMachine):
             self.the_registry_stores()
         for scheduler in self.schedulers:
             if scheduler.stream:
-                self.reconcile(scheduler)
+                # Without the agent nothing is said as long as any is awaited, and one may be that nobody knows.
+                self.reconcile(scheduler, named=True)
         self.schedulers_read()
         for _ in range(1000):
             for agent in self.agents:

@@ -124,6 +124,55 @@ def test_work_of_a_completed_framework_is_shut_down(restarted):
     assert restarted.agent.tasks == {}
 
 
+def test_a_recovered_framework_can_be_torn_down(restarted):
+    restarted.register(returning(reported()))
+    shut_down, *_ = restarted.do(m.TeardownRequested("F"))
+    assert shut_down == m.SendToAgent("channel-1", internal.ShutdownFramework(framework_id="F"))
+    assert list(restarted.master.state.completed_frameworks) == ["F"]
+    assert restarted.agent.used == {}
+
+
+def test_a_recovered_framework_that_subscribed_has_its_failover_timeout(restarted):
+    restarted.register(returning(reported()))
+    stream = subscribe(restarted)
+    restarted.do(m.SchedulerStreamClosed(stream))
+    restarted.tick(100)
+    assert list(restarted.master.state.completed_frameworks) == ["F"]
+
+
+def test_history_of_before_the_election_is_forgotten():
+    """What a framework was is kept in memory only: removed under one master it may come back under the next."""
+    before = Cluster()
+    before.join()
+    stream = subscribe(before)
+    before.call(stream, "TEARDOWN")
+    after = Cluster(before.registry)
+    subscribe(after)
+    assert after.framework.connected
+    assert after.master.state.completed_frameworks == {}
+
+
+# ── an agent that nobody remembers ────────────────────────────────────────────────────────────────
+def test_schedulers_hear_of_tasks_on_an_agent_that_even_the_registry_forgot():
+    """They may believe them to be lost."""
+    cluster = Cluster()
+    stream = subscribe(cluster)
+    cluster.register(returning(reported()))
+    message = "Agent M-S0 is back, and the task with it."
+    expected = status("t", RUNNING, Reason.REASON_AGENT_REREGISTERED, message)
+    assert sent_update(stream, expected) in cluster.store()
+    assert cluster.master.state.counters["slave_reregistrations"] == 1
+
+
+def test_what_does_not_checkpoint_goes_on_at_a_master_that_has_not_seen_its_agent_before():
+    cluster = Cluster()
+    cluster.subscribe(framework_info("F"))
+    cluster.register(register("M-S0", frameworks=[framework_info("F")], tasks=[reported()]))
+    effects = cluster.store()
+    assert not [one for one in effects if isinstance(getattr(one, "message", None), internal.KillTask)]
+    assert cluster.framework.tasks["t"].state is RUNNING
+
+
 # ── a returning agent ─────────────────────────────────────────────────────────────────────────────
 @pytest.fixture
 def working() -> Cluster:
@@ -228,6 +277,21 @@ def test_a_task_that_is_still_there_is_reported_with_its_state(lost):
     assert sent_update("stream-1", expected) in lost.store()
     assert list(lost.framework.tasks) == ["t"]
     assert lost.framework.unreachable_tasks == {}
+
+
+def test_what_is_known_of_a_task_that_is_still_there_is_told_with_it(lost):
+    health = v1.TaskStatus(
+        task_id=v1.TaskID("t"),
+        state=RUNNING,
+        healthy=False,
+        container_status=v1.ContainerStatus(executor_pid=7),
+    )
+    task = reported(statuses=[health])
+    task.info.executor, task.info.command = executor_info(), None
+    lost.register(returning(task))
+    (told,) = statuses(lost.store())
+    assert (told.healthy, told.container_status.executor_pid) == (False, 7)
+    assert (told.executor_id.value, told.unreachable_time, told.uuid) == ("e", None, None)
 
 
 def test_a_task_that_is_not_there_any_more_is_gone(lost):

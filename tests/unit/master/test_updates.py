@@ -242,6 +242,19 @@ def test_without_tasks_all_are_told(running):
     ]
 
 
+def test_without_tasks_nothing_is_told_of_unreachable_ones(cluster):
+    stream = cluster.subscribe(framework_info(checkpoint=True, capabilities="PARTITION_AWARE"))
+    cluster.join()
+    cluster.tick()
+    cluster.launch(stream, task_info())
+    cluster.tick(90)
+    cluster.store()
+    assert list(cluster.framework.unreachable_tasks) == ["t"]
+    assert reconcile(cluster) == []
+    (answer,) = reconcile(cluster, ("t", "M-S0"))
+    assert answer.state is TaskState.TASK_UNREACHABLE
+
+
 ROOM = m.SchedulerHasRoom("stream-1")
 AWAIT = m.AwaitRoom("stream-1")
 
