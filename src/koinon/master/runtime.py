@@ -182,7 +182,6 @@ class Runtime:
         self._registry.write(effect.ticket, effect.changes)
 
     def _resign(self, effect: events.Resign) -> None:
-        self._log.error("this master must not go on", reason=effect.reason)
         self.fail(RuntimeError(effect.reason))
 
     def _announce(self, effect: events.Announce) -> None:

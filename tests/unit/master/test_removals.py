@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from koinon.master.core import events as m
 from koinon.master.core.state import Standing
 from koinon.mesos import internal
-from tests.unit.master.cluster import Cluster, failure, framework_info, refusal, register, statuses
+from tests.unit.master.cluster import Cluster, failure, framework_info, refusal, register, statuses, task_info
 from tests.unit.master.test_agents import entry
 
 LIMITED = {"agent_removal_interval_s": 600.0}
@@ -102,6 +102,18 @@ def test_tasks_of_an_agent_that_waits_for_its_turn_are_what_they_were():
     assert cluster.store() == [m.CloseChannel("channel-1"), failure(stream, "M-S0")]
     assert cluster.master.state.doomed == {"M-S1": cluster.now}
     assert cluster.master.state.agents["M-S1"].connected
+
+
+def test_why_tells_that_a_task_is_on_an_agent_that_waits_for_its_turn():
+    cluster = silent(1, **LIMITED)
+    cluster.join()
+    stream = cluster.subscribe(framework_info(checkpoint=True))
+    cluster.tick()
+    cluster.launch(stream, task_info(agent_id="M-S1"))
+    cluster.tick(100)
+    decision = cluster.master.why("t")[-1]
+    assert (decision.code, decision.at_s) == ("agent_doomed", cluster.master.state.doomed["M-S1"])
+    assert "--agent_removal_rate_limit" in decision.sentence
 
 
 @given(

@@ -32,6 +32,15 @@ async def test_redirect_leads_to_the_leader(master):
     assert (status, headers["Location"]) == (307, f"//127.0.0.1:{master.about.port}")
 
 
+@pytest.mark.parametrize("path", ["/registrar(1)/registry", "/registrar%281%29/registry"])
+async def test_registry_is_shown_by_its_path_in_mesos(master, path):
+    async with c.agent_of(master) as agent:
+        status, _, text = await request(master, "GET", path)
+    assert status == 200
+    (admitted,) = json.loads(text)["slaves"]["slaves"]
+    assert admitted["info"]["id"]["value"] == agent.id
+
+
 async def test_teardown_by_form(master):
     async with c.framework_of(master, c.plain_framework()) as framework:
         status, _, _ = await request(master, "POST", "/master/teardown", data={"frameworkId": framework.id})

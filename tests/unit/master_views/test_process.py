@@ -7,10 +7,14 @@ import socket
 import sys
 
 import aiohttp
+import msgspec
 import pytest
 
+from koinon.coordination.embedded import EmbeddedStore
 from koinon.flags import FlagError, load
+from koinon.master.core.state import AgentEntry, Standing
 from koinon.master.flags import MasterFlags
+from koinon.mesos import v1
 
 
 async def start(*flags):
@@ -70,6 +74,28 @@ async def test_work_dir_in_use_is_told_in_one_sentence(tmp_path):
     assert b"Traceback" not in output
     first.terminate()
     await first.communicate()
+
+
+async def test_a_master_that_misses_too_many_agents_ends_with_a_sentence(tmp_path):
+    entry = AgentEntry(
+        info=v1.AgentInfo(hostname="lost.example", id=v1.AgentID("A")),
+        standing=Standing.ADMITTED,
+        since_s=1.0,
+    )
+    store = EmbeddedStore(tmp_path / "registry.sqlite")
+    await store.commit([("agents/A", msgspec.json.encode(entry))])
+    await store.close()
+    process = await start(
+        "--port=0",
+        f"--work_dir={tmp_path}",
+        "--agent_reregister_timeout=300ms",
+        "--recovery_agent_removal_limit=50%",
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 1
+    assert b"1 of 1 agents have not come back within 0.3 s of this master's election" in output
+    assert b"Missing are A (lost.example)." in output
+    assert b"Traceback" not in output
 
 
 @pytest.mark.parametrize(

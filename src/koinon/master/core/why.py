@@ -99,6 +99,13 @@ def _of_task(core: Core, task: Task) -> Iterator[Decision]:
             )
     elif agent is None:
         yield Decision(task.unreachable_s, "agent_unreachable", f"Agent {task.agent_id} is unreachable.")
+    elif (doomed_s := core.state.doomed.get(agent.id)) is not None:
+        yield Decision(
+            doomed_s,
+            "agent_doomed",
+            f"Agent {agent.id} ({agent.hostname}) does not answer; it is unreachable when its turn comes, which"
+            f" --agent_removal_rate_limit decides.",
+        )
     elif not agent.connected:
         yield Decision(
             agent.disconnected_s,
