@@ -1,6 +1,8 @@
 """The agents' channel: frames of every size, joining, and agents that do not read."""
 
 import asyncio
+import json
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -113,3 +115,15 @@ async def test_agent_that_does_not_read_is_given_up(listener, monkeypatch):
                 break
         assert await asyncio.wait_for(listener.ended.get(), 5) is channel
         await socket.close()
+
+
+async def test_bytes_of_the_first_agent_ever_recorded_let_it_in(master):
+    recording = Path(__file__).parents[2] / "protocols" / "protocol_1.jsonl"
+    _, first, *_ = (json.loads(line) for line in recording.read_text().splitlines())
+    url = f"http://127.0.0.1:{master.about.port}{internal.PATH}"
+    async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
+        await socket.send_bytes(json.dumps(first["said"]).encode())
+        (registered,) = await messages_in(socket)
+        assert registered.master_id == master.about.master_id
+        (agent,) = master.runtime.core.state.agents.values()
+        assert (agent.hostname, agent.connected) == ("agent.example", True)
