@@ -35,6 +35,20 @@ def amounts_of(resources: list[v1.Resource]) -> Amounts:
     return Amounts(*found)
 
 
+class Reader:
+    """Reads resources of tasks, which are the same few lists over and over, each only once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[list[v1.Resource], Amounts]] = {}
+
+    def of(self, resources: list[v1.Resource]) -> Amounts:
+        """As `amounts_of`."""
+        known = self._known.get(id(resources))
+        if known is None:  # kept with the list itself: while it is there no other has its identity
+            known = self._known[id(resources)] = resources, amounts_of(resources)
+        return known[1]
+
+
 class Kind:
     """What the agents of a group have in common; they share it."""
 
@@ -74,7 +88,7 @@ class Agent:
         self._cluster = cluster
         self._index = index  #: in its group
         self._runs: dict[tuple[str, str], _Run] = {}
-        self.used = Amounts()
+        self.used = [0] * len(NAMES)  #: thousandths
         self._failures = 0
 
     def start(self, _: object = None) -> None:
@@ -143,15 +157,16 @@ class Agent:
     def _run(self, message: internal.RunTask) -> None:
         task, framework_id = message.task, message.framework.id
         assert framework_id is not None
-        run = _Run(framework_id.value, task.task_id, amounts_of(task.resources))
+        amounts = self._cluster.amounts.of(task.resources)
+        run = _Run(framework_id.value, task.task_id, amounts)
         key = run.framework_id, run.task_id.value
         assert key not in self._runs, f"{key} was sent twice"
         self._runs[key] = run
-        used = Amounts(*map(int.__add__, self.used, run.amounts))
-        have = self.kind.group.resources
-        assert used.fits(have), f"agent {self.id} has {have.text()} and is to run {used.text()}"
-        self.used = used
-        self._cluster.measures.take(run.framework_id, run.amounts)
+        used, have = self.used, self.kind.group.resources
+        for at, amount in enumerate(amounts):
+            used[at] += amount
+            assert used[at] <= have[at], f"agent {self.id} has {have.text()} and is to run {used}"
+        self._cluster.measures.take(run.framework_id, amounts)
         self._update(run, TaskState.TASK_RUNNING)
         assert task.command is not None
         assert task.command.value is not None
@@ -167,7 +182,9 @@ class Agent:
     def _free(self, run: _Run) -> None:
         if run.lives:
             run.lives = False
-            self.used = Amounts(*map(int.__sub__, self.used, run.amounts))
+            used = self.used
+            for at, amount in enumerate(run.amounts):
+                used[at] -= amount
             self._cluster.measures.free(run.framework_id, run.amounts)
 
     # ── updates ───────────────────────────────────────────────────────────────────────────────────

@@ -15,13 +15,12 @@ from math import inf
 
 from koinon.master.core import Config, Master, events
 from koinon.mesos import v1
-from koinon.simulator.study.agents import Agent, Kind
+from koinon.simulator.study.agents import Agent, Kind, Reader
 from koinon.simulator.study.clock import Clock
 from koinon.simulator.study.description import Study
 from koinon.simulator.study.frameworks import Framework
 from koinon.simulator.study.measures import Measures
 
-_LATENCY_S = 0.001
 #: Between two ticks of the master's clock.
 _REST_S = 0.01
 #: The time at the begin; the master takes 0 for "never".
@@ -35,7 +34,8 @@ class Cluster:
     def __init__(self, study: Study) -> None:
         self.study = study
         self.begin_s = _BEGIN_S
-        self.clock = Clock(self.begin_s, _LATENCY_S)
+        self.clock = Clock(self.begin_s)
+        self.amounts = Reader()
         self.measures = Measures(study, self.begin_s, lambda: self.clock.now)
         self.master = Master(_config(study), master_info=_MASTER, seed=study.seed, now=self.begin_s)
         self.frameworks = [Framework(self, framework) for framework in study.frameworks]
@@ -90,7 +90,7 @@ class Cluster:
             self.tell(_TICK)
             self._rested_s = clock.now + _REST_S
             due_s = max(master.next_wakeup(clock.now), self._rested_s)
-        clock.wake_s = due_s
+        clock.wake(due_s)
 
     # ── agents ────────────────────────────────────────────────────────────────────────────────────
     def open_channel(self, agent: Agent) -> None:
