@@ -95,7 +95,8 @@ def collect_garbage(core: Core, _: str) -> None:
             for place, agent_id in enumerate(by_age)
             if place < excess or table[agent_id].since_s + config.registry_max_agent_age_s < core.now
         ]
-    old = [agent_id for agent_id in old if agent_id not in core.state.joining | core.state.leaving]
+    coming_or_going = core.state.joining.keys() | core.state.leaving.keys()
+    old = [agent_id for agent_id in old if agent_id not in coming_or_going]
     if old:
         changes = [registry.agent_removal(agent_id) for agent_id in old]
         core.store(changes, partial(_forgotten, core, old))
