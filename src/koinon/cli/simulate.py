@@ -108,6 +108,9 @@ def _run(study: Study, case: str, directory: Path | None, plots: str) -> Report:
     from koinon.simulator.study.cluster import Cluster
     from koinon.simulator.study.report import make_report, waits_by
 
+    if directory is not None:
+        with _writing():  # now, and not after all the work
+            directory.mkdir(parents=True, exist_ok=True)
     with _unswept(), _progress(case) as show:
         cluster = Cluster(study)
         for step in range(1, _STEPS + 1):
@@ -125,7 +128,6 @@ def _write(cluster: Cluster, waits: WaitsBy, report: Report, directory: Path, pl
     from koinon.simulator.study.files import csv_files
     from koinon.simulator.study.report import to_json
 
-    directory.mkdir(parents=True, exist_ok=True)
     (directory / "report.json").write_bytes(to_json(report))
     for name, text in csv_files(cluster, waits).items():
         (directory / name).write_text(text)
