@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from koinon.mesos import v1
 from koinon.mesos.v1.scheduler import Call, Event, OfferConstraints
 from koinon.sdk.client import Client, as_id
-from koinon.sdk.errors import CallError, CutOff
-from koinon.sdk.kept import KEPT, KeptCalls, Questions
+from koinon.sdk.errors import CallError, CutOff, Undelivered
+from koinon.sdk.kept import ANSWERS, KEPT, KeptCalls, Questions
 from koinon.sdk.subscription import Api
 
 _Operation = v1.Offer.Operation
@@ -20,7 +20,8 @@ class Framework(Client[Call, Event]):
 
     Methods that are not async return at once. While no master leads, KILL, SHUTDOWN, SUPPRESS, REVIVE and RECONCILE wait
     for the next one; all else is refused, as Undelivered: offers ended with the master, and so did what was to be done
-    with them; messages get lost. Acknowledgements are forgotten: their updates come again.
+    with them; messages get lost. Acknowledgements are forgotten: their updates come again. When the answer to an offer gets
+    lost, the subscription ends, and all offers with it: else the master would keep for us what we do not know to have.
     """
 
     def __init__(
@@ -219,10 +220,12 @@ class Framework(Client[Call, Event]):
         )
 
     def _refused(self, call: Call, error: CallError) -> None:
-        if isinstance(error, CutOff) and call.type in KEPT and self._kept.keep(call):
-            if self._subscription is not None:
-                self._subscription.close(f"a call was not delivered: {error}")
-        else:
+        kept = isinstance(error, CutOff) and call.type in KEPT and self._kept.keep(call)
+        answers = isinstance(error, Undelivered) and call.type in ANSWERS
+        if (kept or answers) and self._subscription is not None:
+            # The master may wait for ever for what we believe to have said, or hear it later than what we say next.
+            self._subscription.close(f"a call was not delivered: {error}")
+        if not kept:
             super()._refused(call, error)
 
     def _say_what_was_kept(self) -> None:

@@ -22,6 +22,15 @@ from koinon.mesos.v1.scheduler import Call
 KEPT = frozenset(
     (Call.Type.KILL, Call.Type.SHUTDOWN, Call.Type.SUPPRESS, Call.Type.REVIVE, Call.Type.RECONCILE)
 )
+#: Calls that answer offers.
+ANSWERS = frozenset(
+    (
+        Call.Type.ACCEPT,
+        Call.Type.DECLINE,
+        Call.Type.ACCEPT_INVERSE_OFFERS,
+        Call.Type.DECLINE_INVERSE_OFFERS,
+    )
+)
 #: More calls than this are not kept: somebody repeats himself in other words.
 KEPT_MAX = 100_000
 

@@ -287,4 +287,4 @@ async def test_a_lost_acknowledgement_is_no_cause_for_a_warning(master, running,
     assert not caplog.messages
     subscription.send(offers("O0"))
     assert await lost.get() == "DECLINE"
-    assert len(caplog.messages) == 1
+    assert "DECLINE" in caplog.text

@@ -139,14 +139,26 @@ async def test_calls_cut_off_are_repeated_unless_that_could_do_harm(master, star
     scheduler = Recorder(master)
     await start(scheduler, master)
     scheduler.kill("T0")
-    scheduler.launch(offer(), [])
+    scheduler.send_message("S0", "E0", b"data")
     assert (await master.call()).kill.task_id.value == "T0"  # and the connection breaks
+    name, kind, error = await scheduler.next()
+    assert (name, kind) == ("refused", "MESSAGE")
+    assert isinstance(error, Undelivered)
+    while (call := await master.call()).type is Call.Type.MESSAGE:  # it may have been read, or not
+        pass
+    assert call.kill.task_id.value == "T0"
+
+
+async def test_an_answer_to_an_offer_that_got_lost_ends_the_subscription(master, start):
+    master.answer = lambda call: None
+    scheduler = Recorder(master)
+    await start(scheduler, master)
+    scheduler.launch(offer(), [])
+    again = await master.subscription()  # the master would keep the offer for us
+    assert again.call.framework_id.value == "F-0000"
     name, kind, error = await scheduler.next()
     assert (name, kind) == ("refused", "ACCEPT")
     assert isinstance(error, Undelivered)
-    while (call := await master.call()).type is Call.Type.ACCEPT:  # it may have been read, or not
-        pass
-    assert call.kill.task_id.value == "T0"
 
 
 async def test_a_call_that_breaks_every_connection_is_given_up(master, start):
