@@ -81,7 +81,7 @@ def run(seeds: Iterable[int], workers: int) -> list[Result]:
 
 def main() -> int:
     """The exit status says whether all laws held."""
-    parser = argparse.ArgumentParser(prog="python -m koinon.simulator", description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(prog="python -m koinon.simulator", description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=1000, help="how many seeds to play (default 1000)")
     parser.add_argument("--from", type=int, default=1, dest="first", help="the first of them (default 1)")
     parser.add_argument(

@@ -220,6 +220,7 @@ class Socket(asyncio.Protocol):
         self._lost = True
         if not self._answered.done():
             self._answered.set_exception(ConnectionResetError("the connection broke"))
+            self._answered.exception()  # seen: perhaps nobody waits any more
         self._arrived()
 
     def _arrived(self) -> None:

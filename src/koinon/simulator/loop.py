@@ -213,9 +213,9 @@ class Loop(asyncio.AbstractEventLoop):
         return await network.connect(self._process, host, port, protocol_factory)
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """See asyncio: an error that nobody looked at is a mistake of the program, unless that was killed."""
+        """See asyncio: a task that failed, and nobody looked, is a mistake of the program, unless that was killed."""
         error = context.get("exception")
-        if error is not None and not self._closed:
+        if error is not None and "task" in context and not self._closed:
             self._process.failed(error)
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:

@@ -31,12 +31,11 @@ def shrink(plan: Plan, breaks: Callable[[Plan], bool], *, tries_max: int = 400) 
     best = plan
     while left > 0:
         before = best
-        best = replace(
-            best,
-            faults=tuple(
-                minimal(best.faults, lambda faults, of=best: still(replace(of, faults=tuple(faults))))
-            ),
-        )
+
+        def without(faults: Sequence[Fault], whole: Plan = before) -> bool:
+            return still(replace(whole, faults=tuple(faults)))
+
+        best = replace(best, faults=tuple(minimal(best.faults, without)))
         for smaller in _smaller(best):
             if still(smaller):
                 best = smaller

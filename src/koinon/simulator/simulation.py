@@ -79,5 +79,3 @@ def _first_act(plan: Plan, cluster: Cluster, laws: Laws) -> None:
         laws.look()
     world.tell("-", "*** peace")
     faults.heal()
-    for framework in cluster.frameworks.values():
-        framework.calm = True

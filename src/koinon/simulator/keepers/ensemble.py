@@ -77,8 +77,12 @@ class Ensemble:
             content = self._leads(server)
         else:
             leader = self.leader
-            content = leader is not None and leader.is_awake and _reach(server, leader)
-            content = content and server.term == self.term == leader.term
+            content = (
+                leader is not None
+                and server.term == self.term == leader.term
+                and leader.is_awake
+                and _reach(server, leader)
+            )
         if content:
             self._alone_s.pop(server.name, None)
             server.catch_up(len(self.log))
