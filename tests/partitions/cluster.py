@@ -68,13 +68,20 @@ class Part:
     """One process on one machine."""
 
     def __init__(
-        self, machine: Machine, directory: Path, argv: Sequence[str], *, supervised: bool = False
+        self,
+        machine: Machine,
+        directory: Path,
+        argv: Sequence[str],
+        *,
+        supervised: bool = False,
+        takes_orders: bool = False,
     ) -> None:
         self.name = machine.name
         self.machine = machine
         self.log = directory / f"{machine.name}.log"
         self._argv = [*machine.prefix, *argv]
         self._supervised = supervised
+        self._takes_orders = takes_orders
         self._watcher: threading.Thread | None = None
         self._wanted = False
         self.process: subprocess.Popen[bytes] | None = None
@@ -104,6 +111,8 @@ class Part:
                 if self.process.poll() is None:
                     self.process.kill()
                     self.process.wait()
+                if self.process.stdin is not None:
+                    self.process.stdin.close()
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal; whoever supervises it is not told."""
@@ -121,7 +130,7 @@ class Part:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self._argv,
-                stdin=subprocess.PIPE,
+                stdin=subprocess.PIPE if self._takes_orders else subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=ROOT,
@@ -161,7 +170,7 @@ class Cluster:
         self.agents = [self._agent(name) for name in AGENTS]
         self.frameworks = [self._framework(name, program) for name, program in FRAMEWORKS.items()]
         self._readers = {
-            name: journal.Reader(directory / f"{name}.journal") for name in (*AGENTS, *FRAMEWORKS)
+            name: journal.Reader(directory / f"{name}.journal") for name in (*MASTERS, *AGENTS, *FRAMEWORKS)
         }
 
     # ── parts ─────────────────────────────────────────────────────────────────────────────────────
@@ -169,7 +178,7 @@ class Cluster:
         machine = self.network[name]
         (secret := self.directory / "zk").write_text(self.url)
         own = {"zk": f"file://{secret}", "ip": machine.ip, "hostname": machine.ip, "port": str(MASTER_PORT)}
-        argv = [sys.executable, "-m", "koinon", "master", *_flags({**own, **flags})]
+        argv = [*self._watched("master", name), *_flags({**own, **flags})]
         return Part(machine, self.directory, argv, supervised=True)
 
     def _agent(self, name: str) -> Part:
@@ -181,18 +190,16 @@ class Cluster:
             "port": str(AGENT_PORT),
             "work_dir": str(self.directory / name),
         }
-        program = [
-            sys.executable,
-            "-m",
-            "tests.partitions.watched_agent",
-            str(self.directory / f"{name}.journal"),
-            name,
-        ]
-        return Part(machine, self.directory, [*program, *_flags({**own, **AGENT_FLAGS})])
+        argv = [*self._watched("agent", name), *_flags({**own, **AGENT_FLAGS})]
+        return Part(machine, self.directory, argv)
+
+    def _watched(self, kind: str, name: str) -> list[str]:
+        journal_of_it = str(self.directory / f"{name}.journal")
+        return [sys.executable, "-m", f"tests.partitions.watched_{kind}", journal_of_it, name]
 
     def _framework(self, name: str, program: str) -> Part:
         argv = [sys.executable, "-m", program, self.public_url, str(self.directory)]
-        return Part(self.network[name], self.directory, argv)
+        return Part(self.network[name], self.directory, argv, takes_orders=True)
 
     @property
     def server_machines(self) -> list[Machine]:
@@ -289,7 +296,7 @@ class Cluster:
             path.unlink()
 
     def heard(self) -> list[journal.Entry]:
-        """What agents and frameworks heard and did in this round."""
+        """What all heard and did in this round."""
         return journal.sort(entry for reader in self._readers.values() for entry in reader.read())
 
     def ended(self) -> dict[str, float]:

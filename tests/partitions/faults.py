@@ -39,13 +39,15 @@ class Fault:
     do: Callable[[Cluster], Moments]
     #: Nothing can be launched until it is mended: what is measured is the time from then on, not the pause.
     from_mended: bool = False
+    #: Whether it is of interest when agents are with a master again.
+    agents_return: bool = True
     #: The agents that the cluster may give up.
     agents_cut: frozenset[str] = frozenset()
 
     @property
     def key(self) -> str:
         """The name as an identifier."""
-        return self.name.lower().replace(" ", "-").replace(",", "")
+        return self.name.lower().replace(" ", "-").replace(",", "").replace(";", "").replace(":", "")
 
 
 def leader_killed(cluster: Cluster) -> Moments:
@@ -137,13 +139,15 @@ def agent_apart(cluster: Cluster) -> Moments:
     agent = cluster.agents[2]
     since = now_s()
     agent.machine.cut()
-    eventually(lambda: agent.name not in cluster.active_agents(), "the agent is disconnected")
-    for framework in cluster.frameworks:
-        cluster.wait_entry(framework.name, "failure", since)
-    mended = now_s()
-    cluster.network.heal()
-    cluster.wait_agents()
-    return Moments(since, mended)
+    return _given_up(cluster, agent, since)
+
+
+def agent_not_heard(cluster: Cluster) -> Moments:
+    agent = cluster.agents[3]
+    since = now_s()
+    for master in cluster.masters:
+        master.machine.ignore(agent.machine)
+    return _given_up(cluster, agent, since)
 
 
 def no_masters(cluster: Cluster) -> Moments:
@@ -186,6 +190,16 @@ def _other_leads(cluster: Cluster, leader: Part, since: float) -> Moments:
     return Moments(since, mended)
 
 
+def _given_up(cluster: Cluster, agent: Part, since: float) -> Moments:
+    for framework in cluster.frameworks:
+        cluster.wait_entry(framework.name, "failure", since)
+    assert agent.name not in cluster.active_agents()
+    mended = now_s()
+    cluster.network.heal()
+    cluster.wait_agents()
+    return Moments(since, mended)
+
+
 def _deposed(leader: Part, ended: int) -> None:
     """Returns when that process has ended by itself, and has said why."""
     status = eventually(lambda: leader.statuses[ended:], f"{leader.name} ends")[0]
@@ -223,10 +237,17 @@ FAULTS = (
         agent_apart,
         agents_cut=frozenset({AGENTS[2]}),
     ),
+    Fault(
+        "Agent not heard by masters, which it hears; given up, and back",
+        "the same",
+        agent_not_heard,
+        agents_cut=frozenset({AGENTS[3]}),
+    ),
     Fault("All masters down, and back", _NO_LEADER, no_masters, from_mended=True),
     Fault(
         "Rolling restart: ZooKeeper, masters, agents, one by one",
         "tasks run on; short pauses, the longest when the leader is restarted",
         rolling_restart,
+        agents_return=False,
     ),
 )

@@ -19,7 +19,7 @@ _HEARD_BY_FRAMEWORKS = frozenset({"subscribed", "offer", "rescinded", "update", 
 
 @dataclass(frozen=True)
 class Act:
-    """A master was heard."""
+    """A master acted; or it was heard, by an agent or a framework."""
 
     at: float
     epoch: int
@@ -136,6 +136,9 @@ class History:
     # ── sorting out ───────────────────────────────────────────────────────────────────────────────
     def _take(self, entry: Entry) -> None:
         who, what, at = entry["who"], entry["what"], entry["at"]
+        if who.startswith("master"):
+            self.acts.append(Act(at, entry["epoch"], who, what))
+            return
         if who.startswith("agent"):
             if what == "Registered":
                 self._agents[who] = entry["epoch"]

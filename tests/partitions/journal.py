@@ -29,8 +29,8 @@ class Journal:
         self._who = who
 
     def write(self, what: str, **fields: object) -> None:
-        """Add a line."""
-        line = json.dumps({"at": round(now_s(), 4), "who": self._who, "what": what, **fields})
+        """Add a line. It is about now unless `at` is given."""
+        line = json.dumps({"at": now_s(), "who": self._who, "what": what, **fields})
         os.write(self._file, f"{line}\n".encode())
 
 

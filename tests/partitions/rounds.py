@@ -54,7 +54,9 @@ def play(cluster: Cluster, fault: Fault) -> Measures:
         first = history.first_start_after(who, since)
         assert first is not None
         measures[who] = first - since if fault.from_mended else history.pause_s(who, since, ended)
-    return measures | _agents_back(history, moments.mended if fault.agents_cut else since)
+    if fault.agents_return:
+        measures |= _agents_back(history, moments.mended if fault.agents_cut else since)
+    return measures
 
 
 def _history(cluster: Cluster, fault: Fault) -> History:

@@ -66,6 +66,15 @@ def test_a_leader_heard_after_the_next_one_has_begun(tmp_path: Path) -> None:
     assert broken(tmp_path, story(*LIFE, takeover, moved, late)) == set()
 
 
+def test_a_leader_that_acts_after_the_next_one_has_begun_though_nobody_hears_it(tmp_path: Path) -> None:
+    begins = (3.0, "master-2", "acts", {"epoch": 2})
+    late = (3.01, "master-1", "acts", {"epoch": 1})
+    assert broken(tmp_path, story(*LIFE, FINISHED, begins, late)) == {"one_leader_acts"}
+    assert broken(tmp_path, story(*LIFE, FINISHED, late, begins)) == {"one_leader_acts"}
+    early = (2.99, "master-1", "acts", {"epoch": 1})
+    assert broken(tmp_path, story(*LIFE, FINISHED, early, begins)) == set()
+
+
 def test_two_masters_of_one_epoch(tmp_path: Path) -> None:
     other = (1.5, "agent-2", "Registered", {"agent": "S2", "master": "m2", "epoch": 1})
     assert broken(tmp_path, story(*LIFE, other, FINISHED)) == {"one_leader_acts"}
