@@ -20,6 +20,7 @@ from bench.processes import ROOT
 
 NAMES = (
     "startup", "allocation", "task_life", "one_agent", "executor_tasks", "running", "state", "slurm", "soak",
+    "study",
 )  # fmt: skip
 
 
