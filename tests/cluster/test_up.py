@@ -30,8 +30,13 @@ class Up:
             self.ids.update(zip([name], agent_id, strict=False))
         raise AssertionError(process.stderr.read() if process.stderr else "")
 
+    @property
+    def master_address(self) -> str:
+        """Of a master; one that does not lead redirects to who does."""
+        return next(address for name, address in self.addresses.items() if name.startswith("master"))
+
     def agent_ids(self) -> list[str]:
-        with Client(self.addresses["master"]) as master:
+        with Client(self.master_address) as master:
             return sorted(agent["id"] for agent in master.get("/slaves")["slaves"] if agent["active"])
 
     def role_pid(self, role: str) -> int:
@@ -41,7 +46,8 @@ class Up:
         raise AssertionError(f"there is no {role}")
 
     def koinon(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        environment = {**os.environ, "KOINON_MASTER": self.addresses["master"]}
+        place = self.addresses.get("zookeeper", self.master_address)
+        environment = {**os.environ, "KOINON_MASTER": place}
         argv = [sys.executable, "-m", "koinon", *arguments]
         return subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
