@@ -104,6 +104,11 @@ class FrameworkNode(Node):
                 self.begin_anew()
         return 1
 
+    @property
+    def is_late(self) -> bool:
+        """Does it think for a while before it answers?"""
+        return self.plan.late and self.mood is Mood.BUSY
+
     def set_mood(self, mood: Mood) -> None:
         """From now on."""
         self.mood = mood
@@ -169,7 +174,7 @@ class Mind(Scheduler):
 
     def offers(self, offers: list[v1.Offer]) -> None:
         """Answered at once, or later."""
-        if self._node.plan.late and self._random.random() < 0.3:
+        if self._node.is_late and self._random.random() < 0.3:
             self._later(2.0, self._answer, offers)
         else:
             self._answer(offers)
@@ -185,7 +190,7 @@ class Mind(Scheduler):
         if entry is not None and not entry.ended:
             entry.state = status.state
             entry.ended = status.uuid is not None and status.state in TERMINAL
-        if self._node.plan.late and self._random.random() < 0.2:
+        if self._node.is_late and self._random.random() < 0.2:
             self._later(1.0, self._acknowledge, status)
         else:
             self._acknowledge(status)
@@ -225,7 +230,7 @@ class Mind(Scheduler):
 
     def _take_a_little(self, offer: v1.Offer) -> None:
         if Resources.from_v1(offer.resources).unallocated().contains(GREED):
-            task = self._task(offer, GREED, seconds=1000.0)
+            task = self._task(offer, GREED, seconds=self._random.uniform(1.0, 6.0))
             self._node.observer.launched(self._node, task)
             self.launch(offer, [task], refuse_s=0.0)
         else:

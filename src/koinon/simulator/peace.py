@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from koinon.agent.core.tables import AgentState
 from koinon.mesos.resources import Resources
-from koinon.simulator.frameworks import GREED, Mood
+from koinon.simulator.frameworks import Mood
 
 if TYPE_CHECKING:
     from koinon.simulator.agents import AgentNode
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 #: How long each may take.
 REST_S = 300.0
 FLOW_S = 60.0
-FAIRNESS_S = 60.0
+#: How long everybody wants everything before it is looked who has what, and for how long then.
+GREED_S = 15.0
+SHARING_S = 20.0
 _LOOK_S = 1.0
-#: So many tasks a role may have more than its share.
-_TOLERANCE = 2.0
+#: So many tasks a role may have more than its share, on average.
+_TOLERANCE = 1.5
 
 _Matter = tuple[str, str]  #: a sentence, and what it is about
 
@@ -42,12 +44,12 @@ def make_peace(cluster: Cluster) -> float:
     _wait(cluster, "offers flow", FLOW_S, lambda: _not_offered(cluster))
     if cluster.plan.seed % _FAIR_ONES == 0:
         _set(cluster, Mood.GREEDY)
-        _wait(cluster, "shares are fair", FAIRNESS_S, lambda: _unfair(cluster))
+        _share(cluster)
     return peace_s
 
 
 #: Fairness is looked at with one seed of so many.
-_FAIR_ONES = 4
+_FAIR_ONES = 8
 
 
 def _set(cluster: Cluster, mood: Mood) -> None:
@@ -171,22 +173,29 @@ def _not_offered(cluster: Cluster) -> Iterator[_Matter]:
             yield f"{node.name} was not offered as a whole", node.name
 
 
-def _unfair(cluster: Cluster) -> Iterator[_Matter]:
-    """Roles that have more than their share, or resources that nobody has."""
+def _share(cluster: Cluster) -> None:
+    """Everybody wants everything, and all tasks end soon: on average roles have what their weights say."""
+    world = cluster.world
+    world.run(world.now + GREED_S)
+    end_s = world.now + SHARING_S
+    samples: Counter[str] = Counter()
+    looks = 0
+    while world.now < end_s:
+        world.run(world.now + _LOOK_S)
+        samples.update(_tasks_by_role(cluster))
+        looks += 1
     leader = cluster.leader
     if leader is None or leader.core is None:
-        yield "no master leads", ""
-        return
-    tasks: Counter[str] = Counter()
-    for node in cluster.frameworks.values():
-        known = leader.core.state.frameworks.get(node.book.framework_id or "")
-        tasks[node.plan.role.partition("/")[0]] += 0 if known is None else len(known.tasks)
-    for agent in leader.core.state.agents.values():
-        free = agent.total - Resources.sum(one.unallocated() for one in agent.used.values())
-        if free.cpus >= GREED.cpus and free.mem >= GREED.mem:
-            yield f"{free.format()} of {agent.id} are left", agent.id
+        world.accuse("shares are fair", "no master leads")
     weights = leader.core.state.weights
-    shares = {role: number / weights.get(role, 1.0) for role, number in tasks.items()}
+    shares = {role: number / looks / weights.get(role, 1.0) for role, number in samples.items()}
     most, least = max(shares, key=shares.__getitem__), min(shares, key=shares.__getitem__)
     if (shares[most] - shares[least]) * min(weights.get(role, 1.0) for role in shares) > _TOLERANCE:
-        yield f"shares by weight are {shares}", most
+        world.accuse("shares are fair", f"on average roles have, by their weights, {shares} tasks", most)
+
+
+def _tasks_by_role(cluster: Cluster) -> Counter[str]:
+    tasks: Counter[str] = Counter()
+    for node in cluster.frameworks.values():
+        tasks[node.plan.role.partition("/")[0]] += len(node.book.living)
+    return tasks
