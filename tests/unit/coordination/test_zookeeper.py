@@ -110,6 +110,19 @@ async def test_clusters_under_two_paths_do_not_see_each_other(zookeeper: ZooKeep
         await one.election.close()
 
 
+async def test_a_candidate_that_did_not_hear_of_its_znode_finds_it_again(kind: InZooKeeper) -> None:
+    """The connection may break between the making of a znode and the word that it is made."""
+    one = candidate(kind.url, 1)
+    await one.elected()
+    one.election._join_soon()
+    one.election._join_soon()
+    await asyncio.wait_for(one.election._joining, WAIT_S)
+    session = await kind.session()
+    assert await session.children(kind.url.path) == ["json.info_0000000000"]
+    assert one.election.held()
+    await one.election.close()
+
+
 # ── who may ───────────────────────────────────────────────────────────────────────────────────────
 async def test_with_credentials_all_is_readable_and_ours_to_change(
     kind: InZooKeeper, other: KazooClient
@@ -270,6 +283,24 @@ async def test_an_ensemble_that_loses_one_server_keeps_its_leader(
     assert one.election.held()
     assert one.deposed is None
     assert len((await open_store(one.election.session, url.store_path, epoch=epoch)).load()) == 151
+    await one.election.close()
+
+
+@pytest.mark.parametrize("mode", ["follower", "leader"])
+async def test_a_server_that_hangs_costs_the_leader_nothing(
+    new_ensemble: Callable[[int], ZooKeeper], mode: str
+) -> None:
+    """It may be the one that we are connected with, or the one that leads the others."""
+    ensemble = await asyncio.to_thread(new_ensemble, 3)
+    one = candidate(parse_url(ensemble.url()), 1, session_s=10.0)
+    await one.elected()
+    next(server for server in ensemble.servers if server.mode() == mode).freeze()
+    frozen_s = clock_s()
+    async with asyncio.timeout(WAIT_S):
+        while one.election._candidate.lease_end_s < frozen_s + 7.5:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert one.election.held()
+    assert one.deposed is None
     await one.election.close()
 
 

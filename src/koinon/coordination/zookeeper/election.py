@@ -23,8 +23,10 @@ from koinon.coordination.zookeeper import members
 from koinon.coordination.zookeeper.session import LOST, Session, SessionState
 from koinon.coordination.zookeeper.url import Url
 
-#: A contact that takes longer than this part of the session's timeout is tried with another server.
-_PATIENCE = 0.3
+#: A contact that takes longer than this part of the session's timeout is tried with another server. The lease lasts
+#: long enough for that server not to answer either, and for a third one.
+_PATIENCE = 0.2
+_PATIENCE_MIN_S = 0.3
 
 
 def clock_s() -> float:
@@ -36,7 +38,7 @@ class Election:
     """See `koinon.coordination.Election`. `session` is shared with the store of who is elected."""
 
     def __init__(self, url: Url, *, timeout_s: float) -> None:
-        self.session = Session(url, timeout_s, on_state=self._session_changed)
+        self.session = Session(url, timeout_s, on_state=self._session_changed, hasty=True)
         self._candidate = core.Candidate()
         self._info = b""
         self._on_elected: Callable[[int], None]
@@ -49,6 +51,7 @@ class Election:
         self._look_again = False
         self._asking: set[asyncio.Task[None]] = set()  #: held, so that they are not collected
         self._timer: asyncio.TimerHandle | None = None
+        self._held_until_s = -math.inf  #: our lease, if we lead
         self._closed = False
 
     def stand(
@@ -67,11 +70,12 @@ class Election:
 
     def held(self) -> bool:
         """See `Lease.held`."""
-        return not self._closed and self._candidate.held(clock_s())
+        return clock_s() < self._held_until_s
 
     async def close(self) -> None:
         """See `Election.close`."""
         self._closed = True
+        self._held_until_s = -math.inf
         if self._timer is not None:
             self._timer.cancel()
         for task in (self._joining, self._looking, *self._asking):
@@ -83,7 +87,11 @@ class Election:
     def _feed(self, event: core.Event) -> None:
         if self._closed:
             return
-        for effect in self._candidate.handle(event, clock_s()):
+        candidate = self._candidate
+        effects = candidate.handle(event, clock_s())
+        # Kept apart from the core, as it is asked for before everything that a leader does.
+        self._held_until_s = candidate.lease_end_s if candidate.phase is core.Phase.LEADING else -math.inf
+        for effect in effects:
             match effect:
                 case core.Join():
                     self._join_soon()
@@ -109,6 +117,7 @@ class Election:
     def _depose(self, reason: str) -> None:
         if not self._closed:
             self._closed = True
+            self._held_until_s = -math.inf
             self._on_deposed(reason)
 
     # ── what happens in ZooKeeper ─────────────────────────────────────────────────────────────────
@@ -170,9 +179,8 @@ class Election:
     async def _confirm(self, sequence: int) -> None:
         if self._own is None or self._own[0] != sequence:
             return
-        impatience = self._loop.call_later(
-            _PATIENCE * self.session.granted_timeout_s, self.session.change_server
-        )
+        patience_s = max(_PATIENCE * self.session.granted_timeout_s, _PATIENCE_MIN_S)
+        impatience = self._loop.call_later(patience_s, self.session.change_server)
         try:
             sent_s = clock_s()
             question = self.session.transaction()
@@ -200,3 +208,6 @@ class Election:
             )
         except KazooException as error:
             self._depose(f"ZooKeeper refuses {self.session.url}: {type(error).__name__} {error}".rstrip())
+        except Exception as error:
+            self._log.exception("standing for election failed")
+            self._depose(f"standing for election failed: {error!r}")

@@ -6,8 +6,8 @@ session are answered in the order they are made.
 What we change about kazoo, through what is not its public interface (so the version is locked, and tests hold it):
 
 - it does not tell the timeout that the server granted: `_Connection` keeps it;
-- it gives each server the whole session's timeout to accept a connection, so that one that is cut off may cost the
-  session: `_Handler` gives it a part.
+- it gives each server the whole session's timeout to accept a connection, and a good part of it to answer, so that one
+  that is cut off, or hangs, may cost the session: `_Handler` and `_Connection` give it less.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ _REST_S = 0.02
 _REPEAT_S = 10.0
 #: What a server has to accept a connection, at least.
 _CONNECT_MIN_S = 0.25
+#: What a server has to answer who is hasty, at least.
+_ANSWER_MIN_S = 0.5
 
 
 class SessionState(Enum):
@@ -69,9 +71,13 @@ class Session:
     """A session with the servers of `url`, wanted for `timeout_s`; servers may grant another timeout.
 
     `on_state` is called in the loop that `start` was called in. It is kept up, and made anew when lost, until `close`.
+    `hasty`: who leads by this session rather asks the next server than waits for one that hangs. Not for thousands,
+    who may all come at once to servers that then need their time.
     """
 
-    def __init__(self, url: Url, timeout_s: float, *, on_state: Callable[[SessionState], None]) -> None:
+    def __init__(
+        self, url: Url, timeout_s: float, *, on_state: Callable[[SessionState], None], hasty: bool = False
+    ) -> None:
         self.url = url
         self._on_state = on_state
         self._log = logs.get(zookeeper=str(url))
@@ -94,6 +100,8 @@ class Session:
         )
         self._connection = _Connection(self._client, self._client._conn_retry, logger=self._client.logger)
         self._client._connection = self._connection
+        if hasty:
+            self._connection.answer_timeout_s = max(timeout_s / 6, _ANSWER_MIN_S)
         self._loop: asyncio.AbstractEventLoop
         self._up = asyncio.Event()
         self._reads_many = True
@@ -242,8 +250,11 @@ class _Connection(ConnectionHandler):  # type: ignore[misc]
     """Kazoo's connection, which keeps what it hears about the session's timeout."""
 
     granted_timeout_s = 0.0
+    answer_timeout_s = math.inf  #: how long a server may take to take us on
 
     def _invoke(self, timeout: float, request: Any, xid: int | None = None) -> Any:
+        if isinstance(request, Connect):
+            timeout = min(timeout, self.answer_timeout_s)
         answer = super()._invoke(timeout, request, xid)
         if isinstance(request, Connect):
             self.granted_timeout_s = answer[0].time_out / 1000
