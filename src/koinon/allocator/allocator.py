@@ -43,6 +43,8 @@ from koinon.mesos.resources import ResourceError, Resources
 
 #: So many agents in one run. Who runs us has other things to do, and writing an offer takes longer than making it.
 _AGENTS_AT_ONCE = 1000
+#: Of a client that refuses on more agents than this nobody lists them: all are looked at when it revives.
+_LISTED_MAX = 1000
 
 
 class AllocatorConfig(Struct, frozen=True):
@@ -448,6 +450,10 @@ class Allocator:
             until_s = max(now, self._batch_s)
         tick = self._ends.tick_at(until_s)
         self._ends.add(tick, agent.id)
+        if client.refused_on is not None:
+            client.refused_on[agent.id] = None
+            if len(client.refused_on) > _LISTED_MAX:
+                client.refused_on = None
         if agent.refusals.add(client.bit, resources, tick):
             self._refusals[client.role] = self._refusals.get(client.role, 0) + 1
 
@@ -464,10 +470,11 @@ class Allocator:
             self._uncount(cleared)
 
     def _clear_everywhere(self, client: Client) -> None:
-        bit = client.bit
-        for agent in self._agents.values():
+        bit, listed, known = client.bit, client.refused_on, self._agents
+        for agent in known.values() if listed is None else [known[id] for id in listed if id in known]:
             if agent.refusals.clients & bit:
                 self._clear_refusals(agent, bit)
+        client.refused_on = {}
 
     def _uncount(self, refused: int) -> None:
         for client in self.tree.clients(refused):

@@ -51,7 +51,7 @@ class Node:
 class Client(Node):
     """One framework in one role. What it wants is the affair of those who allocate."""
 
-    __slots__ = ("bit", "framework_id", "role", "wants")
+    __slots__ = ("bit", "framework_id", "refused_on", "role", "wants")
 
     def __init__(self, framework_id: str, role: str, bit: int, parent: Node) -> None:
         super().__init__(framework_id, parent)
@@ -59,6 +59,8 @@ class Client(Node):
         self.role = role
         self.bit = bit
         self.wants: Any = None
+        #: Ids of the agents on which it may have refusals, kept by the allocator; None: too many to list.
+        self.refused_on: dict[str, None] | None = {}
 
 
 class RoleTree:

@@ -134,6 +134,28 @@ def test_refusals_are_cleared(allocator, clear):
     assert takers(allocator.allocate(10.0)) == {"S": "F"}
 
 
+@pytest.mark.parametrize("agents", [10, 1500])
+def test_revive_clears_few_refusals_and_many_again_and_again(allocator, agents):
+    allocator.add_framework("F", ["*"])
+    allocator.add_framework("G", ["*"], suppressed=["*"])
+    add_agents(allocator, *(f"S{number}" for number in range(agents)))
+
+    def all_offers():
+        made = []
+        while allocator.next_wakeup(0.0) <= 0.0:
+            made += allocator.allocate(0.0)
+        return made
+
+    for _ in range(3):
+        made = all_offers()
+        assert len(made) == agents
+        decline(allocator, made, now=0.0, refuse_s=1000.0)
+        assert all_offers() == []
+        assert allocator.refusals_by_role == {"*": agents}
+        allocator.revive("F")
+        assert allocator.refusals_by_role == {"*": 0}
+
+
 def test_refusals_of_one_role_do_not_hold_for_another(allocator):
     allocator.add_framework("F", ["a", "b"])
     add_agents(allocator, "S")
