@@ -68,11 +68,11 @@ def test_the_example_is_read_as_it_stands():
     study = read_study(
         parse((EXAMPLES / "simulate.yaml").read_text()), lambda name: (EXAMPLES / name).read_text()
     )
-    assert (study.seed, study.length_s, study.warm_up_s, study.sample_s) == (1, 6 * 3600, 3600, 60)
+    assert (study.seed, study.length_s, study.warm_up_s, study.sample_s) == (1, 3 * 3600, 1800, 30)
     assert study.weights == {"services": 2.0, "batch": 1.0}
     standard, gpu = study.groups
     assert standard.resources == Amounts(16_000, 65_536_000, 1_048_576_000, 0)
-    assert standard.failures == Failures(5 * 86400, 7200)
+    assert standard.failures == Failures(3 * 86400, 7200)
     assert gpu.attributes == {"rack": "b"}
     web, reports, research = study.frameworks
     assert web.workloads[0].arrivals == Poisson(4 / 60, 1)
@@ -233,6 +233,7 @@ def test_all_problems_are_told_at_once():
     assert problems_of(
         """
         length: -5
+        warm_up: 5m
         agents:
           small: {count: 0, resources: {cpus: x, mem: 1GB}, atributes: {}}
           big: 5

@@ -8,6 +8,7 @@ What the file may hold is in docs/how-to/simulate.md.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 from koinon.mesos.names import role_problem
@@ -51,8 +52,10 @@ def read_study(document: Any, read_file: ReadFile) -> Study:
     problems: list[Problem] = []
     top = Table(problems, "", document)
     length_s = top.time_s("length")
+    if problems:  # whatever else is there, it is not too late for this length
+        length_s = inf
     warm_up_s = top.time_s("warm_up", 0.0, above_0=False)
-    if warm_up_s >= length_s and top.has("warm_up"):
+    if warm_up_s >= length_s:
         top.wrong("warm_up", f"must be shorter than the length of {time_text(length_s)}")
     groups = _groups(top, problems)
     study = Study(
