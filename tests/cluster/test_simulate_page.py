@@ -19,6 +19,8 @@ def test_page_does_what_it_shows(tmp_path: Path) -> None:
         for step in steps(PAGE.read_text()):
             printed = shell.run(step.command.replace("/tmp/study", str(tmp_path / "study")))
             # The harness begins a line of its own after what was printed.
-            assert [line.rstrip() for line in printed if line] == [line for line in step.shown if line], step.line
+            assert [line.rstrip() for line in printed if line] == [line for line in step.shown if line], (
+                step.line
+            )
     finally:
         shell.close()
