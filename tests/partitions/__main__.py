@@ -1,7 +1,7 @@
 """Plays many rounds of each fault, and writes what they took into the documentation.
 
     python -m tests.partitions                     twenty rounds of each: about an hour
-    python -m tests.partitions --rounds 3 leader   three of the faults whose name has `leader`; nothing is written
+    python -m tests.partitions --rounds 3 leader   three, of the faults that have `leader` in their names; nothing is written
     python -m tests.partitions --write             only writes the page anew, from what was measured before
 
 What goes wrong ends it, with the directory of the cluster left as it is.
@@ -10,6 +10,7 @@ What goes wrong ends it, with the directory of the cluster left as it is.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -26,6 +27,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--write", action="store_true", help="only write the page")
     parser.add_argument("--directory", type=Path, default=Path(tempfile.gettempdir()))
+    parser.add_argument(
+        "--machine", default=f"one machine with {os.cpu_count()} cores", help="what the page calls it"
+    )
     parser.add_argument("name", nargs="?", default="", help="part of the names of faults")
     options = parser.parse_args()
     if options.write:
@@ -39,6 +43,7 @@ def main() -> int:
     directory = Path(tempfile.mkdtemp(prefix="partitions-", dir=options.directory))
     print(f"the cluster is in {directory}", flush=True)
     with Cluster(directory).running() as cluster:
+        cluster.without_masters_s = 60.0
         for number in range(1, options.rounds + 1):
             for fault in chosen:
                 begun_s = time.monotonic()
@@ -47,7 +52,7 @@ def main() -> int:
                 shown = ", ".join(f"{what} {value:.2f}" for what, value in measures.items())
                 print(f"{number} {fault.name}: {shown} ({time.monotonic() - begun_s:.0f} s)", flush=True)
     if len(chosen) == len(FAULTS):
-        table.keep(took)
+        table.keep(took, options.machine)
         table.write_page()
     return 0
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -154,9 +155,12 @@ class Cluster:
 
     def __init__(self, directory: Path, *, master_flags: Mapping[str, str] | None = None) -> None:
         self.directory = directory
+        #: How long a fault leaves it without any master. Measured with a minute, by default shorter.
+        self.without_masters_s = 8.0
         for name in ("footprints", "locks"):
             (directory / name).mkdir()
-        self.network = Network([DESK, *SERVERS, *MASTERS, *AGENTS, *FRAMEWORKS])
+        names = (DESK, *SERVERS, *MASTERS, *AGENTS, *FRAMEWORKS)
+        self.network = Network({name: f"192.0.2.{number}" for number, name in enumerate(names, 1)})
         servers = [
             zookeeper.Server(
                 directory / name, number=number, ip=self.network[name].ip, prefix=self.network[name].prefix
@@ -316,6 +320,11 @@ class Cluster:
             return next((one for one in entries if one["at"] > after_s and one["what"] == what), None)
 
         return eventually(found, f"{who}: {what}", timeout_s)
+
+    def tracebacks(self) -> Counter[str]:
+        """How many each of our own programs has logged. (pymesos logs one for each call that fails.)"""
+        ours = (*self.masters, *self.agents, self.frameworks[0])
+        return Counter({part.name: part.log.read_text(errors="replace").count("Traceback") for part in ours})
 
     def logs(self) -> str:
         """The ends of all logs."""

@@ -5,7 +5,6 @@ A fault returns the moments that measures are taken between. `FAULTS` is the ord
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -14,8 +13,6 @@ from dataclasses import dataclass
 from tests.partitions.cluster import AGENTS, Cluster, Part, eventually
 from tests.partitions.journal import now_s
 
-#: How long no master runs, unless the test is told to take the time that it takes in earnest.
-DOWN_S = float(os.environ.get("KOINON_PARTITIONS_DOWN_S", "8"))
 #: How long ZooKeeper is without a server.
 _SERVER_GONE_S = 3.0
 #: Deposed.
@@ -154,7 +151,7 @@ def no_masters(cluster: Cluster) -> Moments:
     since = now_s()
     for master in cluster.masters:
         master.stop(signal.SIGKILL)
-    time.sleep(DOWN_S)
+    time.sleep(cluster.without_masters_s)
     mended = now_s()
     for master in cluster.masters:
         master.start()
@@ -243,7 +240,7 @@ FAULTS = (
         agent_not_heard,
         agents_cut=frozenset({AGENTS[3]}),
     ),
-    Fault("All masters down, and back", _NO_LEADER, no_masters, from_mended=True),
+    Fault("All masters down for a minute, and back", _NO_LEADER, no_masters, from_mended=True),
     Fault(
         "Rolling restart: ZooKeeper, masters, agents, one by one",
         "tasks run on; short pauses, the longest when the leader is restarted",

@@ -117,9 +117,13 @@ class History:
         """0 for a master that no agent has heard of."""
         return max(self.epochs.get(master_id, {0}))
 
-    def starts(self, who: str) -> list[Task]:
-        """Tasks of a framework that were started, by that time."""
-        found = [task for task in self.tasks.values() if task.who == who and task.started is not None]
+    def starts(self, who: str, after: float = 0.0) -> list[Task]:
+        """Tasks of a framework that were accepted after that moment, and started; in the order of their starts."""
+        found = [
+            task
+            for task in self.tasks.values()
+            if task.who == who and task.accepted > after and task.started is not None
+        ]
         return sorted(found, key=_started)
 
     def pause_s(self, who: str, since: float, until: float) -> float:
@@ -128,10 +132,6 @@ class History:
         first, last = bisect.bisect_left(times, since), bisect.bisect_right(times, until)
         inside = times[max(first - 1, 0) : last + 1]
         return max((after - before for before, after in itertools.pairwise(inside)), default=0.0)
-
-    def first_start_after(self, who: str, since: float) -> float | None:
-        """When a task was first started that was accepted after that moment."""
-        return min((_started(task) for task in self.starts(who) if task.accepted > since), default=None)
 
     # ── sorting out ───────────────────────────────────────────────────────────────────────────────
     def _take(self, entry: Entry) -> None:

@@ -1,6 +1,6 @@
 """A network of machines that are network namespaces, on one switch; what is between them can be cut.
 
-    with Network(["desk", "master-1", "zk-1"]) as network, network.entered("desk"):
+    with Network({"desk": "192.0.2.1", "master-1": "192.0.2.21"}) as network, network["desk"].entered():
         master = network["master-1"]
         subprocess.Popen([*master.prefix, …])      # a process on that machine
         master.cut()                               # its cable is pulled
@@ -17,7 +17,7 @@ import ctypes
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Self
@@ -87,14 +87,13 @@ class Machine:
 
 
 class Network:
-    """The machines, by name. To be used as a context manager."""
+    """The machines, by name, with their addresses. To be used as a context manager."""
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, addresses: Mapping[str, str]) -> None:
         self._namespaces: list[int] = []
         switch = _Switch(self._new_namespace())
         self.machines = {
-            name: Machine(name, f"192.0.2.{number}", self._new_namespace(), switch)
-            for number, name in enumerate(names, 1)
+            name: Machine(name, address, self._new_namespace(), switch) for name, address in addresses.items()
         }
         for name, machine in self.machines.items():
             switch.connect(name, machine)

@@ -13,6 +13,7 @@ from tests.partitions.rounds import Measures
 PAGE = Path(__file__).parents[2] / "docs/reference/faults.md"
 _MEASURED = Path(__file__).with_name("measured.json")
 
+_COLUMNS = ("sdk", "pymesos", "agents", "tasks")
 _TEXT = """\
 # Faults: what you see, and for how long
 
@@ -24,35 +25,36 @@ frameworks launch short tasks all the time, keep long ones running, and write do
 test demands that
 
 - every task is accounted for: one end, and the end that it really had;
-- exactly one leader acted at any time, as agents and frameworks heard it;
+- exactly one leader acted at any time: masters write down when they act, agents and frameworks whom they hear;
 - no resource was offered twice or used twice;
 - what frameworks were told of their tasks was true, in an order that is possible;
 - no agent was given up that was there.
 
 {rows}
 
-Seconds, median and worst of {rounds} rounds, on {machine}.
+Seconds, median and worst of {rounds} rounds, on {machine}. In all of them {tasks:,} tasks were launched.
 
 *New work*: how long the framework started no new task (without any fault that is some {usual:.1f} s, its own pace); in rows
 with ¹ the time from the mending of the fault until a new task ran. *Agents*: until the last agent that had lost its master
 was with one again; ² counted from the mending. pymesos waits some seconds by itself before it calls again.
 
-The time-outs were short: `{flags}`. With the defaults (`--zk_session_timeout=10secs`,
-`--agent_ping_timeout=15secs`, `--max_agent_ping_timeouts=5`) another master leads up to 10 s after a leader has died without
-a word, and an agent that is cut off is given up after 75 s. A leader that is told to end (SIGTERM) hands over at once.
+The time-outs were short:
+
+    {flags}
+
+With the defaults (`--zk_session_timeout=10secs`, `--agent_ping_timeout=15secs`, `--max_agent_ping_timeouts=5`) another master
+leads up to 10 s after a leader has died without a word, and an agent that is cut off is given up after 75 s. A leader that
+is told to end (SIGTERM) hands over at once.
 """
 
 
-def keep(took: dict[str, list[Measures]]) -> None:
-    """Remember what was measured."""
+def keep(took: dict[str, list[Measures]], machine: str) -> None:
+    """Remember what was measured, and where."""
     kept = {
-        key: {
-            name: [round(one[name], 2) for one in many if name in one]
-            for name in ("sdk", "pymesos", "agents")
-        }
+        key: {name: [round(one[name], 2) for one in many if name in one] for name in _COLUMNS}
         for key, many in took.items()
     }
-    _MEASURED.write_text(json.dumps({"machine": _machine(), "faults": kept}, indent=1) + "\n")
+    _MEASURED.write_text(json.dumps({"machine": machine, "faults": kept}) + "\n")
 
 
 def write_page() -> None:
@@ -76,7 +78,7 @@ def page() -> str:
             f"| {fault.name} | {fault.users_see} | {_shown(took['sdk'])}{mark} | {_shown(took['pymesos'])}{mark}"
             f" | {agents if took['agents'] else '–'} |"
         )
-    flags = " ".join(
+    flags = "\n    ".join(
         f"--{name}={value}" for name, value in {**MASTER_FLAGS, **AGENT_FLAGS}.items() if name != "resources"
     )
     quiet = found[next(fault.key for fault in faults.FAULTS if fault.users_see == "nothing")]
@@ -84,6 +86,7 @@ def page() -> str:
         rows="\n".join(rows),
         rounds=min(len(took["sdk"]) for took in found.values()),
         machine=measured["machine"],
+        tasks=round(sum(sum(took["tasks"]) for took in found.values())),
         usual=median(quiet["sdk"]),
         flags=flags,
     )
@@ -91,9 +94,3 @@ def page() -> str:
 
 def _shown(values: list[float]) -> str:
     return f"{median(values):.1f} / {max(values):.1f}" if values else "–"
-
-
-def _machine() -> str:
-    import os
-
-    return f"one machine with {os.cpu_count()} cores"
