@@ -47,25 +47,28 @@ def show_report(file: str, report: Report) -> None:
 
 
 def show_comparison(file: str, reports: Mapping[str, Report]) -> None:
-    """All cases."""
-    first = next(iter(reports.values()))
-    _head(file, first)
+    """All cases. The first is the file as it is, the others are what-ifs, named by what they change."""
+    _head(file, next(iter(reports.values())))
     print()
-    case = text("CASE", "case", cut=Cut.END)
-    used = (case, _right("AGENTS", "agents"), *(_right(name.upper(), name) for name in first.resources))
+    cases = {name: f"what-if {number}" if number else name for number, name in enumerate(reports)}
+    resources = list(dict.fromkeys(name for report in reports.values() for name in report.resources))
+    case = text("CASE", "case")
+    used = (case, _right("AGENTS", "agents"), *(_right(name.upper(), name) for name in resources), _CHANGE)
     show(
         [
             {
-                "case": name,
+                "case": cases[name],
                 "agents": f"{report.agents:,}",
                 **{resource: _percent(one.mean) for resource, one in report.resources.items()},
+                "change": " " if cases[name] == name else name,
             }
             for name, report in reports.items()
         ],
-        [column for column in used if column.title.lower() in ("case", "agents", *first.resources)],
+        used,
         as_json=False,
     )
     print()
+    named = {cases[name]: report for name, report in reports.items()}
     roles = (
         text("ROLE", "name"),
         case,
@@ -73,10 +76,10 @@ def show_comparison(file: str, reports: Mapping[str, Report]) -> None:
         _right("MEAN SHARE", "mean_share"),
         *_WAITING,
     )
-    show(_by_case(reports, _roles), roles, as_json=False)
+    show(_by_case(named, _roles), roles, as_json=False)
     print()
     frameworks = (text("FRAMEWORK", "name"), case, *_PROGRESS, *_WAITING)
-    show(_by_case(reports, _frameworks), frameworks, as_json=False)
+    show(_by_case(named, _frameworks), frameworks, as_json=False)
     _foot(*reports.values())
 
 
@@ -95,6 +98,7 @@ def _right(title: str, key: str) -> Column:
     return Column(title, lambda record: record.get(key, ""), right=True)
 
 
+_CHANGE = text("CHANGE", "change", cut=Cut.END)
 _PROGRESS = tuple(_right(name.upper(), name) for name in ("tasks", "finished", "running", "waiting", "lost"))
 _WAITING = tuple(_right(name.upper(), name) for name in QUANTILES)
 

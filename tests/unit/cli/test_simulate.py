@@ -114,7 +114,8 @@ def test_what_ifs_are_compared_with_the_file_as_it_is(file: Path, simulate: Run,
     status, text, err = simulate(file, "--what-if", more, "--what-if", fewer, "--out", out, "--plots", "png")
     assert (status, err) == (0, "")
     first = text[text.index("CASE") : text.index("ROLE")].splitlines()
-    assert [line.split("  ")[0] for line in first if line][1:] == ["as it is", more, fewer]
+    assert [line.split("  ")[0] for line in first if line][1:] == ["as it is", "what-if 1", "what-if 2"]
+    assert [line.split()[-1] for line in first if line][2:] == [more, fewer]
     cases = json.loads((out / "comparison.json").read_text())
     assert list(cases) == ["as it is", more, fewer]
     assert [case["agents"] for case in cases.values()] == [3, 6, 2]
@@ -200,3 +201,18 @@ def test_json_files_are_read_as_json(simulate: Run, tmp_path: Path) -> None:
     status, _, err = simulate(file)
     assert status == 1
     assert "this is not JSON: Expecting value: line 1 column 1 (char 0)" in err
+
+
+def test_a_what_if_may_bring_resources_roles_and_frameworks_that_were_not_there(
+    file: Path, simulate: Run, tmp_path: Path
+) -> None:
+    workload = (
+        "{w: {arrivals: {kind: at_once, tasks: 2}, task: {gpus: 1}, duration: {kind: constant, value: 9}}}"
+    )
+    change = f"agents.new={{count: 1, resources: {{cpus: 1, gpus: 2}}}},frameworks.new={{role: gpu, workloads: {workload}}}"
+    status, out, _ = simulate(file, "--what-if", change, "--out", tmp_path / "out")
+    assert status == 0
+    assert "GPUS" in out
+    rows = [line.split() for line in out.splitlines() if line.startswith(("gpu", "new"))]
+    assert [row[:3] for row in rows] == [["gpu", "what-if", "1"], ["new", "what-if", "1"]]
+    assert "new" in (tmp_path / "out" / "comparison.svg").read_text()

@@ -24,6 +24,7 @@ FORMATS = ("svg", "png")
 _UNITS_S = (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
 #: A curve has no more points than this.
 _POINTS_MAX = 400
+_LABEL_MAX = 90
 #: Nobody cares about less, and nothing is less on a logarithmic scale.
 _SHORTEST_S = 0.001
 
@@ -65,7 +66,7 @@ def draw(cluster: Cluster, waits: WaitsBy, directory: Path, form: str) -> None:
 
 def draw_comparison(reports: Mapping[str, Report], path: Path) -> None:
     """Draw how long the tasks of each framework wait, by case."""
-    frameworks = list(next(iter(reports.values())).frameworks)
+    frameworks = list(dict.fromkeys(name for report in reports.values() for name in report.frameworks))
     with _picture(path, "How long tasks wait for their start", len(frameworks)) as panels:
         for axes, framework in zip(panels, frameworks, strict=True):
             for at, (case, report) in enumerate(reports.items()):
@@ -73,7 +74,7 @@ def draw_comparison(reports: Mapping[str, Report], path: Path) -> None:
                 heights_s = [getattr(waiting, f"{name}_s", None) or _SHORTEST_S for name in QUANTILES]
                 width = 0.8 / len(reports)
                 places = [place + (at - (len(reports) - 1) / 2) * width for place in range(len(QUANTILES))]
-                bars = axes.bar(places, heights_s, width, label=case)
+                bars = axes.bar(places, heights_s, width, label=_cut(f"what-if {at}: {case}" if at else case))
                 axes.bar_label(bars, _labels(waiting), fontsize="x-small")
             axes.set_xticks(range(len(QUANTILES)), list(QUANTILES))
             axes.set_yscale("log")
@@ -82,6 +83,11 @@ def draw_comparison(reports: Mapping[str, Report], path: Path) -> None:
             axes.yaxis.set_major_formatter(_as_time)
             axes.set_ylabel(framework)
         panels[0].legend(fontsize="small", loc="lower left", bbox_to_anchor=(0, 1.02))
+
+
+def _cut(label: str) -> str:
+    """A legend that is wider than the picture would leave no room for anything else."""
+    return label if len(label) <= _LABEL_MAX else label[: _LABEL_MAX - 1] + "…"
 
 
 def _labels(waiting: Waiting | None) -> list[str]:
