@@ -7,7 +7,6 @@ checkpoint and the launcher.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +18,7 @@ from koinon.agent.containers import Containers
 from koinon.agent.core import Agent
 from koinon.agent.core import events as ev
 from koinon.agent.core.records import CorruptCheckpoint
+from koinon.clock import SteadyClock
 from koinon.coordination import Store
 from koinon.edge import EventStream
 
@@ -42,6 +42,7 @@ class Runtime:
         self.collect: Callable[[str], None]
         self.probes: Probes
         self._loop = asyncio.get_running_loop()
+        self._clock = SteadyClock()
         self._log = logs.get(role="agent")
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due_s = 0.0  #: on the clock of the loop
@@ -73,7 +74,7 @@ class Runtime:
         if self._stopped:
             raise ev.Refused(503, "The agent is stopping.")
         try:
-            effects = self.core.handle(event, time.time())
+            effects = self.core.handle(event, self._clock.now())
         except ev.Refused:
             raise
         except (ev.Incompatible, CorruptCheckpoint):
@@ -116,7 +117,7 @@ class Runtime:
         if due_s is None:
             return
         # A timer that is early enough stays; when it rings too early it is set again.
-        when = self._loop.time() + max(due_s - time.time(), 0.0)
+        when = self._loop.time() + max(due_s - self._clock.now(), 0.0)
         if self._timer is not None:
             if self._timer_due_s <= when + 0.001:
                 return

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from koinon import logs
+from koinon.clock import SteadyClock
 from koinon.coordination import Store
 from koinon.edge import EventStream, Metrics
 from koinon.master.channel import Channel
@@ -49,6 +50,7 @@ class Runtime:
         self.channels: dict[str, Channel] = {}
         self.watch: Callable[[events.Fact], None] | None = None  #: told of facts, when somebody listens
         self._loop = asyncio.get_running_loop()
+        self._clock = SteadyClock()
         self._log = logs.get(role="master")
         self._lease = lease
         self._leads = False
@@ -98,7 +100,7 @@ class Runtime:
 
     def _feed(self, event: Event) -> None:
         try:
-            effects = self.core.handle(event, time.time())
+            effects = self.core.handle(event, self._clock.now())
         except Refused:
             raise
         except Exception as error:
@@ -131,7 +133,7 @@ class Runtime:
         if self.core.allocation_wanted:
             self._latency_ms.observe((time.perf_counter() - self._turn_begun_s) * 1000)
             self._tick()
-        now = time.time()
+        now = self._clock.now()
         wait_s = min(max(self.core.next_wakeup(now) - now, _REST_S), _IDLE_S)
         if self._timer is not None:
             self._timer.cancel()
