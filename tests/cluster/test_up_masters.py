@@ -37,11 +37,13 @@ def command_lines(up: Up) -> dict[int, str]:
 
 def pid_of(up: Up, name: str) -> int:
     port = up.addresses[name].rpartition(":")[2]
-    return next(pid for pid, line in command_lines(up).items() if f"--port={port}\0" in line)
+    return next((pid for pid, line in command_lines(up).items() if f"--port={port}\0" in line), 0)
 
 
 @pytest.mark.slow
-def test_when_the_leader_is_killed_another_one_leads_and_it_comes_back_as_a_standby(tmp_path: Path) -> None:
+def test_whichever_leader_is_killed_or_frozen_another_one_leads_and_it_is_started_again(
+    tmp_path: Path,
+) -> None:
     with running(tmp_path / "work", "--masters", "3") as up:
         assert list(up.addresses) == ["zookeeper", "master-1", "master-2", "master-3", "agent-1"]
         before = up.agent_ids()
@@ -50,10 +52,18 @@ def test_when_the_leader_is_killed_another_one_leads_and_it_comes_back_as_a_stan
         killed = pid_of(up, first)
         os.kill(killed, signal.SIGKILL)
         eventually(lambda: leader(up) not in (None, first), "another one leads", 30)
-        eventually(lambda: pid_of(up, first) != killed, "the killed one runs again")
+        eventually(lambda: pid_of(up, first) not in (0, killed), "the killed one runs again")
         done = up.koinon("run", "echo it works", "--timeout", "30secs")
         assert (done.returncode, done.stdout) == (0, "it works\n"), done.stderr
         eventually(lambda: up.agent_ids() == before, "the agent is the same")
+
+        second = leader(up)
+        assert second is not None
+        frozen = pid_of(up, second)
+        os.kill(frozen, signal.SIGSTOP)
+        eventually(lambda: leader(up) not in (None, second), "another one leads", 30)
+        os.kill(frozen, signal.SIGCONT)
+        eventually(lambda: pid_of(up, second) not in (0, frozen), "the deposed one is started again")
     assert up.process.returncode == 0
     assert not processes_below(tmp_path)
 

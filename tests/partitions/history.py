@@ -38,6 +38,8 @@ class Offer:
     ports: Sequence[tuple[int, int]]
     since: float
     until: float = math.inf
+    given_up: bool = False  #: by the framework itself, which writes it down before it says so
+    rescinded: bool = False
 
 
 @dataclass
@@ -97,7 +99,7 @@ class History:
         self.epochs: dict[str, set[int]] = defaultdict(set)  #: of each master
         self.hostnames: dict[str, str] = {}  #: of agents, by their ids
         self.acts: list[Act] = []
-        self.offers: list[Offer] = []
+        self.offers: dict[str, Offer] = {}
         self.tasks: dict[str, Task] = {}
         self.failures: list[Entry] = []
         self.strays: list[Entry] = []  #: updates of tasks that were launched before
@@ -158,10 +160,12 @@ class History:
                 ports = [(begin, end) for begin, end in entry["ports"]]
                 offer = Offer(entry["offer"], who, entry["agent"], epoch, ports, at)
                 self._held[who][offer.offer_id] = offer
-                self.offers.append(offer)
+                self.offers[offer.offer_id] = offer
             case "rescinded" | "declined" | "accepted":
-                if (given_up := self._held[who].pop(entry["offer"], None)) is not None:
-                    given_up.until = at
+                if (over := self._held[who].pop(entry["offer"], None)) is not None:
+                    over.until, over.given_up = at, what != "rescinded"
+                if what == "rescinded" and entry["offer"] in self.offers:
+                    self.offers[entry["offer"]].rescinded = True  # perhaps while it was given up
                 if what == "accepted":
                     self.tasks[entry["task"]] = Task(entry["task"], who, entry["kind"], entry["agent"], at)
             case "killed":

@@ -1,6 +1,7 @@
 """What must hold whatever happens: each law looks through a history, and tells what breaks it.
 
-A listener may write down what it heard a moment after it was said: `_GRACE_S` is left for that.
+A listener may write down what it heard a moment after it was said: `_GRACE_S` is left for that. What somebody does it
+writes down before.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def nothing_is_offered_twice(history: History) -> list[str]:
         begins.setdefault(act.epoch, act.at)
     found = []
     by_agent: dict[tuple[str, int], list[Offer]] = defaultdict(list)
-    for offer in sorted(history.offers, key=lambda offer: offer.since):
+    for offer in sorted(history.offers.values(), key=lambda offer: offer.since):
         later = [at for epoch, at in begins.items() if epoch > offer.epoch]
         offer.until = min(offer.until, *later) if later else offer.until
         earlier = by_agent[offer.agent, offer.epoch]
@@ -70,7 +71,8 @@ def nothing_is_offered_twice(history: History) -> list[str]:
             f"{offer.offer_id} for {offer.who} at {offer.since:.2f}, while {one.who} has {one.offer_id} of {one.since:.2f}"
             f" until {one.until:.2f}"
             for one in earlier
-            if one.until - offer.since > _GRACE_S and _overlap(one, offer)
+            if one.until - offer.since > (0.0 if one.given_up and not one.rescinded else _GRACE_S)
+            and _overlap(one, offer)
         ]
         earlier.append(offer)
     return found

@@ -89,6 +89,12 @@ def test_resources_offered_to_two_at_a_time(tmp_path: Path) -> None:
     assert broken(tmp_path, story(*LIFE, FINISHED, first, apart, end)) == set()
     given_back = (3.05, "sdk", "declined", {"offer": "o2"})
     assert broken(tmp_path, story(*LIFE, FINISHED, first, given_back, second)) == set()
+    soon = (3.15, "sdk", "declined", {"offer": "o2"})
+    assert broken(tmp_path, story(*LIFE, FINISHED, first, second, soon)) == {"nothing_is_offered_twice"}
+    taken_back = (3.15, "sdk", "rescinded", {"offer": "o2"})
+    assert broken(tmp_path, story(*LIFE, FINISHED, first, second, taken_back)) == set()
+    crossed = (3.16, "sdk", "rescinded", {"offer": "o2"})
+    assert broken(tmp_path, story(*LIFE, FINISHED, first, second, soon, crossed)) == set()
 
 
 def test_offers_of_a_leader_that_was_followed_are_void(tmp_path: Path) -> None:
