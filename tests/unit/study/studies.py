@@ -78,7 +78,9 @@ def obey_laws(cluster: Cluster) -> None:
         assert len(set(names)) == len(names)
     on_agents = [0] * len(NAMES)
     for agent in cluster.agents:
-        assert all(0 <= use <= have for use, have in zip(agent.used, agent.kind.group.resources, strict=True))
+        assert all(
+            0 <= use <= have for use, have in zip(agent.used, agent.common.group.resources, strict=True)
+        )
         on_agents = [sum_ + amount for sum_, amount in zip(on_agents, agent.used, strict=True)]
     assert on_agents == measures.used.amounts
     assert on_agents == [sum(use.amounts[at] for use in measures.use.values()) for at in range(len(NAMES))]

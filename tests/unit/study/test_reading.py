@@ -119,6 +119,8 @@ def test_json_is_read_like_yaml():
         ("warm_up", "1h", "warm_up: must be shorter than the length of 1h"),
         ("warm_up", -1, "warm_up: must not be negative, not -1"),
         ("sample", "0s", "sample: must be above 0, not '0s'"),
+        ("sample", "10 ms", None),
+        ("sample", 1e-9, "sample: must be 1ms at least, not 1e-09"),
         ("seed", 1.5, "seed: must be a whole number from 0 to 9,223,372,036,854,775,807, not 1.5"),
         ("agent", {}, "'agent' is not known here; did you mean 'agents'? (known: length, warm_up, "),
         ("agents", None, "agents: must be a mapping from the name of each group of agents to what it is"),
@@ -202,6 +204,16 @@ def test_json_is_read_like_yaml():
             "frameworks.web.workloads.servers.arrivals",
             {"kind": "poisson", "rate": "0/s"},
             "frameworks.web.workloads.servers.arrivals.rate: must be a rate above 0",
+        ),
+        (
+            "frameworks.web.workloads.servers.arrivals",
+            {"kind": "poisson", "rate": "1000000/s"},
+            "frameworks.web.workloads.servers.arrivals.rate: must not be above 100,000/s, not '1000000/s'",
+        ),
+        (
+            "frameworks.web.workloads.servers.arrivals",
+            {"kind": "periodic", "every": 0.00001},
+            "frameworks.web.workloads.servers.arrivals.every: must be 1ms at least, not 1e-05",
         ),
         (
             "frameworks.web.workloads.servers.arrivals",

@@ -1,7 +1,7 @@
 """Agents of a study: each runs what the master sends it for as long as the task says, and tells how it went.
 
-They say what real ones say (`koinon.mesos.internal`). Of each task an agent reports TASK_RUNNING and
-TASK_FINISHED; the second when the first has been acknowledged, as real ones do. When its machine fails, an agent falls
+They say what real ones say (`koinon.mesos.internal`). Of each task an agent reports TASK_RUNNING, and TASK_FINISHED when
+the first has been acknowledged; TASK_STARTING is left out, as nothing depends on it. When its machine fails, an agent falls
 silent and what ran is lost; the master finds out by itself. Repaired, it comes back under its id, without tasks.
 """
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _CAPABILITIES = ["MULTI_ROLE", "HIERARCHICAL_ROLE", "RESERVATION_REFINEMENT"]
 _PORT = 5051
 _EXECUTOR = v1.TaskStatus.Source.SOURCE_EXECUTOR
+_KNOWN_MAX = 10_000
 _AT = {name: at for at, name in enumerate(NAMES)}
 
 
@@ -44,12 +45,15 @@ class Reader:
     def of(self, resources: list[v1.Resource]) -> Amounts:
         """As `amounts_of`."""
         known = self._known.get(id(resources))
-        if known is None:  # kept with the list itself: while it is there no other has its identity
+        if known is None:
+            if len(self._known) >= _KNOWN_MAX:
+                self._known.clear()
+            # Kept with the list itself: while it is there no other has its identity.
             known = self._known[id(resources)] = resources, amounts_of(resources)
         return known[1]
 
 
-class Kind:
+class Common:
     """What the agents of a group have in common; they share it."""
 
     def __init__(self, group: Group) -> None:
@@ -78,10 +82,10 @@ class _Run:
 class Agent:
     """One agent."""
 
-    __slots__ = ("_cluster", "_failures", "_index", "_runs", "channel", "id", "kind", "up", "used")
+    __slots__ = ("_cluster", "_failures", "_index", "_runs", "channel", "common", "id", "up", "used")
 
-    def __init__(self, cluster: Cluster, kind: Kind, index: int) -> None:
-        self.kind = kind
+    def __init__(self, cluster: Cluster, common: Common, index: int) -> None:
+        self.common = common
         self.id: v1.AgentID | None = None
         self.channel = ""
         self.up = True
@@ -94,15 +98,15 @@ class Agent:
     def start(self, _: object = None) -> None:
         """The machine is there: register with the master, and fail some day."""
         self.up = True
-        cluster, group = self._cluster, self.kind.group
+        cluster, group = self._cluster, self.common.group
         cluster.measures.agents_up += 1
         cluster.open_channel(self)
         hostname = f"{group.name}-{self._index}"
         info = v1.AgentInfo(
             hostname=hostname,
             port=_PORT,
-            resources=self.kind.resources,
-            attributes=self.kind.attributes,
+            resources=self.common.resources,
+            attributes=self.common.attributes,
             id=self.id,
         )
         self._say(
@@ -121,11 +125,11 @@ class Agent:
 
     def _draw(self, what: str, mean_s: float) -> float:
         # A stream for each draw, so that more agents or other work do not change when this one fails.
-        seed = f"{self._cluster.study.seed}/{what}/{self.kind.group.name}/{self._index}/{self._failures}"
+        seed = f"{self._cluster.study.seed}/{what}/{self.common.group.name}/{self._index}/{self._failures}"
         return Random(seed).expovariate(1 / mean_s)
 
     def _fail(self, _: object) -> None:
-        cluster, failures = self._cluster, self.kind.group.failures
+        cluster, failures = self._cluster, self.common.group.failures
         assert failures is not None
         self.up = False
         cluster.measures.agents_up -= 1
@@ -162,7 +166,7 @@ class Agent:
         key = run.framework_id, run.task_id.value
         assert key not in self._runs, f"{key} was sent twice"
         self._runs[key] = run
-        used, have = self.used, self.kind.group.resources
+        used, have = self.used, self.common.group.resources
         for at, amount in enumerate(amounts):
             used[at] += amount
             assert used[at] <= have[at], f"agent {self.id} has {have.text()} and is to run {used}"

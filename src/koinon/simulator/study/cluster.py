@@ -15,7 +15,7 @@ from math import inf
 
 from koinon.master.core import Config, Master, events
 from koinon.mesos import v1
-from koinon.simulator.study.agents import Agent, Kind, Reader
+from koinon.simulator.study.agents import Agent, Common, Reader
 from koinon.simulator.study.clock import Clock
 from koinon.simulator.study.description import Study
 from koinon.simulator.study.frameworks import Framework
@@ -39,8 +39,8 @@ class Cluster:
         self.measures = Measures(study, self.begin_s, lambda: self.clock.now)
         self.master = Master(_config(study), master_info=_MASTER, seed=study.seed, now=self.begin_s)
         self.frameworks = [Framework(self, framework) for framework in study.frameworks]
-        kinds = [Kind(group) for group in study.groups]
-        self.agents = [Agent(self, kind, index) for kind in kinds for index in range(kind.group.count)]
+        groups = [Common(group) for group in study.groups]
+        self.agents = [Agent(self, common, index) for common in groups for index in range(common.group.count)]
         self._streams = {framework.stream: framework for framework in self.frameworks}
         self._channels: dict[str, Agent] = {}
         self._opened = 0

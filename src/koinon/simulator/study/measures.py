@@ -60,10 +60,7 @@ class Measures:
         self.failures = 0  #: of agents
         self._capacity = study.capacity()
         self._roles = {
-            role: [
-                one.name for one in study.frameworks if one.role == role or one.role.startswith(f"{role}/")
-            ]
-            for role in roles_of(study)
+            role: [one.name for one in study.frameworks if is_in(one.role, role)] for role in roles_of(study)
         }
         self._begin_s = begin_s
         self._now = now

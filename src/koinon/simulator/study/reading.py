@@ -12,6 +12,7 @@ from math import inf
 from typing import Any
 
 from koinon.mesos.names import role_problem
+from koinon.simulator.study.clock import TICK_S
 from koinon.simulator.study.description import (
     NAMES,
     Amounts,
@@ -39,6 +40,7 @@ from koinon.simulator.study.units import parse_rate_per_s, parse_size_mb, time_t
 
 _AGENTS_MAX = 1_000_000
 _TASKS_MAX = 10_000_000
+_RATE_MAX_PER_S = 100_000
 #: Time series have no more points than this, unless the file says how far apart they are.
 _POINTS_MAX = 500
 _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
@@ -62,7 +64,7 @@ def read_study(document: Any, read_file: ReadFile) -> Study:
         seed=top.whole("seed", 1, most=2**63 - 1),
         length_s=length_s,
         warm_up_s=warm_up_s,
-        sample_s=top.time_s("sample", _sample_s(length_s)),
+        sample_s=top.time_s("sample", _sample_s(length_s), least_s=TICK_S),
         groups=groups,
         weights=_weights(top),
         frameworks=_frameworks(top, problems, groups, length_s, read_file),
@@ -221,7 +223,9 @@ def _arrivals(
             found = Poisson(table.read("rate", _rate, None, 1.0), _tasks(table, 1))
         case "periodic":
             found = Periodic(
-                table.time_s("every"), table.time_s("first", 0.0, above_0=False), _tasks(table, 1)
+                table.time_s("every", least_s=TICK_S),
+                table.time_s("first", 0.0, above_0=False),
+                _tasks(table, 1),
             )
         case "at_once":
             found = AtOnce(_tasks(table, None), table.time_s("at", 0.0, above_0=False))
@@ -241,6 +245,8 @@ def _rate(value: Any) -> float:
     rate_per_s = parse_rate_per_s(value) if isinstance(value, str) else 0.0
     if not rate_per_s:
         raise ValueError("must be a rate above 0, such as 10/s, 300/min, 2.5/h or 40/d")
+    if rate_per_s > _RATE_MAX_PER_S:
+        raise ValueError(f"must not be above {_RATE_MAX_PER_S:,}/s")
     return rate_per_s
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from koinon.simulator.study.document import Problem, advice
-from koinon.simulator.study.units import parse_time_s
+from koinon.simulator.study.units import parse_time_s, time_text
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
@@ -110,7 +110,9 @@ class Table:
         found: float = self.read(key, read, default, 1.0)
         return found
 
-    def time_s(self, key: str, default: float | None = None, *, above_0: bool = True) -> float:
+    def time_s(
+        self, key: str, default: float | None = None, *, above_0: bool = True, least_s: float = 0.0
+    ) -> float:
         """A time; a number is seconds."""
 
         def read(value: Any) -> float:
@@ -120,6 +122,8 @@ class Table:
                 raise ValueError("must be a time such as 250ms, 90s, 5m, 1h30m or 2d")
             if value < 0 or (above_0 and value == 0):
                 raise ValueError(f"must {'be above 0' if above_0 else 'not be negative'}")
+            if value < least_s:
+                raise ValueError(f"must be {time_text(least_s)} at least")
             return float(value)
 
         found: float = self.read(key, read, default, 1.0)
