@@ -1,8 +1,11 @@
 """A batch: one command, run as many instances, each a task of its own. Pure: offers and updates in, tasks out.
 
     WAITING ──placed──▶ STAGING ──▶ STARTING ──▶ RUNNING ──▶ FINISHED · FAILED · KILLED · LOST · …
+       ▲                   │
+       └──never arrived────┘
 
-An instance is started once and never again: what becomes of it is told, not repaired.
+An instance is started once and never again: what becomes of it is told, not repaired. But one that never arrived at an
+agent, because the master went away in between, was not started.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ from koinon.mesos.v1 import (
     Value,
 )
 
+#: How often an instance is placed anew when it does not arrive.
+_ATTEMPTS_MAX = 5
 #: Exit status of an instance that ended otherwise than by its own exit.
 NO_STATUS = 1
 
@@ -61,6 +66,7 @@ class Instance(Struct, kw_only=True):
     address: str = ""  #: of its agent, `ip:port`
     message: str = ""
     exit_status: int | None = None  #: None until it ended
+    attempts: int = 0  #: how often it was placed
     started_s: float | None = None
     ended_s: float | None = None
 
@@ -84,6 +90,7 @@ class Batch:
             Instance(index=index, task_id=f"{spec.name}-{run_id}.{index}") for index in range(spec.instances)
         ]
         self._by_task_id = {instance.task_id: instance for instance in self.instances}
+        self._strays: set[str] = set()
         self._waiting = self.instances[::-1]
         self._open = spec.instances
 
@@ -114,6 +121,7 @@ class Batch:
 
     def _task(self, instance: Instance, offer: Offer, resources: list[Resource]) -> TaskInfo:
         instance.state = "STAGING"
+        instance.attempts += 1
         instance.agent_id = offer.agent_id.value
         instance.hostname = offer.hostname
         if offer.url is not None and offer.url.address is not None:
@@ -143,15 +151,33 @@ class Batch:
         instance = self._by_task_id.get(status.task_id.value)
         if instance is None or instance.ended:
             return instance
+        if instance.state == "STAGING" and _never_arrived(status) and instance.attempts < _ATTEMPTS_MAX:
+            self._place_anew(instance)
+            return instance
         instance.state = status.state.value.removeprefix("TASK_")
         instance.message = status.message or ""
         if status.state is TaskState.TASK_RUNNING and instance.started_s is None:
             instance.started_s = status.timestamp
-        if instance.state in TERMINAL:
+        if _is_terminal(status):
             instance.ended_s = status.timestamp
             instance.exit_status = exit_status_of(status)
             self._open -= 1
         return instance
+
+    def _place_anew(self, instance: Instance) -> None:
+        """Under another id: should the first one turn up somewhere, it can be told apart."""
+        self._strays.add(instance.task_id)
+        del self._by_task_id[instance.task_id]
+        name, _, index = instance.task_id.rpartition(".")
+        instance.task_id = f"{name}.{index.partition('-')[0]}-{instance.attempts + 1}"
+        self._by_task_id[instance.task_id] = instance
+        instance.state = "WAITING"
+        instance.agent_id = instance.hostname = instance.address = ""
+        self._waiting.append(instance)
+
+    def is_stray(self, status: TaskStatus) -> bool:
+        """Does a task run that another one has taken the place of?"""
+        return status.task_id.value in self._strays and not _is_terminal(status)
 
     def give_up_waiting(self) -> None:
         """End the instances that were never placed."""
@@ -204,6 +230,18 @@ class Batch:
                 for one in self.instances
             ],
         }
+
+
+def _is_terminal(status: TaskStatus) -> bool:
+    return status.state.value.removeprefix("TASK_") in TERMINAL
+
+
+def _never_arrived(status: TaskStatus) -> bool:
+    """Said of a task of which no agent has ever told anything: has none ever had it?"""
+    # What an agent takes it tells of, and goes on telling until we have acknowledged it.
+    return status.state is TaskState.TASK_DROPPED or (
+        status.state is TaskState.TASK_GONE and status.reason is TaskStatus.Reason.REASON_RECONCILIATION
+    )
 
 
 def exit_status_of(status: TaskStatus) -> int:

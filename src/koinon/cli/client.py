@@ -1,13 +1,14 @@
 """HTTP to masters and agents for commands that ask and leave.
 
-Blocking and from the standard library, so that a listing starts at once. An address is `host:port`.
+Blocking and from the standard library, so that a listing starts at once. An address is `host:port`. Everything that is
+asked here may be asked again: commands look, or name what they do.
 """
 
 from __future__ import annotations
 
 import http.client
 import json
-import os
+import socket
 from base64 import b64decode
 from collections.abc import Callable
 from typing import Any, Self
@@ -15,27 +16,16 @@ from urllib.parse import urlencode, urlsplit
 
 from koinon.cli.errors import Failure
 
-DEFAULT_MASTER = "127.0.0.1:5050"
 _REDIRECTS_MAX = 3
 
 
-def master_address(given: str | None) -> str:
-    """Address of the master to talk to: `given`, else KOINON_MASTER, MESOS_MASTER, 127.0.0.1:5050."""
-    address = given or os.environ.get("KOINON_MASTER") or os.environ.get("MESOS_MASTER") or DEFAULT_MASTER
-    return parse_address(address, default_port=5050)
+class Away(Failure):
+    """Nobody answers there, or it is no leader and knows none: another one may be it, or the same one later."""
 
-
-def parse_address(text: str, *, default_port: int) -> str:
-    """`host:port` of `host`, `host:port` or `http://host:port`; raises Failure for anything else."""
-    try:
-        parts = urlsplit(text if "://" in text else f"http://{text}")
-        port = parts.port or default_port
-    except ValueError:
-        parts, port = urlsplit(""), 0
-    if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):
-        raise Failure(f"'{text}' is not an address such as {DEFAULT_MASTER}")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{host}:{port}"
+    def __init__(self, sentence: str, *, why: str, answered: bool = False) -> None:
+        super().__init__(sentence)
+        self.why = why  #: said of the address: "refuses connections"
+        self.answered = answered  #: somebody did: the cluster is alive
 
 
 class Client:
@@ -78,7 +68,10 @@ class Client:
 
     def redirect(self, path: str) -> str | None:
         """Where `path` redirects to, if it does. Raises Failure when nobody answers."""
-        return self._send("GET", path, {}, None)[2]
+        status, _, location = self._send("GET", path, {}, None)
+        if status == 503:
+            raise self._leaderless()
+        return location
 
     def _read_json(self, path: str, body: bytes) -> Any:
         try:
@@ -91,19 +84,27 @@ class Client:
     def _ask(
         self, method: str, path: str, query: dict[str, Any] | None = None, body: bytes | None = None
     ) -> bytes:
+        redirected = False
         for _ in range(_REDIRECTS_MAX):
-            status, text, location = self._send(method, path, query or {}, body)
+            try:
+                status, text, location = self._send(method, path, query or {}, body)
+            except Away as away:
+                away.answered |= redirected
+                raise
             if status == 307 and location:
                 self.address = urlsplit(location).netloc
                 self.close()
+                redirected = True
                 continue
             if status < 300:
                 return text
+            if status == 503 and self._what == "master":
+                raise self._leaderless()
             reason = text.decode(errors="replace").strip() or http.client.responses.get(status, "")
             raise Failure(
                 f"{self._what} at {self.address} answered {path} with {status}: {reason.rstrip('.')}"
             )
-        raise Failure(f"{self._what} at {self.address}: no leading master is known")
+        raise self._leaderless()
 
     def _send(
         self, method: str, path: str, query: dict[str, Any], body: bytes | None
@@ -130,25 +131,32 @@ class Client:
             self.close()
             if retry and not isinstance(error, TimeoutError):  # the kept connection had been closed
                 return self._guarded(send, path, retry=False)
-            raise Failure(self._unreachable(error, path)) from None
+            raise self._unreachable(error, path) from None
 
-    def _unreachable(self, error: Exception, path: str) -> str:
-        advice = ": start one with `koinon up`" if self._what == "master" else ""
+    def _leaderless(self) -> Away:
+        why = "knows no leader"
+        return Away(f"the {self._what} at {self.address} {why}", why=why, answered=True)
+
+    def _unreachable(self, error: Exception, path: str) -> Failure:
+        begin = f"{self._what} at {self.address}"
         if isinstance(error, ConnectionRefusedError):
-            return f"no {self._what} at {self.address}{advice}"
+            advice = ": start one with `koinon up`" if self._what == "master" else ""
+            return Away(f"no {begin}{advice}", why="refuses connections")
         if isinstance(error, TimeoutError):
-            return f"{self._what} at {self.address} does not answer within {self._timeout_s or 0:g} s"
+            why = f"does not answer within {self._timeout_s or 0:g} s"
+            return Away(f"{begin} {why}", why=why)
         if isinstance(error, http.client.IncompleteRead):
-            return (
-                f"{self._what} at {self.address} broke off in the middle of its answer to {path}: try again"
-            )
+            why = f"broke off in the middle of its answer to {path}"
+            return Away(f"{begin} {why}: try again", why=why)
         if isinstance(error, http.client.RemoteDisconnected):
-            return (
-                f"{self._what} at {self.address} closed the connection without an answer to {path}: try again"
-            )
+            why = f"closed the connection without an answer to {path}"
+            return Away(f"{begin} {why}: try again", why=why)
+        if isinstance(error, socket.gaierror):
+            return Away(f"no {begin}: there is no such host", why="is no known host")
         if isinstance(error, OSError):
-            return f"{self._what} at {self.address} cannot be reached: {error.strerror or error}"
-        return f"what answers at {self.address} is no {self._what}"
+            why = f"cannot be reached: {error.strerror or error}"
+            return Away(f"{begin} {why}", why=why)
+        return Failure(f"what answers at {self.address} is no {self._what}")
 
     def close(self) -> None:
         """Drop the connection; the next request makes a new one."""

@@ -15,8 +15,9 @@ from typing import Annotated, Literal
 from msgspec import Struct
 
 from koinon import __version__
-from koinon.cli.client import Client, master_address
 from koinon.cli.errors import Failure
+from koinon.cli.leader import Master, masters
+from koinon.coordination.detection import Masters
 from koinon.flags import Duration, Flag, load_or_exit
 from koinon.mesos import codec
 from koinon.mesos.resources import ResourceError, Resources
@@ -43,7 +44,12 @@ _DEFAULT_EXECUTOR_RESOURCES = "cpus:0.1;mem:32;disk:32"
 class ExecuteFlags(Struct, frozen=True, kw_only=True):
     """Flags of `mesos-execute`."""
 
-    master: Annotated[str | None, Flag("Address of the master, host:port.")] = None
+    master: Annotated[
+        str | None,
+        Flag(
+            "Where the leading master is found: host:port, several divided by commas, or zk://host:port/path."
+        ),
+    ] = None
     name: Annotated[str | None, Flag("Name of the task, and its id.")] = None
     command: Annotated[str | None, Flag("What to run.")] = None
     shell: Annotated[bool, Flag("Whether the command is for the shell.")] = True
@@ -76,11 +82,12 @@ def execute(argv: Sequence[str]) -> int:
     # Only MESOS_MASTER of the environment is ours: MESOS_TASK and others may be there in a task, for other uses.
     environ = {name: value for name, value in os.environ.items() if name == "MESOS_MASTER"}
     flags = load_or_exit(ExecuteFlags, argv, program="mesos-execute", version=__version__, environ=environ)
-    with Client(master_address(flags.master)) as master:
+    where = masters(flags.master)
+    with Master(where) as master:
         master.ping()
     try:
         tasks = _tasks(flags)
-        execution = _Execution(flags, tasks)
+        execution = _Execution(flags, tasks, where)
     except ResourceError as error:
         raise Failure(str(error)) from None
     try:
@@ -120,7 +127,7 @@ def _tasks(flags: ExecuteFlags) -> list[TaskInfo]:
 class _Execution(Scheduler):
     """The framework that runs the tasks."""
 
-    def __init__(self, flags: ExecuteFlags, tasks: list[TaskInfo]) -> None:
+    def __init__(self, flags: ExecuteFlags, tasks: list[TaskInfo], where: Masters) -> None:
         capabilities = ["RESERVATION_REFINEMENT", "TASK_KILLING_STATE"]
         if flags.partition_aware:
             capabilities.append("PARTITION_AWARE")
@@ -128,7 +135,7 @@ class _Execution(Scheduler):
             name.strip() for name in (flags.framework_capabilities or "").split(",") if name.strip()
         ]
         super().__init__(
-            master_address(flags.master),
+            where.detector(),
             framework_info(
                 "mesos-execute instance",
                 roles=[flags.role],

@@ -5,25 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from koinon import __version__
-from koinon.cli.client import Client, master_address
-from koinon.cli.errors import Failure
+from koinon.cli.leader import Master, masters
 from koinon.flags import Duration, Flag, StructT, load_or_exit
 
-Master = Annotated[str | None, Flag("Address of the master, host:port.")]
+Where = Annotated[
+    str | None,
+    Flag("Where the leading master is found: host:port, several divided by commas, or zk://host:port/path."),
+]
 
 
 class _PsFlags(Struct, frozen=True, kw_only=True):
-    master: Master = None
+    master: Where = None
     timeout: Annotated[Duration, Flag("How long to wait for an answer.")] = Duration(5)
 
 
 class _FileFlags(Struct, frozen=True, kw_only=True):
-    master: Master = None
+    master: Where = None
     framework: Annotated[str | None, Flag("Id of the framework, or its begin or end.")] = None
     task: Annotated[str, Flag("Id of the task, its begin or end, or its name.")]
     file: Annotated[str, Flag("The file, in the task's sandbox.")] = "stdout"
@@ -34,7 +35,7 @@ class _TailFlags(_FileFlags, frozen=True, kw_only=True):
 
 
 class _ResolveFlags(Struct, frozen=True, kw_only=True):
-    master: Master = None
+    master: Where = None
     timeout: Annotated[Duration, Flag("How long to wait for an answer.")] = Duration(5)
 
 
@@ -43,7 +44,7 @@ def ps(argv: Sequence[str]) -> None:
     flags = _load(_PsFlags, argv, "mesos-ps")
     from koinon.cli.listings import show_running
 
-    with Client(master_address(flags.master), timeout_s=flags.timeout) as master:
+    with Master(masters(flags.master), timeout_s=flags.timeout, patience_s=flags.timeout) as master:
         show_running(master, as_json=False)
 
 
@@ -52,7 +53,7 @@ def cat(argv: Sequence[str]) -> None:
     flags = _load(_FileFlags, argv, "mesos-cat")
     from koinon.cli.sandboxes import print_file
 
-    with Client(master_address(flags.master)) as master:
+    with Master(masters(flags.master)) as master:
         print_file(master, flags.task, flags.file, flags.framework)
 
 
@@ -61,21 +62,18 @@ def tail(argv: Sequence[str]) -> None:
     flags = _load(_TailFlags, argv, "mesos-tail")
     from koinon.cli.sandboxes import print_logs
 
-    with Client(master_address(flags.master)) as master:
+    with Master(masters(flags.master)) as master:
         print_logs(master, flags.task, flags.framework, files=(flags.file,), tail=10, follow=flags.follow)
 
 
 def resolve(argv: Sequence[str]) -> None:
-    """`mesos-resolve [HOST:PORT]`: print the address of the leading master."""
+    """`mesos-resolve [HOST:PORT,…|zk://…]`: print the address of the leading master."""
     arguments = list(argv)
     if arguments and not arguments[0].startswith("--"):
         arguments[0] = f"--master={arguments[0]}"
     flags = _load(_ResolveFlags, arguments, "mesos-resolve")
-    with Client(master_address(flags.master), timeout_s=flags.timeout) as master:
-        location = master.redirect("/redirect")
-    if location is None:
-        raise Failure(f"the master at {master.address} knows no leader")
-    print(urlsplit(location).netloc)
+    with Master(masters(flags.master), timeout_s=flags.timeout, patience_s=flags.timeout) as master:
+        print(master.leader())
 
 
 def _load(struct: type[StructT], argv: Sequence[str], program: str) -> StructT:

@@ -7,25 +7,25 @@ from typing import Any, TypeVar
 
 import click
 
-from koinon.cli.client import Client, master_address
+from koinon.cli.leader import Master, masters
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
 def master_option(command: CommandT) -> CommandT:
-    """`--master HOST:PORT`; the command gets a `Client` as `master`."""
+    """`--master HOST:PORT` and so on; the command gets a `Master` as `master`."""
     return click.option(
         "--master",
-        metavar="HOST:PORT",
+        metavar="HOST:PORT,…|zk://…",
         callback=_client,
-        help="Address of the master [default: KOINON_MASTER, MESOS_MASTER or 127.0.0.1:5050].",
+        help="Where the leading master is found [default: KOINON_MASTER, MESOS_MASTER or 127.0.0.1:5050].",
     )(command)
 
 
-def _client(context: click.Context, _parameter: click.Parameter, given: str | None) -> Client:
-    client = Client(master_address(given))
-    context.call_on_close(client.close)
-    return client
+def _client(context: click.Context, _parameter: click.Parameter, given: str | None) -> Master:
+    master = Master(masters(given))
+    context.call_on_close(master.close)
+    return master
 
 
 def json_option(command: CommandT) -> CommandT:

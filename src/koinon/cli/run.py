@@ -19,16 +19,18 @@ from typing import Any
 import click
 
 from koinon.cli.batch import Batch, Instance, Spec
-from koinon.cli.client import Client
 from koinon.cli.errors import Failure
+from koinon.cli.leader import Master
 from koinon.cli.options import master_option
 from koinon.cli.output import show_json
 from koinon.cli.placement import no_place
 from koinon.cli.run_output import Outputs, Screen
 from koinon.cli.why import waiting_reason
+from koinon.coordination import DetectionError
 from koinon.flags import Duration, FlagError
 from koinon.mesos.v1 import Offer, TaskStatus
-from koinon.sdk import ApiError, FrameworkError, Scheduler, Undelivered, framework_info
+from koinon.mesos.v1.scheduler import Call
+from koinon.sdk import ApiError, CallError, FrameworkError, Scheduler, Undelivered, framework_info
 
 #: How long the master keeps the tasks of a run that lost its connection, before it kills them.
 FAILOVER_TIMEOUT_S = 60.0
@@ -92,7 +94,7 @@ def _name(_context: click.Context, _parameter: click.Parameter, given: str | Non
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON instead of the output.")
 @master_option
 def run(
-    master: Client,
+    master: Master,
     command: str,
     name: str | None,
     instances: int,
@@ -140,7 +142,7 @@ def run(
 
 
 async def _run(
-    master: Client,
+    master: Master,
     batch: Batch,
     outputs: Outputs,
     screen: Screen,
@@ -159,7 +161,9 @@ async def _run(
         await runner.run()
     except (ApiError, FrameworkError, Undelivered) as error:
         if not batch.done:
-            raise Failure(f"the master at {master.address} ended the run: {error}") from None
+            raise Failure(f"the master at {runner.leader} ended the run: {error}") from None
+    except DetectionError as error:
+        raise Failure(str(error)) from None
     finally:
         await runner.end_background()
         screen.close()
@@ -173,12 +177,12 @@ async def _run(
 class _Runner(Scheduler):
     """The framework that runs one batch."""
 
-    def __init__(self, master: Client, batch: Batch, outputs: Outputs, screen: Screen, role: str) -> None:
+    def __init__(self, master: Master, batch: Batch, outputs: Outputs, screen: Screen, role: str) -> None:
         capabilities = ["TASK_KILLING_STATE", "RESERVATION_REFINEMENT"]
         if "gpus" in batch.spec.resources:
             capabilities.append("GPU_RESOURCES")
         super().__init__(
-            master.address,
+            master.where.detector(),
             framework_info(
                 batch.spec.name,
                 roles=[role],
@@ -204,12 +208,12 @@ class _Runner(Scheduler):
         """Subscribed, or back: then tasks whose launch got lost on the way must show."""
         again = self._outputs.framework_id is not None
         self._connected = True
-        self._quiet = False
         self._outputs.framework_id = framework_id
         if not again:
             self._in_background(self._tell_what_it_waits_for())
-        if alive := self._batch.alive:
-            self.reconcile({instance.task_id: instance.agent_id for instance in alive})
+        else:
+            self._screen.note(f"the master at {self.leader} has taken the run over")
+        self._ask_for(self._batch.alive)
         if again and self.interrupted is not None:
             self._kill_all()
         self._show_progress()
@@ -217,6 +221,8 @@ class _Runner(Scheduler):
     def disconnected(self) -> None:
         """The connection broke; the SDK looks for the master."""
         self._connected = False
+        if self._batch.done:
+            self.stop(failover=True)  # nothing is left that it would have to end
 
     def offers(self, offers: list[Offer]) -> None:
         """Launch what fits, give back the rest."""
@@ -234,11 +240,38 @@ class _Runner(Scheduler):
         """An instance is in another state."""
         instance = self._batch.update(status)
         if instance is None:
+            if self._batch.is_stray(status):
+                self.kill(status.task_id, status.agent_id)
             return
+        if not instance.placed:  # it never arrived, and waits again
+            if self.interrupted is not None:
+                self._batch.give_up_waiting()
+            elif self._quiet:
+                self._quiet = False
+                self.revive()
+        elif self.interrupted is not None and not instance.ended and status.uuid is None:
+            self.kill(instance.task_id, instance.agent_id)  # a new master knows it only now
         self._outputs.follow(instance)
         self._show_progress()
         if self._batch.done:
             self._finish()
+
+    def call_refused(self, call: Call, error: CallError) -> None:
+        """Tasks whose launch may have got lost must show."""
+        super().call_refused(call, error)
+        if call.accept is not None and isinstance(error, Undelivered):
+            self._ask_for([one for one in self._batch.alive if one.state == "STAGING"])
+
+    def _ask_for(self, instances: list[Instance]) -> None:
+        if instances:  # to ask for nothing is to ask for everything
+            self.reconcile({one.task_id: one.agent_id for one in instances}, until_answered=True)
+
+    @property
+    def leader(self) -> str:
+        """Where the master is that we were with last."""
+        if self.master is None or self.master.address is None:
+            return str(self._client.where)
+        return f"{self.master.address.ip or self.master.address.hostname}:{self.master.address.port}"
 
     # ── ending ────────────────────────────────────────────────────────────────────────────────────
     def interrupt(self, exit_status: int) -> None:
@@ -266,7 +299,7 @@ class _Runner(Scheduler):
     def _finish(self) -> None:
         async def finish() -> None:
             await self._outputs.drained()
-            self.stop()
+            self.stop(failover=not self._connected)
 
         self._in_background(finish())
 
