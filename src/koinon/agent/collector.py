@@ -1,8 +1,8 @@
 """Garbage collection: sandboxes are removed some time after their end, the sooner the fuller the disk is.
 
 Every `--disk_watch_interval` the greatest age is set to `gc_delay × (1 − gc_disk_headroom − used part of the disk)`, at
-least 0, and what ended longer ago is removed, the oldest first. When a sandbox's end is it is touched, so that an agent
-after us knows it, too.
+least 0, and what ended longer ago is removed, the oldest first. When a sandbox's end is it is touched: that tells an agent
+after us when it ended, and us when there were too many to remember.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ import contextlib
 import heapq
 import os
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 
 from koinon import logs
 from koinon.agent import sandbox
+
+#: So many sandboxes are remembered, the ones that ended first. When they are gone we look for the next ones on disk.
+_REMEMBERED = 10_000
 
 
 class Collector:
@@ -32,25 +35,26 @@ class Collector:
         self._headroom = headroom
         self._live = live
         self._ended: list[tuple[float, str]] = []  #: a heap
+        self._others = 0  #: sandboxes that ended later than those; 0 only if there are none
         self._log = logs.get(role="agent")
 
     @property
     def pending(self) -> int:
         """How many sandboxes will be removed some time."""
-        return len(self._ended)
+        return len(self._ended) + self._others
 
     def add(self, directory: str) -> None:
         """Nothing runs in a sandbox any more."""
         with contextlib.suppress(OSError):  # it may never have been made
             os.utime(directory)
-            heapq.heappush(self._ended, (time.time(), directory))
+            if self._others or len(self._ended) >= _REMEMBERED:
+                self._others += 1
+            else:
+                heapq.heappush(self._ended, (time.time(), directory))
 
     async def run(self, interval_s: float) -> None:
-        """Find what agents before us have left, then collect for ever."""
-        found = await asyncio.to_thread(sandbox.runs, self._work_dir)
-        known = {directory for _, directory in self._ended}
-        self._ended += [(changed_s, run) for changed_s, run in found if run not in known]
-        heapq.heapify(self._ended)
+        """Collect for ever, first what agents before us have left."""
+        self._others = max(self._others, 1)  # as far as we know
         while True:
             await self.collect()
             await asyncio.sleep(interval_s)
@@ -60,7 +64,12 @@ class Collector:
         used = await asyncio.to_thread(used_part, self._work_dir)
         self.max_age_s = max_age_s(self._delay_s, self._headroom, used)
         before_s = time.time() - self.max_age_s
-        live = self._live()
+        while await self._remove(before_s) and not self._ended and self._others:
+            await self._look()
+
+    async def _remove(self, before_s: float) -> bool:
+        """Remove the remembered ones that ended before that; False if it only fails."""
+        succeeded, failed, live = self.succeeded, self.failed, self._live()
         while self._ended and self._ended[0][0] <= before_s:
             run = heapq.heappop(self._ended)[1]
             if os.path.basename(run) in live:
@@ -71,9 +80,24 @@ class Collector:
             except OSError as error:
                 self.failed += 1
                 self._log.warning("sandbox not removed", path=run, error=str(error))
-                heapq.heappush(self._ended, (time.time(), run))  # tried again much later
-                if self.max_age_s <= 0:
-                    return
+                self._others += 1
+                with contextlib.suppress(OSError):
+                    os.utime(run)  # tried again much later
+        return self.succeeded > succeeded or self.failed == failed
+
+    async def _look(self) -> None:
+        """Find on disk which ones ended first."""
+        known, live, found = self._others, self._live(), 0
+
+        def ended() -> Iterator[tuple[float, str]]:
+            nonlocal found
+            for changed_s, run in sandbox.runs(self._work_dir):
+                if os.path.basename(run) not in live:
+                    found += 1
+                    yield changed_s, run
+
+        self._ended = await asyncio.to_thread(heapq.nsmallest, _REMEMBERED, ended())
+        self._others += found - len(self._ended) - known  # some may have been added meanwhile
 
 
 def max_age_s(delay_s: float, headroom: float, used: float) -> float:

@@ -15,7 +15,7 @@ import os
 import pwd
 import stat
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 MODE = 0o750
@@ -179,16 +179,14 @@ def remove_nested(sandbox: str) -> None:
         os.close(folder)
 
 
-def runs(work_dir: Path) -> list[tuple[float, str]]:
+def runs(work_dir: Path) -> Iterator[tuple[float, str]]:
     """The directories of all runs, with the time of the last change in each."""
-    found = []
     for agent in work_dir.glob("slaves/*"):
         for run in () if agent.is_symlink() else agent.glob("frameworks/*/executors/*/runs/*"):
             with contextlib.suppress(FileNotFoundError):
                 status = run.lstat()
                 if stat.S_ISDIR(status.st_mode):
-                    found.append((status.st_mtime, str(run)))
-    return found
+                    yield status.st_mtime, str(run)
 
 
 def remove(run: Path) -> None:

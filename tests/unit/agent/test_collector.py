@@ -92,6 +92,29 @@ async def test_what_agents_before_us_left_is_found(tmp_path, disk):
     assert (tmp_path / "slaves").is_dir()
 
 
+async def test_more_than_can_be_remembered_go_all_the_same_and_in_their_order(
+    tmp_path, clock, disk, monkeypatch
+):
+    monkeypatch.setattr(collecting, "_REMEMBERED", 2)
+    found, runs = collector(tmp_path, "live"), []
+    for age in range(7, 0, -1):
+        runs.append(run_of(tmp_path, f"c{age}", f"e{age}"))
+        found.add(str(runs[-1]))
+        os.utime(runs[-1], (clock.now - age * 3600,) * 2)
+    live = run_of(tmp_path, "live", "e")
+    os.utime(live, (0, 0))
+    assert found.pending == 7
+    clock.now += WEEK_S / 2 - 3.5 * 3600
+    await found.collect()
+    # The first two count from when they were added; the others by what is on disk, once those are gone.
+    assert [run.exists() for run in runs] == [True] * 7
+    clock.now += 3.5 * 3600
+    await found.collect()
+    assert [run.exists() for run in runs] == [False] * 7
+    assert live.exists()
+    assert found.pending == 0
+
+
 async def test_the_end_of_a_sandbox_is_known_to_the_agent_after_us(tmp_path):
     run = run_of(tmp_path, "c")
     os.utime(run, (0, 0))
