@@ -94,9 +94,18 @@ class AgentFlags(msgspec.Struct, frozen=True, kw_only=True):
     recovery_timeout: Annotated[
         Duration, Flag("How long executors wait for an agent that is away before they end.")
     ] = Duration(900)
+    strict: Annotated[
+        bool,
+        Flag(
+            "End when something of before a restart cannot be read; else give up the tasks that it is about, and go on."
+        ),
+    ] = True
     reconfiguration_policy: Annotated[
-        Literal["equal", "additive"],
-        Flag("Whether resources and attributes must be those of before a restart, or may be more."),
+        Literal["equal", "additive", "any"],
+        Flag(
+            "Whether resources and attributes must be those of before a restart, or may be more, or any that are enough"
+            " for what still runs."
+        ),
     ] = "equal"
     max_completed_executors_per_framework: Annotated[
         int, Flag("How many completed executors of each framework are remembered.")

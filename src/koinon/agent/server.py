@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from secrets import randbits
 
-import msgspec
 import uvloop
 from aiohttp.web_request import BaseRequest
 
@@ -224,9 +223,11 @@ class _Role:
     # ── identity ──────────────────────────────────────────────────────────────────────────────────
     async def _listen(self, entries: dict[str, bytes]) -> None:
         ip, port = self._flags.ip, self._flags.port
-        if port == 0 and records.AGENT in entries:
+        if port == 0 and (stored := entries.get(records.AGENT)) is not None:
             # Executors that still run know only the port of before.
-            port = msgspec.json.decode(entries[records.AGENT], type=records.StoredAgent).info.port
+            agent = records.read({records.AGENT: stored}).agent
+            assert agent is not None
+            port = agent.info.port
         try:
             await self._server.start(ip, port)
         except OSError as error:
@@ -268,6 +269,7 @@ class _Role:
             executor_environment=flags.executor_environment_variables or {},
             recovery_timeout_s=flags.recovery_timeout,
             reconfiguration_policy=flags.reconfiguration_policy,
+            strict=flags.strict,
             frameworks_home=flags.frameworks_home,
             enforce_disk_quota=flags.enforce_container_disk_quota,
             cleanup=flags.recover == "cleanup",

@@ -46,8 +46,10 @@ class Config(Struct, frozen=True, kw_only=True):
     #: Where URIs that are relative paths begin.
     frameworks_home: str | None = None
     enforce_disk_quota: bool = False
-    #: `equal`: resources and attributes must be what they were; `additive`: there may be more.
+    #: `equal`: resources and attributes must be what they were; `additive`: there may be more; `any`.
     reconfiguration_policy: str = "equal"
+    #: Entries of the checkpoint that cannot be read end the agent; else what they tell of is given up.
+    strict: bool = True
     #: Kill what was found at recovery, and end.
     cleanup: bool = False
     completed_executors_max: int = 150
