@@ -71,6 +71,11 @@ def find_gpus(chosen: str | None) -> tuple[str, ...]:
     return tuple(found[number] for number in numbers)
 
 
+def gpu_numbers() -> tuple[str, ...]:
+    """The numbers of this machine's Nvidia devices, as --nvidia_gpu_devices takes them."""
+    return tuple(_nvidia_devices())
+
+
 def _nvidia_devices() -> dict[str, str]:
     """Names by number: by their UUIDs, which stay when numbers change, if the driver's tool tells them."""
     try:
