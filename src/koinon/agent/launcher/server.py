@@ -277,7 +277,9 @@ class Launcher:
         container = Container(id, pid, plan.at, state=STARTING)
         container.tied = spec.get("tied", False)
         if streams and streams.kept >= 0:
-            container.terminal = Terminal(streams.kept, spec["stdout"])
+            container.terminal = Terminal(streams.kept, spec["stdout"], streams.terminal_log)
+            if streams.terminal_log:
+                streams.terminal_log.watch(self.watch, self.leave)
         if streams and streams.logs:
             container.logs = streams.logs
             streams.logs.watch(self.watch, self.leave)
