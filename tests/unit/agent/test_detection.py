@@ -84,6 +84,17 @@ def test_what_names_no_role_has_the_default_one():
     )
 
 
+def test_agents_that_share_a_machine_have_a_part_of_it_each():
+    whole = found(None)
+    parts = [
+        Resources.from_v1(find_resources("gpus:1", Path("/"), "*", part=(which, 3))) for which in range(3)
+    ]
+    assert all(part.gpus == 1 for part in parts)
+    assert (whole + Resources.parse("gpus:3")).contains(Resources.sum(parts))
+    assert sum(end - begin + 1 for part in parts for begin, end in part.ports) == 1001
+    assert min(part.mem for part in parts) > whole.mem / 3 - 1
+
+
 @pytest.mark.usefixtures("machine")
 def test_json_and_a_file_of_it_say_the_same_as_text(tmp_path):
     entries = [codec.encode(one, codec.JSON).decode() for one in Resources.parse("cpus:2;mem:10").to_v1()]
@@ -109,6 +120,9 @@ def test_who_names_any_disk_names_all(kind):
         ("cpus:-1", "negative"),
         ("ports:[5-1]", "after its end"),
         ("/no/such/file", "cannot read /no/such/file"),
+        ("cpus", "cpus"),
+        ("cpus:x:y", "cpus"),
+        ("[{]", "JSON"),
         (disk(source={"type": "MOUNT"}), "needs its root"),
         (disk(source={"type": "BLOCK"}), "PATH or MOUNT"),
         ('[{"name":"cpus","type":"SCALAR","scalar":{"value":2},"revocable":{}}]', "revocable"),
