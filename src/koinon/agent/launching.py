@@ -78,6 +78,8 @@ class LaunchSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     window: tuple[int, int] | None = None
     #: Destroyed when the client that asked for it is gone, instead of running on.
     tied: bool = False
+    #: Otherwise destroyed when there has been no client for so long; None: it runs on for ever.
+    patience_s: float | None = None
     #: How many bytes stdout and stderr may have (0: any number) before they are renamed, and how many such files of
     #: each are kept. They are in `cwd`. None: they are bound by nothing.
     rotate: tuple[int, int, int] | None = None
