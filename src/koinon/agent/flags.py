@@ -47,6 +47,9 @@ class AgentFlags(msgspec.Struct, frozen=True, kw_only=True):
     hostname: Annotated[
         str | None, Flag("Name told to others; without it the name of the machine, or --ip if that is 127.x.")
     ] = None
+    hostname_lookup: Annotated[
+        bool, Flag("Without --hostname find out the name of the machine; else the address is told.")
+    ] = True
     resources: Annotated[
         str | None,
         Flag(

@@ -239,6 +239,7 @@ class _Role:
     def _config(self) -> Config:
         flags = self._flags
         ip, port = flags.advertise_ip or told_ip(flags.ip), flags.advertise_port or self._server.port
+        by_name = flags.hostname_lookup and not ip.startswith("127.")
         try:
             devices = detection.find_gpus(flags.nvidia_gpu_devices)
             resources = detection.find_resources(
@@ -250,7 +251,7 @@ class _Role:
             raise CannotStart(str(error)) from error
         return Config(
             agent_info=v1.AgentInfo(
-                hostname=flags.hostname or (ip if ip.startswith("127.") else os.uname().nodename),
+                hostname=flags.hostname or (os.uname().nodename if by_name else ip),
                 port=port,
                 resources=resources,
                 attributes=attributes,

@@ -84,6 +84,17 @@ async def test_others_are_told_an_address_at_which_the_agent_answers(master, tmp
         await agent.finish()
 
 
+async def test_without_hostname_lookup_the_address_is_the_name(master, tmp_path):
+    agent = AgentProcess(tmp_path / "agent", master.address, ip="0.0.0.0", hostname_lookup="false")
+    await agent.start()
+    try:
+        register = await master.registered()
+        assert register.pid.startswith(f"slave(1)@{register.agent_info.hostname}:")
+        assert register.agent_info.hostname != "0.0.0.0"
+    finally:
+        await agent.finish()
+
+
 async def test_the_environment_is_complete_and_nothing_else(agent, master):
     await master.run(task(command=v1.CommandInfo(shell=False, value="/usr/bin/env", arguments=["env"])))
     await master.reaches("t", "FINISHED")
