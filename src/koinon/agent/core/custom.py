@@ -285,10 +285,10 @@ class Custom:
             for task in tasks:
                 task.queued = False
             if tasks[0].group:
-                group = v1.TaskGroupInfo(tasks=[task.info for task in tasks])
+                group = v1.TaskGroupInfo(tasks=[gpus.labelled(task) for task in tasks])
                 event = Event(type=Event.Type.LAUNCH_GROUP, launch_group=Event.LaunchGroup(group))
             else:
-                event = Event(type=Event.Type.LAUNCH, launch=Event.Launch(tasks[0].info))
+                event = Event(type=Event.Type.LAUNCH, launch=Event.Launch(gpus.labelled(tasks[0])))
             self._send(executor, event)
         executor.queue.clear()
 
