@@ -144,18 +144,23 @@ class ContainerApi:
         self._kill(wanted.container_id, wanted.signal)
 
     def _kill(self, container_id: ContainerID, number: int | None) -> None:
+        _check_id(container_id)
         if number is not None and not 1 <= number <= _SIGNALS_MAX:
             raise HttpError(400, f"The signal must be between 1 and {_SIGNALS_MAX}, not {number}.")
         self._feed(ev.SignalRequested(container_id, _SIGKILL if number is None else number))
 
     async def _remove_container(self, call: Call) -> None:
         assert call.remove_container is not None
-        self._feed(ev.RemovalRequested(call.remove_container.container_id))
+        self._remove(call.remove_container.container_id)
 
     async def _remove_nested_container(self, call: Call) -> None:
         assert call.remove_nested_container is not None
         _check_nested(call.remove_nested_container.container_id, "REMOVE_CONTAINER")
-        self._feed(ev.RemovalRequested(call.remove_nested_container.container_id))
+        self._remove(call.remove_nested_container.container_id)
+
+    def _remove(self, container_id: ContainerID) -> None:
+        _check_id(container_id)
+        self._feed(ev.RemovalRequested(container_id))
 
     # ── output ────────────────────────────────────────────────────────────────────────────────────
     async def attach_output(self, request: BaseRequest, call: Call, accept: StreamType) -> web.StreamResponse:
@@ -223,6 +228,7 @@ class ContainerApi:
 
     # ── helpers ───────────────────────────────────────────────────────────────────────────────────
     def _find(self, container_id: ContainerID) -> nested.Found:
+        _check_id(container_id)
         if (found := nested.find(self._state, container_id)) is None:
             raise HttpError(404, "The container cannot be found.")
         return found
@@ -271,6 +277,13 @@ def _heartbeat(interval_s: float) -> ProcessIO:
     heartbeat = Control.Heartbeat(interval=v1.DurationInfo(int(interval_s * 1e9)))
     control = Control(type=Control.Type.HEARTBEAT, heartbeat=heartbeat)
     return ProcessIO(type=ProcessIO.Type.CONTROL, control=control)
+
+
+def _check_id(container_id: ContainerID) -> None:
+    try:
+        nested.check_id(container_id)
+    except ev.Refused as refused:
+        raise HttpError(refused.status, refused.message) from refused
 
 
 def _check_nested(container_id: ContainerID, other: str) -> None:

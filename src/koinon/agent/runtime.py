@@ -54,7 +54,7 @@ class Runtime:
             ev.TerminateContainer: lambda effect: self.containers.terminate(effect.container_id),
             ev.SignalContainer: lambda effect: self.containers.signal(effect.container_id, effect.number),
             ev.ContainerGone: lambda effect: self.containers.tell_gone(effect),
-            ev.RemoveSandbox: lambda effect: self.containers.remove_sandbox(effect.path),
+            ev.RemoveSandbox: lambda effect: self.containers.remove_sandbox(effect.path, effect.root),
             ev.DestroyContainer: lambda effect: self.containers.destroy(effect.container_id),
             ev.ForgetContainer: lambda effect: self.containers.forget(effect.container_id),
             ev.ProbeCommand: lambda effect: self.probes.start(effect),

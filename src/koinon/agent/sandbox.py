@@ -47,7 +47,34 @@ def prepare(sandbox: str, link: str, user: str | None, shared: Iterable[tuple[st
         for source, link in shared:
             _share(f"{executor}/runs/{run}", source, link, owner)
     except OSError as error:
-        raise SandboxError(f"The sandbox {sandbox} cannot be made: {error.strerror}") from error
+        raise _failure(sandbox, error) from error
+
+
+def prepare_standalone(sandbox: str, user: str | None, shared: Iterable[tuple[str, str]] = ()) -> None:
+    """Make the sandbox of a standalone container, which lies in a directory of ours. Raises SandboxError."""
+    owner = _owner(user) if user is not None else None
+    parent, name = os.path.split(sandbox)
+    try:
+        _make(parent, name, owner)
+        for source, link in shared:
+            _share(sandbox, source, link, owner)
+    except OSError as error:
+        raise _failure(sandbox, error) from error
+
+
+def prepare_nested(sandbox: str, root: str, user: str | None, shared: Iterable[tuple[str, str]] = ()) -> None:
+    """Make a sandbox in that of an executor or of a standalone container, `root`. Raises SandboxError."""
+    owner = _owner(user) if user is not None else None
+    try:
+        _make_nested(root, os.path.relpath(sandbox, root), "", owner)
+        for source, link in shared:
+            _share(root, source, link, owner)
+    except OSError as error:
+        raise _failure(sandbox, error) from error
+
+
+def _failure(sandbox: str, error: OSError) -> SandboxError:
+    return SandboxError(f"The sandbox {sandbox} cannot be made: {error.strerror}")
 
 
 def _owner(user: str) -> tuple[int, int]:
@@ -145,27 +172,13 @@ def _point(name: str, target: str, folder: int) -> None:
             os.symlink(target, name, dir_fd=folder)
 
 
-def prepare_standalone(sandbox: str, user: str | None) -> None:
-    """Make the sandbox of a standalone container, which lies in a directory of ours. Raises SandboxError."""
-    owner = _owner(user) if user is not None else None
-    parent, name = os.path.split(sandbox)
-    try:
-        _make(parent, name, owner)
-    except OSError as error:
-        raise SandboxError(f"The sandbox {sandbox} cannot be made: {error.strerror}") from error
+def remove_nested(sandbox: str, root: str) -> None:
+    """Remove the sandbox of a nested container, which is in `root`, or that of a standalone one. Raises OSError.
 
-
-def remove_nested(sandbox: str) -> None:
-    """Remove the sandbox of a nested or standalone container. Raises OSError.
-
-    It may lie in a directory of a task's user, so no link is followed on the way to it, nor in it.
+    What is in `root` may belong to a task's user, so no link is followed on the way to it, nor in it.
     """
-    head, runs, below = sandbox.rpartition("/runs/")
-    if runs:
-        run, _, inside = below.partition("/")
-        base, parts = f"{head}/runs/{run}", inside.split("/")
-    else:
-        base, *parts = os.path.split(sandbox)
+    base = root or os.path.dirname(sandbox)
+    parts = os.path.relpath(sandbox, base).split("/")
     folder = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for part in parts[:-1]:

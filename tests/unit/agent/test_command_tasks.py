@@ -85,7 +85,11 @@ def test_a_status_says_where_the_task_runs(bench):
 
 @pytest.mark.parametrize(
     ("wait_status", "message"),
-    [(3 << 8, "Command exited with status 3"), (9, "Command terminated with signal Killed")],
+    [
+        (3 << 8, "Command exited with status 3"),
+        (9, "Command terminated with signal Killed"),
+        (11 | 128, "Command terminated with signal Segmentation fault (core dumped)"),
+    ],
 )
 def test_a_task_that_ends_otherwise_has_failed(bench, wait_status, message):
     bench.exited(bench.running(), wait_status)
@@ -132,10 +136,22 @@ def test_a_task_whose_sandbox_cannot_be_made_is_dropped_for_partition_aware_fram
     assert statuses(bench) == [("TASK_DROPPED", "REASON_EXECUTOR_TERMINATED", "disk full")]
 
 
-def test_a_task_whose_program_cannot_be_started_has_failed(bench):
+def test_a_task_that_cannot_be_started_has_failed(bench):
     container_id = only(bench.run(), ev.LaunchContainer).container_id
-    bench.tell(ev.ContainerNotStarted(container_id, "no such program"))
-    assert statuses(bench) == [("TASK_FAILED", "REASON_CONTAINER_LAUNCH_FAILED", "no such program")]
+    bench.tell(ev.ContainerNotStarted(container_id, "no process can be made"))
+    assert statuses(bench) == [("TASK_FAILED", "REASON_CONTAINER_LAUNCH_FAILED", "no process can be made")]
+
+
+def test_a_task_whose_program_is_missing_has_failed_as_if_it_had_run(bench):
+    container_id = only(bench.run(), ev.LaunchContainer).container_id
+    bench.tell(ev.ContainerNotStarted(container_id, "no such program", program=True))
+    assert statuses(bench) == [("TASK_FAILED", None, "Command exited with status 1: no such program")]
+    assert updates_in(bench.effects)[-1].source is TaskStatus.Source.SOURCE_EXECUTOR
+
+
+def test_a_container_may_say_that_it_shares_the_limits_around_it(bench):
+    shares = v1.ContainerInfo(type=v1.ContainerInfo.Type.MESOS, linux_info=v1.LinuxInfo(share_cgroups=True))
+    assert of_type(bench.run(task(container=shares)), ev.LaunchContainer)
 
 
 @pytest.mark.parametrize(

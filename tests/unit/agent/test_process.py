@@ -147,8 +147,9 @@ async def test_a_task_of_an_unknown_user_is_lost(agent, master):
 async def test_a_program_that_is_not_there_fails_its_task(agent, master):
     await master.run(task(command=v1.CommandInfo(shell=False, value="/no/such/program")))
     status = await master.reaches("t", "FAILED")
-    assert status.reason is Reason.REASON_CONTAINER_LAUNCH_FAILED
-    assert "/no/such/program" in status.message
+    assert (status.source, status.reason) == (v1.TaskStatus.Source.SOURCE_EXECUTOR, None)
+    sentence = "cannot execute /no/such/program: No such file or directory"
+    assert status.message == f"Command exited with status 1: {sentence}"
 
 
 async def test_many_tasks_at_once_all_finish(agent, master):

@@ -337,7 +337,7 @@ class Agent:
                     self._custom.started(executor, pid)
             case ContainerNotStarted(message=message, prepared=prepared):
                 if task is not None:
-                    self._builtin.not_started(framework, executor, task, message, prepared=prepared)
+                    self._builtin.not_started(framework, executor, task, event)
                 else:
                     self._custom.not_started(framework, executor, message, prepared=prepared)
             case ContainerExited(status=status):
@@ -363,8 +363,8 @@ class Agent:
         match event:
             case ContainerStarted(container_id, pid):
                 self._nested.started(container_id, pid)
-            case ContainerNotStarted(container_id):
-                self._nested.not_started(container_id)
+            case ContainerNotStarted(container_id, message):
+                self._nested.not_started(container_id, message)
             case ContainerExited(container_id, status):
                 self._nested.ended(container_id, status, "")
             case ContainerLost(container_id, message):

@@ -84,11 +84,15 @@ class ContainerStarted(Event, frozen=True):
 
 
 class ContainerNotStarted(Event, frozen=True):
-    """A container will not run. `prepared` tells whether its sandbox was made."""
+    """A container will not run.
+
+    `prepared` tells whether its sandbox was made, `program` whether nothing was missing but a program to execute.
+    """
 
     container_id: str
     message: str
     prepared: bool = True
+    program: bool = False
 
 
 class ContainerExited(Event, frozen=True):
@@ -244,6 +248,8 @@ class LaunchContainer(Effect, frozen=True):
     session: bool = False
     #: Its sandbox is below no executor's.
     standalone: bool = False
+    #: The sandbox that its own is in, which is there: that of an executor or of a standalone container.
+    root: str = ""
 
 
 class TerminateContainer(Effect, frozen=True):
@@ -326,6 +332,7 @@ class RemoveSandbox(Effect, frozen=True):
     """Remove the sandbox of a nested or standalone container."""
 
     path: str
+    root: str = ""  #: as of LaunchContainer
 
 
 class Exit(Effect, frozen=True):

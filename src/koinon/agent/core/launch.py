@@ -5,6 +5,7 @@ What this agent cannot do yet is refused here with a sentence, never ignored.
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 
@@ -12,12 +13,15 @@ from koinon.agent.core import gpus, volumes
 from koinon.agent.core.disk import limit_bytes
 from koinon.agent.core.events import LaunchContainer
 from koinon.agent.core.state import Config, Executor, Framework, Kind, Task
-from koinon.agent.core.uris import Unfetchable, fetches
+from koinon.agent.core.uris import Fetch, Unfetchable, fetches
 from koinon.mesos import v1
 from koinon.mesos.v1 import CommandInfo, ContainerInfo, Environment, ExecutorInfo, Secret, TaskInfo
 
 #: What programs are looked up in; nothing of the agent's own environment is passed on.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+#: It says what is so anyway: that a container shares the limits of what it is in.
+_NO_LINUX_INFO = v1.LinuxInfo()
 
 #: Rows and columns of a terminal when nobody says.
 WINDOW = (24, 80)
@@ -39,6 +43,19 @@ def refusal(
 def _obstacles(
     command: CommandInfo | None, container: ContainerInfo | None, frameworks_home: str | None
 ) -> Iterator[str]:
+    yield from container_obstacles(container)
+    if command is None or (not command.value and not (command.arguments and not command.shell)):
+        yield "There is no command to run: set 'command.value'"
+        return
+    try:
+        fetches(command.uris, frameworks_home)
+    except Unfetchable as error:
+        yield str(error)
+    yield from command_obstacles(command)
+
+
+def container_obstacles(container: ContainerInfo | None) -> Iterator[str]:
+    """What a container cannot be here: sentences. Volumes are looked at elsewhere."""
     if container is not None:
         if container.type is ContainerInfo.Type.DOCKER:
             yield (
@@ -48,17 +65,9 @@ def _obstacles(
             yield "This agent cannot run images yet: leave out 'container.mesos.image'"
         if any(network.name for network in container.network_infos):
             yield "This agent knows no networks but the host's: leave out the name in 'container.network_infos'"
-        for field in ("hostname", "linux_info"):
-            if getattr(container, field) is not None:
+        for field, harmless in (("hostname", None), ("linux_info", _NO_LINUX_INFO)):
+            if getattr(container, field) not in (None, harmless):
                 yield f"This agent's containers are plain processes: leave out 'container.{field}'"
-    if command is None or (not command.value and not (command.arguments and not command.shell)):
-        yield "There is no command to run: set 'command.value'"
-        return
-    try:
-        fetches(command.uris, frameworks_home)
-    except Unfetchable as error:
-        yield str(error)
-    yield from command_obstacles(command)
 
 
 def command_obstacles(command: CommandInfo) -> Iterator[str]:
@@ -166,8 +175,8 @@ def task_container(
         tied=not framework.info.checkpoint,
         shared=volumes.shared(task.info.container, sandbox, executor.directory),
         window=window(task.info.container),
-        fetches=fetches(command.uris, config.frameworks_home),
-        fetch_bytes=_fetch_bytes(config, executor),
+        fetches=fetching(config, command),
+        fetch_bytes=fetch_bytes(config, executor),
     )
 
 
@@ -192,12 +201,21 @@ def executor_container(
         tied=not framework.info.checkpoint,
         shared=volumes.shared(executor.info.container, sandbox, sandbox),
         window=window(executor.info.container),
-        fetches=fetches(command.uris, config.frameworks_home),
-        fetch_bytes=_fetch_bytes(config, executor),
+        fetches=fetching(config, command),
+        fetch_bytes=fetch_bytes(config, executor),
     )
 
 
-def _fetch_bytes(config: Config, executor: Executor) -> int | None:
+def fetching(config: Config, command: CommandInfo) -> tuple[Fetch, ...]:
+    """What is fetched before a command is run that was not refused."""
+    try:
+        return fetches(command.uris, config.frameworks_home)
+    except Unfetchable:  # it runs already, since the agent was configured otherwise
+        return ()
+
+
+def fetch_bytes(config: Config, executor: Executor) -> int | None:
+    """How much may be fetched into a sandbox of an executor; None for any amount."""
     return (limit_bytes(executor) or None) if config.enforce_disk_quota else None
 
 
@@ -280,5 +298,6 @@ def shutdown_grace_s(config: Config, executor: Executor) -> float:
 def outcome(who: str, wait_status: int) -> str:
     """How a program ended, as people and tools read it."""
     if number := wait_status & 0x7F:
-        return f"{who} terminated with signal {signal.strsignal(number) or number}"
+        dumped = " (core dumped)" if os.WCOREDUMP(wait_status) else ""
+        return f"{who} terminated with signal {signal.strsignal(number) or number}{dumped}"
     return f"{who} exited with status {wait_status >> 8}"
