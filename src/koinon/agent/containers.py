@@ -228,6 +228,7 @@ class Containers:
             rotate=self._rotate,
             rlimits={name: (soft, hard) for name, soft, hard in effect.rlimits},
             tied=effect.tied,
+            patience_s=effect.patience_s,
         )
         try:
             if effect.session or effect.window:

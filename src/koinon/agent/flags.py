@@ -95,7 +95,7 @@ class AgentFlags(msgspec.Struct, frozen=True, kw_only=True):
         Flag("After a restart: go on with what still runs, or kill it and end."),
     ] = "reconnect"
     recovery_timeout: Annotated[
-        Duration, Flag("How long executors wait for an agent that is away before they end.")
+        Duration, Flag("How long executors and tasks wait for an agent that is away before they end.")
     ] = Duration(900)
     strict: Annotated[
         bool,

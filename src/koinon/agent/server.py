@@ -268,7 +268,7 @@ class _Role:
             executor_reregistration_timeout_s=flags.executor_reregistration_timeout,
             executor_shutdown_grace_period_s=flags.executor_shutdown_grace_period,
             executor_environment=flags.executor_environment_variables or {},
-            recovery_timeout_s=flags.recovery_timeout,
+            recovery_timeout_s=float(flags.recovery_timeout),
             reconfiguration_policy=flags.reconfiguration_policy,
             strict=flags.strict,
             frameworks_home=flags.frameworks_home,

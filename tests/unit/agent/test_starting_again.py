@@ -65,6 +65,29 @@ async def test_cleanup_of_nothing_ends_at_once(master, tmp_path):
     assert not agent.launcher_pids()
 
 
+# ── away for too long ─────────────────────────────────────────────────────────────────────────────
+async def test_tasks_end_when_there_was_no_agent_for_too_long(master, tmp_path):
+    agent = AgentProcess(tmp_path / "agent", master.address, recovery_timeout="3secs")
+    await agent.start()
+    try:
+        await master.registered()
+        await master.run(task(command="trap '' TERM; sleep 1001 & sleep 1000"))
+        await master.run_group(task("g", command="exec sleep 1000"), by=BY)
+        pids = [await pid_of(master), await pid_of(master, "g")]
+        await agent.stop(signal.SIGKILL)
+        await agent.start()
+        await master.registered(2)
+        assert all(alive(pid) for pid in pids)
+        await agent.stop(signal.SIGTERM)
+        await until(lambda: not any(alive(pid) for pid in pids), "they end without an agent")
+        await agent.start()
+        for task_id in ("t", "g"):
+            status = await master.reaches(task_id, "LOST")
+            assert "there was no agent for 3 s" in status.message
+    finally:
+        await agent.finish()
+
+
 # ── reboots ───────────────────────────────────────────────────────────────────────────────────────
 async def test_after_a_reboot_tasks_are_lost_and_nothing_of_them_runs(agent, master):
     """As far as can be told from the boot id, which is all that says so."""

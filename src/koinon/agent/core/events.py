@@ -248,6 +248,8 @@ class LaunchContainer(Effect, frozen=True):
     session: bool = False
     #: Its sandbox is below no executor's.
     standalone: bool = False
+    #: When there was no agent for so long it is ended; None: it goes on.
+    patience_s: float | None = None
     #: The sandbox that its own is in, which is there: that of an executor or of a standalone container.
     root: str = ""
 

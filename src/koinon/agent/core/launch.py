@@ -173,6 +173,7 @@ def task_container(
         task.user,
         rlimits(task.info.container),
         tied=not framework.info.checkpoint,
+        patience_s=config.recovery_timeout_s,
         shared=volumes.shared(task.info.container, sandbox, executor.directory),
         window=window(task.info.container),
         fetches=fetching(config, command),

@@ -202,6 +202,9 @@ class Launches:
             nested.user,
             limits,
             tied=not nested.durable,
+            patience_s=config.recovery_timeout_s
+            if parent is not None and parent.executor is not None
+            else None,
             fetches=launch.fetching(config, command),
             fetch_bytes=fetch_bytes,
             shared=volumes.shared(container, sandbox, outer_sandbox),
