@@ -266,6 +266,8 @@ def test_a_task_killed_while_it_is_launched_never_runs(bench):
 def test_a_kill_of_an_unknown_task_is_answered(bench):
     bench.running()
     assert states_in(bench.kill("other")) == ["TASK_LOST"]
+    bench.hear(internal.UpdateFramework(framework=framework(capabilities=["PARTITION_AWARE"])))
+    assert states_in(bench.kill("another")) == ["TASK_DROPPED"]
 
 
 def test_a_task_that_runs_too_long_has_failed(bench):

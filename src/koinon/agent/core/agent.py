@@ -293,7 +293,7 @@ class Agent:
         if (task := framework.tasks.get(task_id)) is None:
             if self._streams.in_flight(framework_id, task_id) is None:
                 text = "This agent has no such task"
-                self._drop(framework, v1.TaskID(task_id), framework.lost, text)
+                self._drop(framework, v1.TaskID(task_id), framework.dropped, text)
             return
         executor = framework.executors[task.executor_id]
         if executor.kind is Kind.CUSTOM:
