@@ -316,6 +316,29 @@ def test_a_framework_that_is_shut_down_ends_in_silence(bench):
     assert bench.pass_time(1000.0) == []
 
 
+@pytest.mark.parametrize(
+    ("policy_s", "flag_s", "grace_s"),
+    [(None, 5.0, 3.0), (None, 30.0, 28.0), (None, 1.0, 0.0), (8.0, 30.0, 8.0)],
+)
+def test_a_task_whose_framework_is_shut_down_has_the_time_of_its_executor(policy_s, flag_s, grace_s):
+    bench = Bench(executor_shutdown_grace_period_s=flag_s)
+    bench.running(task(kill_policy=None if policy_s is None else grace(policy_s)))
+    effects = bench.hear(internal.ShutdownFramework(framework_id="F"))
+    if grace_s:
+        assert of_type(effects, ev.TerminateContainer)
+        assert not of_type(bench.pass_time(grace_s - 0.1), ev.DestroyContainer)
+        effects = bench.pass_time(0.1)
+    assert of_type(effects, ev.DestroyContainer)
+
+
+def test_the_executor_of_a_command_has_the_labels_and_the_discovery_of_its_task(bench):
+    labels = v1.Labels(labels=[v1.Label(key="k", value="v")])
+    discovery = v1.DiscoveryInfo(visibility=v1.DiscoveryInfo.Visibility.CLUSTER, name="web")
+    bench.running(task(labels=labels, discovery=discovery))
+    info = bench.agent.state.frameworks["F"].executors["t"].info
+    assert (info.labels, info.discovery) == (labels, discovery)
+
+
 def test_a_completed_framework_is_shut_down_at_registration(bench):
     container_id = bench.running()
     bench.disconnect()

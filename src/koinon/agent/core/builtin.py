@@ -9,7 +9,6 @@ or been killed, the others of its group are killed.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import msgspec
@@ -317,16 +316,14 @@ class Builtin:
         self._context.timers.at(task.kill.due_s, self._kill_due, task.container_id)
 
     def shut_down(self, framework: Framework, executor: Executor) -> None:
-        """Kill all tasks of an executor, each with its grace period or that of the executor if this is shorter."""
+        """Kill all tasks of an executor, none with more time than the executor has."""
         if executor.state in (ExecutorState.TERMINATING, ExecutorState.TERMINATED):
             return
         executor.move(ExecutorState.TERMINATING)
         self._life.checkpoint_executor(framework, executor)
-        longest_s = math.inf  # a command executor waits as long as its task may take
-        if executor.kind is Kind.DEFAULT:
-            longest_s = launch.shutdown_grace_s(self._context.config, executor)
         for task in executor.live_tasks:
-            self._kill(framework, executor, task, min(launch.kill_grace_s(task.info, None), longest_s))
+            grace_s = launch.shutdown_kill_s(self._context.config, executor, task.info)
+            self._kill(framework, executor, task, grace_s)
 
     def over_quota(self, framework: Framework, executor: Executor, message: str, limit_bytes: int) -> None:
         """The sandbox takes more disk than it may: kill all tasks at once."""

@@ -134,14 +134,19 @@ def command_executor(framework_id: str, task: TaskInfo) -> ExecutorInfo:
     """The executor that a command task is said to have."""
     command = task.command.value if task.command is not None and task.command.value else ""
     shown = command if len(command) <= 15 else command[:12] + "..."
-    task_id = task.task_id.value
+    task_id, policy = task.task_id.value, task.kill_policy
+    shutdown = policy.grace_period if policy is not None else None
+    if shutdown is not None:
+        shutdown = v1.DurationInfo(shutdown.nanoseconds + round(_KILL_SLACK_S * 1e9))
     return ExecutorInfo(
         executor_id=v1.ExecutorID(task_id),
         framework_id=v1.FrameworkID(framework_id),
         name=f"Command Executor (Task: {task_id}) (Command: sh -c '{shown}')",
         source=task_id,
         command=task.command,
-        shutdown_grace_period=v1.DurationInfo(round((kill_grace_s(task, None) + _KILL_SLACK_S) * 1e9)),
+        shutdown_grace_period=shutdown,
+        labels=task.labels,
+        discovery=task.discovery,
     )
 
 
@@ -294,6 +299,14 @@ def shutdown_grace_s(config: Config, executor: Executor) -> float:
     if executor.info.shutdown_grace_period is not None:
         return executor.info.shutdown_grace_period.nanoseconds / 1e9
     return config.executor_shutdown_grace_period_s
+
+
+def shutdown_kill_s(config: Config, executor: Executor, task: TaskInfo) -> float:
+    """How long a task of a built-in executor may take to end after SIGTERM when the executor shuts down."""
+    whole_s = shutdown_grace_s(config, executor)
+    if executor.kind is Kind.COMMAND:
+        return max(whole_s - _KILL_SLACK_S, 0.0)
+    return min(kill_grace_s(task, None), whole_s)
 
 
 def outcome(who: str, wait_status: int) -> str:
