@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.web_request import BaseRequest
@@ -116,7 +117,7 @@ class ContainerApi:
     async def _wait_container(self, call: Call) -> Response:
         assert call.wait_container is not None
         end = await self._wait(call.wait_container.container_id)
-        found = Response.WaitContainer(exit_status=end.status, message=end.message or None)
+        found = Response.WaitContainer(**_told(end))
         return Response(type=Response.Type.WAIT_CONTAINER, wait_container=found)
 
     async def _wait_nested_container(self, call: Call) -> Response:
@@ -124,7 +125,7 @@ class ContainerApi:
         container_id = call.wait_nested_container.container_id
         _check_nested(container_id, "WAIT_CONTAINER")
         end = await self._wait(container_id)
-        found = Response.WaitNestedContainer(exit_status=end.status, message=end.message or None)
+        found = Response.WaitNestedContainer(**_told(end))
         return Response(type=Response.Type.WAIT_NESTED_CONTAINER, wait_nested_container=found)
 
     async def _wait(self, container_id: ContainerID) -> ev.ContainerGone:
@@ -266,6 +267,15 @@ class StreamType:
     def frame(self, message: ProcessIO) -> bytes:
         """One record."""
         return recordio.frame(codec.encode(message, self._message_type))
+
+
+def _told(end: ev.ContainerGone) -> dict[str, Any]:
+    """Fields of the answer to who waited."""
+    told: dict[str, Any] = {"exit_status": end.status, "message": end.message or None}
+    if not end.launched:
+        reason = v1.TaskStatus.Reason.REASON_CONTAINER_LAUNCH_FAILED
+        told |= {"state": v1.TaskState.TASK_FAILED, "reason": reason}
+    return told
 
 
 def _output(chunk: Chunk) -> ProcessIO:

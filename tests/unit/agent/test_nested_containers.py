@@ -169,7 +169,9 @@ async def test_a_nested_container_that_is_fetched_for_can_be_killed(api, stallin
     await api.ok("GET_HEALTH")
     await api.ok("KILL_CONTAINER", container_id=slow)
     assert (await launch)[0] == 400
-    assert "exit_status" not in (await waiting)["wait_container"]
+    found = (await waiting)["wait_container"]
+    assert (found["state"], found["reason"]) == ("TASK_FAILED", "REASON_CONTAINER_LAUNCH_FAILED")
+    assert "exit_status" not in found
     assert list(await api.containers(show_nested=True)) == [parent["value"]]
 
 

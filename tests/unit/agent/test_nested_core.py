@@ -181,7 +181,7 @@ def test_a_container_that_does_not_start_is_forgotten_and_who_waits_is_told(benc
     outer = bench.running()
     ask(bench, NESTED, outer, "n")
     effects = bench.tell(ev.ContainerNotStarted(f"{outer}.n", "why"))
-    assert ev.ContainerGone(f"{outer}.n", None, "why") in effects
+    assert ev.ContainerGone(f"{outer}.n", None, "why", launched=False) in effects
     assert bench.agent.state.nested == {}
     assert not any(key.startswith("nested/") for key in bench.disk)
 

@@ -328,6 +328,7 @@ class ContainerGone(Effect, frozen=True):
     container_id: str
     status: int | None
     message: str = ""
+    launched: bool = True
 
 
 class RemoveSandbox(Effect, frozen=True):

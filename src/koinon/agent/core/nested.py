@@ -254,7 +254,7 @@ class Launches:
     def not_started(self, key: str, message: str) -> None:
         """It will not run; who asked for it is told by the shell."""
         self._forget(self._context.state.nested[key])
-        self._context.out += [ForgetContainer(key), ContainerGone(key, None, message)]
+        self._context.out += [ForgetContainer(key), ContainerGone(key, None, message, launched=False)]
 
     def ended(self, key: str, status: int | None, message: str) -> None:
         """All its processes are gone."""
