@@ -65,6 +65,12 @@ def test_tasks_wait_for_the_executor_to_subscribe(bench):
     assert events_in(bench.run(task("t3", executor=executor()))) == ["LAUNCH"]
 
 
+def test_an_executor_is_told_to_come_back_in_the_time_that_it_has():
+    bench = Bench(executor_reregistration_timeout_s=0.5)
+    launched = only(bench.run(task(executor=executor())), ev.LaunchContainer)
+    assert launched.environment["MESOS_SUBSCRIPTION_BACKOFF_MAX"] == "500ms"
+
+
 def test_subscribed_says_who_is_who(bench):
     bench.run(task(executor=executor()))
     event = of_type(bench.subscribe(), ev.SendToExecutor)[0].event

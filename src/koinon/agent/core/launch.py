@@ -246,7 +246,8 @@ def _executor_environment(
     }
     if checkpoint:
         environment["MESOS_RECOVERY_TIMEOUT"] = duration_text(config.recovery_timeout_s)
-        environment["MESOS_SUBSCRIPTION_BACKOFF_MAX"] = "2secs"
+        backoff_s = config.executor_reregistration_timeout_s  # who tries less often would come too late
+        environment["MESOS_SUBSCRIPTION_BACKOFF_MAX"] = duration_text(backoff_s)
     environment.update(config.executor_environment)
     return environment
 
