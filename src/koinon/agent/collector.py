@@ -31,7 +31,11 @@ class Collector:
         self._delay_s = delay_s
         self._headroom = headroom
         self._live = live
-        self._ended: list[tuple[float, str]] = []  #: a heap
+        #: Sandboxes inside of others and of standalone containers that agents before us have left, with their roots.
+        self.nested: Callable[[], list[tuple[str, str]]] = list
+        self._ended: list[
+            tuple[float, str, str | None]
+        ] = []  #: a heap: since when, what, its root (see `add`)
         self._log = logs.get(role="agent")
 
     @property
@@ -39,18 +43,30 @@ class Collector:
         """How many sandboxes will be removed some time."""
         return len(self._ended)
 
-    def add(self, directory: str) -> None:
-        """Nothing runs in a sandbox any more."""
+    def add(self, directory: str, root: str | None = None, *, before: bool = False) -> None:
+        """Nothing runs in a sandbox any more, or nothing did so `before` us already.
+
+        `root` is None for the sandbox of an executor, that around it for one inside of another, else empty.
+        """
         with contextlib.suppress(OSError):  # it may never have been made
-            os.utime(directory)
-            heapq.heappush(self._ended, (time.time(), directory))
+            ended_s = sandbox.ended(directory, root, before=before)
+            heapq.heappush(self._ended, (ended_s if before else time.time(), directory, root))
+
+    def drop(self, directory: str) -> None:
+        """A sandbox is removed by somebody else, with those in it."""
+        inside = f"{directory}/"
+        self._ended = [one for one in self._ended if one[1] != directory and not one[1].startswith(inside)]
+        heapq.heapify(self._ended)
 
     async def run(self, interval_s: float) -> None:
         """Find what agents before us have left, then collect for ever."""
         found = await asyncio.to_thread(sandbox.runs, self._work_dir)
-        known = {directory for _, directory in self._ended}
-        self._ended += [(changed_s, run) for changed_s, run in found if run not in known]
+        known = {directory for _, directory, _ in self._ended}
+        self._ended += [(changed_s, run, None) for changed_s, run in found if run not in known]
         heapq.heapify(self._ended)
+        for directory, root in self.nested():
+            if directory not in known:
+                self.add(directory, root, before=True)
         while True:
             await self.collect()
             await asyncio.sleep(interval_s)
@@ -62,16 +78,20 @@ class Collector:
         before_s = time.time() - self.max_age_s
         live = self._live()
         while self._ended and self._ended[0][0] <= before_s:
-            run = heapq.heappop(self._ended)[1]
-            if os.path.basename(run) in live:
+            _, directory, root = heapq.heappop(self._ended)
+            if root is None and os.path.basename(directory) in live:
                 continue  # it comes again at its end
             try:
-                await asyncio.to_thread(sandbox.remove, Path(run))
+                if root is None:
+                    await asyncio.to_thread(sandbox.remove, Path(directory))
+                else:
+                    with contextlib.suppress(FileNotFoundError):  # it went with the one around it
+                        await asyncio.to_thread(sandbox.remove_nested, directory, root)
                 self.succeeded += 1
             except OSError as error:
                 self.failed += 1
-                self._log.warning("sandbox not removed", path=run, error=str(error))
-                heapq.heappush(self._ended, (time.time(), run))  # tried again much later
+                self._log.warning("sandbox not removed", path=directory, error=str(error))
+                heapq.heappush(self._ended, (time.time(), directory, root))  # tried again much later
                 if self.max_age_s <= 0:
                     return
 

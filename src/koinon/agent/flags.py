@@ -142,6 +142,13 @@ class AgentFlags(msgspec.Struct, frozen=True, kw_only=True):
         float,
         Flag("Part of the disk to be kept free: the fuller it is, the sooner sandboxes are removed."),
     ] = 0.1
+    gc_non_executor_container_sandboxes: Annotated[
+        bool,
+        Flag(
+            "Remove the sandboxes of nested and standalone containers, too, some time after their end; else the former go"
+            " with the one they are in, and the latter stay."
+        ),
+    ] = False
     disk_watch_interval: Annotated[
         Duration, Flag("How often sandboxes are looked through for those to remove.")
     ] = Duration(60)

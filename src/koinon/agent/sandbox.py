@@ -15,10 +15,12 @@ import os
 import pwd
 import stat
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 MODE = 0o750
+#: To open a directory, but no link to one.
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class SandboxError(Exception):
@@ -134,8 +136,7 @@ def _share(run: str, source: str, link: str, owner: tuple[int, int] | None) -> N
 
 def _enter(run: str, parts: list[str], owner: tuple[int, int] | None, do: Callable[[int], None]) -> None:
     """Make the directories `parts` below `run`, one in the other, and `do` something with the last one, open."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    folder = os.open(run, flags)
+    folder = os.open(run, _DIRECTORY)
     try:
         for part in parts:
             made = True
@@ -143,7 +144,7 @@ def _enter(run: str, parts: list[str], owner: tuple[int, int] | None, do: Callab
                 os.mkdir(part, MODE, dir_fd=folder)
             except FileExistsError:
                 made = False
-            below = os.open(part, flags, dir_fd=folder)
+            below = os.open(part, _DIRECTORY, dir_fd=folder)
             os.close(folder)
             folder = below
             if made and owner is not None:
@@ -178,18 +179,44 @@ def remove_nested(sandbox: str, root: str) -> None:
     What is in `root` may belong to a task's user, so no link is followed on the way to it, nor in it.
     """
     base = root or os.path.dirname(sandbox)
-    parts = os.path.relpath(sandbox, base).split("/")
+    parents, name = os.path.split(os.path.relpath(sandbox, base))
+    with _opened(base, parents) as folder:
+        _remove_tree(f"./{name}", f"/proc/{os.getpid()}/fd/{folder}")
+
+
+@contextlib.contextmanager
+def _opened(base: str, parts: str) -> Iterator[int]:
+    """The directory at the relative path `parts` in `base`, open; on that path no link is followed."""
     folder = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        for part in parts[:-1]:
-            below_fd = os.open(
-                part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder
-            )
+        for part in filter(None, parts.split("/")):
+            below = os.open(part, _DIRECTORY, dir_fd=folder)
             os.close(folder)
-            folder = below_fd
-        _remove_tree(f"./{parts[-1]}", f"/proc/{os.getpid()}/fd/{folder}")
+            folder = below
+        yield folder
     finally:
         os.close(folder)
+
+
+def ended(sandbox: str, root: str | None, *, before: bool) -> float:
+    """When a sandbox came to its end: now, which is noted in it; or `before`, as is noted there. Raises OSError.
+
+    `root` is None for one of an executor, else as for `remove_nested`.
+    """
+    base = root or os.path.dirname(sandbox)
+    with _opened(base, os.path.relpath(sandbox, base)) as folder:
+        if not before:
+            os.utime(folder)
+        return os.fstat(folder).st_mtime
+
+
+def inner(root: str) -> list[str]:
+    """Names of the sandboxes of nested containers in that of an executor, or of standalone ones in the work directory."""
+    try:
+        with _opened(root, "containers") as folder:
+            return [one.name for one in os.scandir(folder) if one.is_dir(follow_symlinks=False)]
+    except OSError:  # there is none, or something else by that name
+        return []
 
 
 def runs(work_dir: Path) -> list[tuple[float, str]]:
@@ -211,8 +238,10 @@ def remove(run: Path) -> None:
     latest = parent / "latest"
     if latest.is_symlink() and not latest.exists():
         latest.unlink(missing_ok=True)
+    agent = parent.parents[4]
+    is_ours = os.path.realpath(agent.parent / "latest") == os.path.realpath(agent)
     with contextlib.suppress(OSError):  # not empty: there are other runs, executors, frameworks
-        for folder in (parent, *list(parent.parents)[:3]):
+        for folder in (parent, *list(parent.parents)[: 3 if is_ours else 5]):
             folder.rmdir()
 
 

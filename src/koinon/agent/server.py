@@ -23,7 +23,7 @@ import uvloop
 from aiohttp.web_request import BaseRequest
 
 from koinon import MESOS_VERSION, __version__, logs
-from koinon.agent import detection, disk_usage
+from koinon.agent import detection, disk_usage, sandbox
 from koinon.agent import metrics as numbers
 from koinon.agent.channel import Channel
 from koinon.agent.checks import Probes
@@ -40,6 +40,7 @@ from koinon.agent.core.events import (
     StateLoaded,
 )
 from koinon.agent.core.records import CorruptCheckpoint
+from koinon.agent.core.state import Kind
 from koinon.agent.core.tables import ExecutorState
 from koinon.agent.executors import ExecutorApi
 from koinon.agent.fetcher import Fetcher, cache_name
@@ -127,6 +128,8 @@ class _Role:
         self._collector = Collector(
             work_dir, delay_s=flags.gc_delay, headroom=flags.gc_disk_headroom, live=self._live_runs
         )
+        if flags.gc_non_executor_container_sandboxes:
+            self._collector.nested = self._ended_nested
         self._containers = Containers(
             self._feed_container,
             self._fetcher,
@@ -183,7 +186,7 @@ class _Role:
         config = self._config()
         runtime = self._runtime = Runtime(Agent(config, seed=randbits(64)), self._store)
         runtime.containers = self._containers
-        runtime.collect = self._collector.add
+        runtime.collector = self._collector
         runtime.probes = self._probes
         runtime.channel = Channel(
             self._flags.master, runtime.tell, backoff_s=self._flags.registration_backoff_factor
@@ -272,6 +275,7 @@ class _Role:
             reconfiguration_policy=flags.reconfiguration_policy,
             strict=flags.strict,
             frameworks_home=flags.frameworks_home,
+            collect_nested=flags.gc_non_executor_container_sandboxes,
             enforce_disk_quota=flags.enforce_container_disk_quota,
             cleanup=flags.recover == "cleanup",
             completed_executors_max=flags.max_completed_executors_per_framework,
@@ -349,6 +353,30 @@ class _Role:
             for executor in framework.executors.values()
             if executor.state is not ExecutorState.TERMINATED
         )
+
+    def _ended_nested(self) -> list[tuple[str, str]]:
+        """Sandboxes that agents before us have left, of containers that the core does not know any more, and their roots.
+
+        Only those are looked for that lie where no task has any of its own files: beside tasks of groups, and of
+        standalone containers.
+        """
+        state = self._runtime.core.state
+        groups = [
+            executor
+            for framework in state.frameworks.values()
+            for executor in framework.executors.values()
+            if executor.kind is Kind.DEFAULT and executor.state is not ExecutorState.TERMINATED
+        ]
+        found = []
+        for executor in groups:
+            known = set(state.containers) | {key.rpartition(".")[2] for key in state.nested}
+            for name in sandbox.inner(executor.directory):
+                if name not in known:
+                    found.append((f"{executor.directory}/containers/{name}", executor.directory))
+        for name in sandbox.inner(str(self._work_dir)):
+            if name not in state.nested:
+                found.append((f"{self._work_dir}/containers/{name}", ""))
+        return found
 
 
 def _own_user() -> str:

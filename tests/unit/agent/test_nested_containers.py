@@ -215,6 +215,41 @@ async def test_a_standalone_container_belongs_to_nobody(agent, api):
     assert (await api.call("REMOVE_CONTAINER", container_id=alone))[0] == 404
 
 
+async def test_sandboxes_inside_of_others_are_collected_if_it_is_wanted(agent, api, master):
+    """Those of the time before it was wanted, too."""
+    by = executor(type=v1.ExecutorInfo.Type.DEFAULT, command=None)
+    await master.run_group(task("ended"), task("live", command="sleep 1000"), by=by)
+    group = await api.container_of("live")
+    run = sandbox(agent, "e")
+    parent = await api.run()
+    ended, alone = {"value": "ended", "parent": parent}, {"value": "alone"}
+    for container_id in (ended, alone):
+        await api.ok("LAUNCH_CONTAINER", container_id=container_id, command={"value": "true"})
+        assert await api.wait(container_id) == 0
+    await master.reaches("ended", "FINISHED")
+    gone = [
+        (run / "tasks/ended").resolve(),
+        sandbox(agent) / "containers/ended",
+        agent.work_dir / "containers/alone",
+    ]
+    own = sandbox(agent) / "containers/own"
+    own.mkdir()  # the task's, not ours
+    assert all(one.is_dir() for one in gone)
+    await agent.stop(signal.SIGTERM)
+    agent.flags.update(
+        gc_non_executor_container_sandboxes="true", gc_delay="200ms", disk_watch_interval="100ms"
+    )
+    await agent.start()
+    await master.registered(2)
+    await until(lambda: not any(one.exists() for one in gone), "what had ended is removed")
+    again = {"value": "again", "parent": group}
+    await api.ok("LAUNCH_CONTAINER", container_id=again, command={"value": "true"})
+    assert await api.wait(again) == 0
+    await until(lambda: not (run / "tasks/live/containers/again").exists(), "what ends now is removed")
+    assert (run / "tasks/live/stdout").exists()
+    assert own.is_dir()
+
+
 async def test_containers_nested_in_a_standalone_one_lie_in_its_sandbox(agent, api, tmp_path):
     alone = {"value": "alone"}
     await api.ok("LAUNCH_CONTAINER", container_id=alone, command={"value": "sleep 1000"})

@@ -252,3 +252,52 @@ def test_containers_of_a_default_executor_are_found_by_all_their_ids(bench):
         ask(bench, SESSION, inner.container_id, "s")
     effects = bench.tell(ev.SignalRequested(below(outer), 15))
     assert effects == [ev.SignalContainer(inner.container_id, 15)]
+
+
+def collected(effects: list[ev.Effect]) -> list[tuple[str, bool]]:
+    """The last parts of the sandboxes that may go now, and whether they ended before a restart."""
+    found = [effect for effect in of_type(effects, ev.CollectSandbox) if effect.root is not None]
+    return [(effect.directory.partition("/runs/")[2] or effect.directory, effect.before) for effect in found]
+
+
+def test_a_sandbox_inside_of_another_is_collected_if_it_is_wanted():
+    bench = Bench(collect_nested=True)
+    outer = bench.running()
+    for kind, ids in ((NESTED, (outer, "n")), (SESSION, (outer, "s")), (STANDALONE, ("alone",))):
+        ask(bench, kind, *ids)
+        bench.started(".".join(ids))
+    ask(bench, NESTED, outer, "n", "m")
+    bench.started(f"{outer}.n.m")
+    assert collected(bench.exited(f"{outer}.n.m")) == [(f"{outer}/containers/n/containers/m", False)]
+    assert collected(bench.exited(f"{outer}.n")) == [(f"{outer}/containers/n", False)]
+    assert collected(bench.exited(f"{outer}.s")) == []
+    assert collected(bench.exited("alone")) == [("/srv/agent/containers/alone", False)]
+    bench.effects.clear()
+    bench.start({outer: FoundContainer(42)})
+    assert sorted(collected(bench.effects)) == [
+        ("/srv/agent/containers/alone", True),
+        (f"{outer}/containers/n", True),
+    ]
+
+
+def test_sandboxes_of_tasks_in_a_group_are_collected_one_by_one_if_it_is_wanted():
+    bench = Bench(collect_nested=True)
+    by = executor(type=v1.ExecutorInfo.Type.DEFAULT, command=None)
+    first, second = of_type(bench.run_group(task("a"), task("b"), by=by), ev.LaunchContainer)
+    for one in (first, second):
+        bench.started(one.container_id)
+    run = first.sandbox.split("/")[-3]
+    ask(bench, NESTED, run, first.container_id, "n")
+    bench.started(f"{run}.{first.container_id}.n")
+    effects = bench.exited(first.container_id)
+    assert [directory for directory, _ in collected(effects)] == [first.sandbox.partition("/runs/")[2]]
+    assert collected(bench.exited(f"{run}.{first.container_id}.n")) == [], "it goes with that"
+
+
+def test_sandboxes_inside_of_others_go_with_those_unless_said_otherwise(bench):
+    by = executor(type=v1.ExecutorInfo.Type.DEFAULT, command=None)
+    (one,) = of_type(bench.run_group(task("a"), by=by), ev.LaunchContainer)
+    bench.started(one.container_id)
+    ask(bench, STANDALONE, "alone")
+    bench.started("alone")
+    assert collected([*bench.exited("alone"), *bench.exited(one.container_id)]) == []

@@ -11,9 +11,9 @@ from koinon.agent import sandbox
 from koinon.agent.sandbox import SandboxError
 
 
-def run_of(work_dir: Path, container_id: str, executor_id: str = "e") -> Path:
+def run_of(work_dir: Path, container_id: str, executor_id: str = "e", agent_id: str = "S0") -> Path:
     """A sandbox that was prepared."""
-    run = work_dir / f"slaves/S0/frameworks/F/executors/{executor_id}/runs/{container_id}"
+    run = work_dir / f"slaves/{agent_id}/frameworks/F/executors/{executor_id}/runs/{container_id}"
     sandbox.prepare(str(run), str(run.parent / "latest"), None)
     return run
 

@@ -283,6 +283,8 @@ class CollectSandbox(Effect, frozen=True):
     """Nothing runs in a sandbox any more: it may be removed after a while."""
 
     directory: str
+    root: str | None = None  #: as of RemoveSandbox; None for that of an executor
+    before: bool = False  #: it ended before this agent's start, and was last changed then
 
 
 class ProbeCommand(Effect, frozen=True):

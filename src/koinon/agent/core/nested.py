@@ -19,6 +19,7 @@ from koinon.agent.core import gpus, launch, records, volumes
 from koinon.agent.core.context import Context
 from koinon.agent.core.events import (
     Checkpoint,
+    CollectSandbox,
     ContainerGone,
     ContainerRequested,
     DestroyContainer,
@@ -258,6 +259,10 @@ class Launches:
 
     def ended(self, key: str, status: int | None, message: str) -> None:
         """All its processes are gone."""
+        self._collect(self._context.state.nested[key])
+        self._end(key, status, message)
+
+    def _end(self, key: str, status: int | None, message: str) -> None:
         nested = self._context.state.nested[key]
         nested.ended, nested.status, nested.message = True, status, message
         if nested.doomed:
@@ -267,6 +272,15 @@ class Launches:
             self._forget_old_sessions()
         self._context.out += [ForgetContainer(key), ContainerGone(key, status, message)]
         self.end_below(key)
+
+    def _collect(self, nested: Nested, *, before: bool = False) -> None:
+        """Its sandbox may go after a while, unless it goes with one around it."""
+        parent_id = nested.container_id.parent
+        parent = find(self._context.state, parent_id) if parent_id is not None else None
+        kept = parent_id is not None and parent is None
+        if self._context.config.collect_nested and nested.kind is not NestedKind.SESSION and not kept:
+            effect = self._effect(nested, parent)
+            self._context.out.append(CollectSandbox(effect.sandbox, effect.root, before))
 
     def executor_ended(self, key: str) -> None:
         """A default executor has ended, which has no container of its own that would."""
@@ -342,17 +356,19 @@ class Launches:
                 if found is not None:
                     self._context.out.append(ForgetContainer(key))
             elif found is None:
-                self.ended(key, None, "It was gone when the agent had restarted; how it ended is not known")
+                self._end(key, None, "It was gone when the agent had restarted; how it ended is not known")
             elif found.running:
                 nested.pid = found.pid
             else:
                 nested.pid = found.pid
-                self.ended(key, found.status, found.message)
+                self._end(key, found.status, found.message)
 
-    def end_orphans(self) -> None:
+    def settle(self) -> None:
         """End those whose parents have not come back."""
         state = self._context.state
         for nested in list(state.nested.values()):
+            if nested.ended:
+                self._collect(nested, before=True)
             parent_id = nested.container_id.parent
             if parent_id is not None and not nested.doomed:
                 parent = find(state, parent_id)

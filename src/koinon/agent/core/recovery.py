@@ -199,7 +199,7 @@ class Recovery:
                     self._settle_builtin(framework, executor, containers)
             if not framework.executors:
                 self._life.retire(framework)
-        self._nested.end_orphans()
+        self._nested.settle()
         for container_id, container in (strangers | containers).items():
             if container.running:
                 text = "Destroyed: no task is known that it belongs to"

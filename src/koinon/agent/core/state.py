@@ -46,6 +46,8 @@ class Config(Struct, frozen=True, kw_only=True):
     #: Where URIs that are relative paths begin.
     frameworks_home: str | None = None
     enforce_disk_quota: bool = False
+    #: Whether sandboxes inside of others, and of standalone containers, are removed some time after their end.
+    collect_nested: bool = False
     #: `equal`: resources and attributes must be what they were; `additive`: there may be more; `any`.
     reconfiguration_policy: str = "equal"
     #: Entries of the checkpoint that cannot be read end the agent; else what they tell of is given up.
