@@ -5,7 +5,6 @@ What this agent cannot do yet is refused here with a sentence, never ignored.
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
 
@@ -313,6 +312,6 @@ def shutdown_kill_s(config: Config, executor: Executor, task: TaskInfo) -> float
 def outcome(who: str, wait_status: int) -> str:
     """How a program ended, as people and tools read it."""
     if number := wait_status & 0x7F:
-        dumped = " (core dumped)" if os.WCOREDUMP(wait_status) else ""
+        dumped = " (core dumped)" if wait_status & 0x80 else ""
         return f"{who} terminated with signal {signal.strsignal(number) or number}{dumped}"
     return f"{who} exited with status {wait_status >> 8}"
