@@ -154,6 +154,14 @@ def test_a_container_may_say_that_it_shares_the_limits_around_it(bench):
     assert of_type(bench.run(task(container=shares)), ev.LaunchContainer)
 
 
+RLimit = v1.RLimitInfo.RLimit
+
+
+def limited(kind: RLimit.Type | None, soft: int | None, hard: int | None) -> v1.ContainerInfo:
+    limits = v1.RLimitInfo(rlimits=[RLimit(type=kind, soft=soft, hard=hard)])
+    return v1.ContainerInfo(type=v1.ContainerInfo.Type.MESOS, rlimit_info=limits)
+
+
 @pytest.mark.parametrize(
     ("more", "word"),
     [
@@ -169,6 +177,11 @@ def test_a_container_may_say_that_it_shares_the_limits_around_it(bench):
             },
             "image",
         ),
+        ({"container": limited(None, 1, 2)}, "no type"),
+        ({"container": limited(RLimit.Type.UNKNOWN, 1, 2)}, "not known"),
+        ({"container": limited(RLimit.Type.RLMT_NOFILE, 1, None)}, "RLMT_NOFILE needs both"),
+        ({"container": limited(RLimit.Type.RLMT_NOFILE, None, 2)}, "RLMT_NOFILE needs both"),
+        ({"container": limited(RLimit.Type.RLMT_NOFILE, 3, 2)}, "RLMT_NOFILE is above"),
     ],
 )
 def test_what_cannot_be_done_fails_with_a_sentence(bench, more, word):

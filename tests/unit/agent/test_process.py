@@ -152,6 +152,20 @@ async def test_a_program_that_is_not_there_fails_its_task(agent, master):
     assert status.message == f"Command exited with status 1: {sentence}"
 
 
+async def test_a_task_has_the_resource_limits_that_it_asked_for(agent, master):
+    RLimit = v1.RLimitInfo.RLimit
+    limits = [
+        RLimit(type=RLimit.Type.RLMT_NOFILE, soft=100, hard=200),
+        RLimit(type=RLimit.Type.RLMT_CORE),
+    ]
+    container = v1.ContainerInfo(type=v1.ContainerInfo.Type.MESOS, rlimit_info=v1.RLimitInfo(rlimits=limits))
+    shell = "echo $(ulimit -Sn) $(ulimit -Hn) $(ulimit -c)"
+    await master.run(task(command=shell, container=container))
+    await master.reaches("t", "FINISHED")
+    stdout = agent.work_dir / "slaves/latest/frameworks/F/executors/t/runs/latest/stdout"
+    assert stdout.read_text() == "100 200 unlimited\n"
+
+
 async def test_many_tasks_at_once_all_finish(agent, master):
     await master.run(*(task(f"t{number}") for number in range(100)))
     for number in range(100):

@@ -67,6 +67,18 @@ def container_obstacles(container: ContainerInfo | None) -> Iterator[str]:
         for field, harmless in (("hostname", None), ("linux_info", _NO_LINUX_INFO)):
             if getattr(container, field) not in (None, harmless):
                 yield f"This agent's containers are plain processes: leave out 'container.{field}'"
+        if container.rlimit_info is not None:
+            yield from _limit_obstacles(container.rlimit_info)
+
+
+def _limit_obstacles(info: v1.RLimitInfo) -> Iterator[str]:
+    for limit in info.rlimits:
+        if limit.type in (None, v1.RLimitInfo.RLimit.Type.UNKNOWN):
+            yield "A resource limit in 'container.rlimit_info' has no type, or one that is not known"
+        elif (limit.soft is None) != (limit.hard is None):
+            yield f"The resource limit {limit.type.value} needs both, soft and hard, or neither for unlimited"
+        elif limit.soft is not None and limit.hard is not None and limit.soft > limit.hard:
+            yield f"The soft limit of {limit.type.value} is above its hard limit"
 
 
 def command_obstacles(command: CommandInfo) -> Iterator[str]:
