@@ -298,6 +298,7 @@ class _Role:
             recovery_s=time.time() - self._started_s,
             collector=self._collector,
             fetcher=self._fetcher,
+            usage=self._containers.containerizer.usage,
         )
         # Every sandbox, old and new, lies below this one; nothing has to be attached per task.
         slaves = self._work_dir / "slaves"

@@ -7,14 +7,16 @@ import os
 import signal
 from pathlib import Path
 
+import aiohttp
 import msgspec
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from koinon.coordination.embedded import EmbeddedStore
 from koinon.mesos import internal, v1
 from koinon.mesos.v1 import TaskStatus
 from tests.unit.agent.bench import grace, task
-from tests.unit.agent.shell import OURS, AgentProcess, FakeMaster, alive, mode, read, touch, until
+from tests.unit.agent.shell import OURS, AgentProcess, FakeMaster, alive, mode, read, touch, until, url
 
 Reason = TaskStatus.Reason
 
@@ -150,6 +152,23 @@ async def test_a_program_that_is_not_there_fails_its_task(agent, master):
     assert (status.source, status.reason) == (v1.TaskStatus.Source.SOURCE_EXECUTOR, None)
     sentence = "cannot execute /no/such/program: No such file or directory"
     assert status.message == f"Command exited with status 1: {sentence}"
+
+
+async def test_prometheus_sees_what_each_container_uses(agent, master):
+    await master.run(task(command="sleep 1000 & sleep 1000"))
+    status = await master.reaches("t", "RUNNING")
+    page = url(await master.registered(), "/metrics")
+    async with aiohttp.ClientSession() as http, http.get(page) as answer:
+        families = {one.name: one for one in text_string_to_metric_families(await answer.text())}
+    (memory,) = families["koinon_container_mem_rss_bytes"].samples
+    assert memory.labels == {
+        "framework_id": "F",
+        "executor_id": "t",
+        "container_id": status.container_status.container_id.value,
+    }
+    assert memory.value > 0
+    assert families["koinon_container_processes"].samples[0].value >= 1
+    assert families["koinon_container_cpus_soft_limit"].samples[0].value > 0
 
 
 async def test_a_task_has_the_resource_limits_that_it_asked_for(agent, master):
