@@ -65,6 +65,21 @@ def test_tasks_wait_for_the_executor_to_subscribe(bench):
     assert events_in(bench.run(task("t3", executor=executor()))) == ["LAUNCH"]
 
 
+def test_a_command_and_an_executor_cannot_have_the_same_id(bench):
+    bench.run(task("t", executor=executor("e")))
+    bench.subscribe()
+    bench.running(task("c"))
+    for info in (task("e"), task("other", executor=executor("c"))):
+        effects = bench.run(info)
+        (update,) = updates_in(effects)
+        assert (update.state, update.reason) == (
+            TaskState.TASK_LOST,
+            TaskStatus.Reason.REASON_TASK_INVALID,
+        )
+        assert not of_type(effects, ev.LaunchContainer)
+    assert states_in(bench.say(status("t", FINISHED))) == ["TASK_FINISHED"]
+
+
 def test_an_executor_is_told_to_come_back_in_the_time_that_it_has():
     bench = Bench(executor_reregistration_timeout_s=0.5)
     launched = only(bench.run(task(executor=executor())), ev.LaunchContainer)
