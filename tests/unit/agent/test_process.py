@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from koinon.coordination.embedded import EmbeddedStore
 from koinon.mesos import internal, v1
 from koinon.mesos.v1 import TaskStatus
-from tests.unit.agent.bench import grace, task
+from tests.unit.agent.bench import executor, grace, task
 from tests.unit.agent.shell import OURS, AgentProcess, FakeMaster, alive, mode, read, touch, until, url
 
 Reason = TaskStatus.Reason
@@ -144,6 +144,18 @@ async def test_a_task_of_an_unknown_user_is_lost(agent, master):
     assert master.states("t") == ["LOST"]
     assert status.reason is Reason.REASON_EXECUTOR_TERMINATED
     assert "no such user" in status.message
+
+
+async def test_a_group_of_an_unknown_user_is_lost(agent, master):
+    by = executor(type=v1.ExecutorInfo.Type.DEFAULT, command=None)
+    unknown = v1.CommandInfo(value="true", user="nobody-knows-me")
+    group = v1.TaskGroupInfo(tasks=[task("a", command=unknown), task("b", command=unknown)])
+    await master.say(internal.RunTaskGroup(framework=OURS, executor=by, task_group=group))
+    for task_id in ("a", "b"):
+        status = await master.reaches(task_id, "LOST")
+        assert master.states(task_id) == ["LOST"]
+        assert status.reason is Reason.REASON_EXECUTOR_TERMINATED
+        assert "no such user" in status.message
 
 
 async def test_a_program_that_is_not_there_fails_its_task(agent, master):
