@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import signal
 from typing import Any
 
@@ -91,6 +92,11 @@ async def test_containers_below_a_task_of_a_group_and_below_its_executor(api, ma
     inner = await api.container_of("a")
     async with api.session(inner, "while ! ls x; do sleep 0.05; done 2>/dev/null") as session:
         assert await session.all() == b"x\n"
+    below = {"value": "below", "parent": inner}
+    await api.ok("LAUNCH_CONTAINER", container_id=below, command={"value": "echo $MESOS_SANDBOX; pwd"})
+    assert await api.wait(below) == 0
+    home = sandbox(api.agent, "e") / "containers" / inner["value"] / "containers" / "below"
+    assert read(home / "stdout") == f"{home.resolve()}\n" * 2
     async with api.session(inner["parent"], "ls") as session:
         assert (await session.all()).split() == [b"containers", b"tasks"]
     async with api.waiting(inner["parent"]) as exit_code:
@@ -156,6 +162,20 @@ async def test_nested_containers_have_files_fetched_and_share_directories(api, t
     assert status == 400
     assert f"Failed to fetch {tmp_path}/none" in text
     assert (await api.call("WAIT_CONTAINER", container_id=none))[0] == 404
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run tasks as others")
+async def test_a_nested_container_runs_as_the_user_of_its_task(api, tmp_path):
+    tool = tmp_path / "tool"
+    tool.write_text("id -un\n")
+    for folder in (tool, *list(tool.parents)[:-2]):
+        folder.chmod(0o755)
+    parent = await api.run(command=v1.CommandInfo(value="sleep 1000", user="nobody"))
+    inner = {"value": "inner", "parent": parent}
+    command = {"value": "sh tool; stat -c %U . tool", "uris": [{"value": str(tool)}]}
+    await api.ok("LAUNCH_CONTAINER", container_id=inner, command=command)
+    assert await api.wait(inner) == 0
+    assert read(sandbox(api.agent) / "containers/inner/stdout") == "nobody\n" * 3
 
 
 async def test_a_nested_container_that_is_fetched_for_can_be_killed(api, stalling_url):
