@@ -344,12 +344,32 @@ def test_a_task_whose_framework_is_shut_down_has_the_time_of_its_executor(policy
     assert of_type(effects, ev.DestroyContainer)
 
 
-def test_the_executor_of_a_command_has_the_labels_and_the_discovery_of_its_task(bench):
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        (v1.CommandInfo(value="sleep 100000000"), "sh -c 'sleep 100000000'"),
+        (v1.CommandInfo(value="sleep 1000000000"), "sh -c 'sleep 100000...'"),
+        (v1.CommandInfo(shell=False, value="ls", arguments=["ls", "-l"]), "[ls, ls, -l]"),
+        (v1.CommandInfo(shell=False, value="/bin/sleep", arguments=["sleep", "9"]), "[/bin/sleep, ...]"),
+        (v1.CommandInfo(shell=False, value="/bin/true"), "[/bin/true]"),
+        (v1.CommandInfo(shell=False, arguments=["true"]), "NO EXECUTABLE"),
+        (v1.CommandInfo(), "NO COMMAND"),
+    ],
+)
+def test_the_executor_of_a_command_is_named_after_it(bench, command, shown):
+    bench.run(task(command=command))
+    frameworks = bench.agent.state.frameworks["F"]
+    (found,) = [*frameworks.executors.values(), *frameworks.completed]
+    assert found.info.name == f"Command Executor (Task: t) (Command: {shown})"
+
+
+def test_the_executor_of_a_command_has_the_labels_the_discovery_and_the_container_of_its_task(bench):
+    container = v1.ContainerInfo(type=v1.ContainerInfo.Type.MESOS)
     labels = v1.Labels(labels=[v1.Label(key="k", value="v")])
     discovery = v1.DiscoveryInfo(visibility=v1.DiscoveryInfo.Visibility.CLUSTER, name="web")
-    bench.running(task(labels=labels, discovery=discovery))
+    bench.running(task(labels=labels, discovery=discovery, container=container))
     info = bench.agent.state.frameworks["F"].executors["t"].info
-    assert (info.labels, info.discovery) == (labels, discovery)
+    assert (info.labels, info.discovery, info.container) == (labels, discovery, container)
 
 
 def test_a_completed_framework_is_shut_down_at_registration(bench):

@@ -119,7 +119,7 @@ class Builtin:
         self._context.out.append(launch.task_container(config, agent_id, framework, executor, task))
 
     def _obstacle(self, executor: Executor, task: Task) -> str | None:
-        info, around = task.info, executor.info.container
+        info, around = task.info, executor.info.container if executor.kind is Kind.DEFAULT else None
         if around is not None and around.volumes:
             return "A default executor has no volumes of its own here: give them to its tasks"
         return (

@@ -143,8 +143,6 @@ def directory(config: Config, agent_id: str, framework_id: str, executor_id: str
 
 def command_executor(framework_id: str, task: TaskInfo) -> ExecutorInfo:
     """The executor that a command task is said to have."""
-    command = task.command.value if task.command is not None and task.command.value else ""
-    shown = command if len(command) <= 15 else command[:12] + "..."
     task_id, policy = task.task_id.value, task.kill_policy
     shutdown = policy.grace_period if policy is not None else None
     if shutdown is not None:
@@ -152,13 +150,23 @@ def command_executor(framework_id: str, task: TaskInfo) -> ExecutorInfo:
     return ExecutorInfo(
         executor_id=v1.ExecutorID(task_id),
         framework_id=v1.FrameworkID(framework_id),
-        name=f"Command Executor (Task: {task_id}) (Command: sh -c '{shown}')",
+        name=f"Command Executor (Task: {task_id}) (Command: {_shown(task.command)})",
         source=task_id,
         command=task.command,
+        container=task.container,
         shutdown_grace_period=shutdown,
         labels=task.labels,
         discovery=task.discovery,
     )
+
+
+def _shown(command: CommandInfo | None) -> str:
+    """The beginning of a command, in the form that tools know from such names."""
+    if command is None or not command.value:
+        return "NO COMMAND" if command is None or command.shell else "NO EXECUTABLE"
+    begin, end = ("sh -c '", "'") if command.shell else ("[", "]")
+    text = command.value if command.shell else ", ".join((command.value, *command.arguments))
+    return f"{begin}{text if len(text) <= 15 else text[:12] + '...'}{end}"
 
 
 def task_container(
