@@ -342,6 +342,25 @@ async def test_a_task_with_a_terminal_can_be_attached_and_goes_on_without_the_ag
     assert status == 404
 
 
+async def test_nested_containers_have_terminals_too(agent, api, master):
+    inner = {"value": "inner", "parent": await api.run()}
+    container = {"type": "MESOS", "tty_info": {}}
+    command = {"value": "echo $TERM; while read line; do echo got $line; done"}
+    await api.ok("LAUNCH_CONTAINER", container_id=inner, command=command, container=container)
+    out = sandbox(agent) / "containers/inner/stdout"
+    await until(lambda: out.exists() and "xterm" in out.read_text(), "it is up")
+    await agent.stop(signal.SIGKILL)
+    await agent.start()
+    await master.registered(2)
+    async with api.output(inner) as attached, attached.attach() as given:
+        given.give(stdin(b"one\r"))
+        await attached.until(b"got one")
+        given.give(stdin(b"\x04"))
+        await attached.all()
+    assert await api.wait(inner) == 0
+    await until(lambda: "got one" in out.read_text(), "the log")
+
+
 async def test_ids_that_cannot_be_are_refused_by_every_call(api):
     for container_id in ({"value": "a b"}, {"value": "x", "parent": {"value": "a.b"}}, {"value": "../x"}):
         for kind in (

@@ -137,6 +137,7 @@ class Builtin:
         if task.kill is not None:  # killed while it was being launched
             if task.kill.state is framework.dropped:
                 task.kill.state, task.kill.reason = TaskState.TASK_KILLED, DURING_LAUNCH
+                self._life.checkpoint_kill(framework, task)
             self._context.out.append(DestroyContainer(task.container_id))
             return
         self._life.report(framework, executor, task, TaskState.TASK_STARTING, EXECUTOR)
