@@ -9,6 +9,7 @@ import msgspec
 
 from koinon.edge.addresses import check_address
 from koinon.flags import Duration, Flag, Size
+from koinon.mesos import v1
 
 #: Where flags are read from, besides command line and environment; the strongest first.
 DIRECTORIES = (Path("/etc/mesos-agent"), Path("/etc/mesos-slave"))
@@ -68,6 +69,13 @@ class AgentFlags(msgspec.Struct, frozen=True, kw_only=True):
     switch_user: Annotated[
         bool, Flag("Run tasks as the user they name, which needs root; else all as the user of the agent.")
     ] = True
+    default_container_info: Annotated[
+        v1.ContainerInfo | None,
+        Flag(
+            "The container of command tasks and custom executors that say nothing of it, as a ContainerInfo in JSON:"
+            " resource limits, volumes, a terminal."
+        ),
+    ] = None
     executor_environment_variables: Annotated[
         dict[str, str] | None, Flag("Variables for all executors and command tasks, as a JSON object.")
     ] = None

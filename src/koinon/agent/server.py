@@ -30,7 +30,7 @@ from koinon.agent.checks import Probes
 from koinon.agent.collector import Collector
 from koinon.agent.containerizer.process import ProcessContainerizer
 from koinon.agent.containers import Containers
-from koinon.agent.core import Agent, Config, records
+from koinon.agent.core import Agent, Config, launch, records, volumes
 from koinon.agent.core.events import (
     Event,
     FoundContainer,
@@ -252,6 +252,12 @@ class _Role:
             attributes = parse_attributes(flags.attributes or "")
         except (ResourceError, ValueError) as error:
             raise CannotStart(str(error)) from error
+        container = flags.default_container_info
+        obstacle = next(launch.container_obstacles(container), None) or volumes.refusal(
+            container, nested=False
+        )
+        if obstacle is not None:
+            raise CannotStart(f"--default_container_info: {obstacle}")
         return Config(
             agent_info=v1.AgentInfo(
                 hostname=flags.hostname or (os.uname().nodename if by_name else ip),
@@ -271,6 +277,7 @@ class _Role:
             executor_reregistration_timeout_s=flags.executor_reregistration_timeout,
             executor_shutdown_grace_period_s=flags.executor_shutdown_grace_period,
             executor_environment=flags.executor_environment_variables or {},
+            default_container=container,
             recovery_timeout_s=float(flags.recovery_timeout),
             reconfiguration_policy=flags.reconfiguration_policy,
             strict=flags.strict,

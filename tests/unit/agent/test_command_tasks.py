@@ -10,6 +10,7 @@ from koinon.mesos.v1 import TaskState, TaskStatus
 from tests.unit.agent.bench import (
     AGENT_ID,
     Bench,
+    executor,
     framework,
     grace,
     of_type,
@@ -192,6 +193,19 @@ def test_what_cannot_be_done_fails_with_a_sentence(bench, more, word):
     assert word in message
     assert "frameworks/F" in bench.disk
     assert "tasks/F/t" not in bench.disk
+
+
+def test_a_task_that_says_nothing_of_its_container_has_the_default_one():
+    bench = Bench(default_container=limited(RLimit.Type.RLMT_CORE, None, None))
+    effect = only(bench.run(), ev.LaunchContainer)
+    assert effect.rlimits == (("RLMT_CORE", None, None),)
+    own = limited(RLimit.Type.RLMT_NOFILE, 1, 2)
+    assert only(bench.run(task("own", container=own)), ev.LaunchContainer).rlimits == (("RLMT_NOFILE", 1, 2),)
+    effects = bench.run(task("x", executor=executor()))
+    assert only(effects, ev.LaunchContainer).rlimits == (("RLMT_CORE", None, None),)
+    assert bench.agent.state.frameworks["F"].executors["e"].info == executor(framework_id=v1.FrameworkID("F"))
+    by = executor("d", type=v1.ExecutorInfo.Type.DEFAULT, command=None)
+    assert only(bench.run_group(task("g"), by=by), ev.LaunchContainer).rlimits == ()
 
 
 def test_a_task_of_an_id_that_is_here_already_is_not_run_again(bench):

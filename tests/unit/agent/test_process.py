@@ -318,7 +318,16 @@ async def test_a_port_in_use_is_named(agent, master, tmp_path):
     assert f"cannot listen on 127.0.0.1:{port}" in said
 
 
-@pytest.mark.parametrize("flags", [{"resources": "cpus:many:x"}, {"attributes": "rack"}, {"port": "99999"}])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"resources": "cpus:many:x"},
+        {"attributes": "rack"},
+        {"port": "99999"},
+        {"default_container_info": '{"type": "DOCKER"}'},
+        {"default_container_info": '{"type": "NONE"}'},
+    ],
+)
 async def test_a_flag_that_cannot_be_read_is_named(master, tmp_path, flags):
     said = await refusal(tmp_path / "agent", master, **flags)
     assert said.startswith("koinon agent: ")

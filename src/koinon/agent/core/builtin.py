@@ -122,10 +122,11 @@ class Builtin:
         info, around = task.info, executor.info.container if executor.kind is Kind.DEFAULT else None
         if around is not None and around.volumes:
             return "A default executor has no volumes of its own here: give them to its tasks"
+        container = launch.container_of(self._context.config, executor, task)
         return (
-            launch.refusal(info.command, info.container, self._context.config.frameworks_home)
+            launch.refusal(info.command, container, self._context.config.frameworks_home)
             or next(obstacles(info), None)
-            or volumes.refusal(info.container, nested=executor.kind is Kind.DEFAULT)
+            or volumes.refusal(container, nested=executor.kind is Kind.DEFAULT)
             or next(launch.container_obstacles(around), None)
         )
 

@@ -169,6 +169,13 @@ def _shown(command: CommandInfo | None) -> str:
     return f"{begin}{text if len(text) <= 15 else text[:12] + '...'}{end}"
 
 
+def container_of(config: Config, executor: Executor, task: Task | None = None) -> ContainerInfo | None:
+    """What is said of the container of a task in a group, a command task or a custom executor; or, of the last two, is not."""
+    if task is not None and executor.kind is Kind.DEFAULT:
+        return task.info.container
+    return executor.info.container or config.default_container
+
+
 def task_container(
     config: Config, agent_id: str, framework: Framework, executor: Executor, task: Task
 ) -> LaunchContainer:
@@ -176,6 +183,7 @@ def task_container(
     command = task.info.command
     assert command is not None
     sandbox, link = executor.directory, f"{executor.directory.rpartition('/')[0]}/latest"
+    container = container_of(config, executor, task)
     if executor.kind is Kind.DEFAULT:
         sandbox = f"{executor.directory}/containers/{task.container_id}"
         link = f"{executor.directory}/tasks/{task.task_id}"
@@ -195,11 +203,11 @@ def task_container(
         sandbox,
         link,
         task.user,
-        rlimits(task.info.container),
+        rlimits(container),
         tied=not framework.info.checkpoint,
         patience_s=config.recovery_timeout_s,
-        shared=volumes.shared(task.info.container, sandbox, executor.directory),
-        window=window(task.info.container),
+        shared=volumes.shared(container, sandbox, executor.directory),
+        window=window(container),
         fetches=fetching(config, command),
         fetch_bytes=fetch_bytes(config, executor),
     )
@@ -210,6 +218,7 @@ def executor_container(
 ) -> LaunchContainer:
     """How a custom executor is launched."""
     command, sandbox = executor.info.command, executor.directory
+    container = container_of(config, executor)
     assert command is not None
     environment = _executor_environment(config, agent_id, framework, executor)
     _with_command(environment, command, sandbox)
@@ -222,10 +231,10 @@ def executor_container(
         sandbox,
         f"{sandbox.rpartition('/')[0]}/latest",
         executor.user,
-        rlimits(executor.info.container),
+        rlimits(container),
         tied=not framework.info.checkpoint,
-        shared=volumes.shared(executor.info.container, sandbox, sandbox),
-        window=window(executor.info.container),
+        shared=volumes.shared(container, sandbox, sandbox),
+        window=window(container),
         fetches=fetching(config, command),
         fetch_bytes=fetch_bytes(config, executor),
     )

@@ -42,6 +42,8 @@ class Config(Struct, frozen=True, kw_only=True):
     executor_reregistration_timeout_s: float = 2.0
     executor_shutdown_grace_period_s: float = 5.0
     executor_environment: dict[str, str] = {}
+    #: The container of command tasks and custom executors that say nothing of it.
+    default_container: v1.ContainerInfo | None = None
     recovery_timeout_s: float = 900.0
     #: Where URIs that are relative paths begin.
     frameworks_home: str | None = None
