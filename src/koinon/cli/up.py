@@ -80,7 +80,7 @@ def up(
 
     Prints their addresses and the agents' ids, then `ready` on a line of its own as soon as work can be run. Ctrl-C
     stops everything, running tasks included. A second `up` on the same work directory goes on with the same master
-    and agents.
+    and agents, be they more or fewer now, and what each offers then.
     """
     root = (work_dir or default_work_dir()).absolute()
     with locked(root):
@@ -93,8 +93,9 @@ def up(
             argv = [f"--ip={ip}", f"--hostname={ip}", f"--port={ports[name]}", f"--work_dir={root / name}"]
             if name != "master":
                 argv += [f"--master={master_address}", "--registration_backoff_factor=100ms"]
+                argv.append("--reconfiguration_policy=any")  # of other --agents each has another part
                 if agents > 1:
-                    argv += _part_of_machine(resources, root, number - 1, agents)
+                    argv += part_of_machine(resources, root, number - 1, agents)
                 elif resources:
                     argv.append(f"--resources={resources}")
                 argv += [f"--attributes={attributes}"] if attributes else []
@@ -103,19 +104,31 @@ def up(
         return _Cluster(roles, master_address).run()
 
 
-def _part_of_machine(given: str | None, root: Path, which: int, agents: int) -> list[str]:
-    """Flags of one of several agents, so that all together do not offer more than there is."""
-    from koinon.agent.detection import find_resources
+def part_of_machine(given: str | None, root: Path, which: int, agents: int) -> list[str]:
+    """Flags of one of several agents, so that all together do not offer more than there is. Raises Failure."""
+    from koinon.agent.detection import find_resources, gpu_numbers
     from koinon.mesos import codec
-    from koinon.mesos.resources import ResourceError
+    from koinon.mesos.resources import ResourceError, Resources
 
+    numbers = gpu_numbers()
+    devices = numbers[len(numbers) * which // agents : len(numbers) * (which + 1) // agents]
     try:
         found = find_resources(given, root, "*", part=(which, agents))
+        if each := round(Resources.from_v1(found).gpus):  # asked for, not found
+            devices = numbers[each * which : each * (which + 1)]
+            if numbers and len(numbers) < each * agents:
+                raise Failure(
+                    f"--resources: {agents} agents with {each} gpus each need {each * agents}, and there are"
+                    f" {len(numbers)}"
+                )
+        else:
+            found = find_resources(given, root, "*", gpus=len(devices), part=(which, agents))
     except ResourceError as error:
         raise Failure(f"--resources: {error}") from None
     flags = [f"--resources=[{','.join(codec.encode(one, codec.JSON).decode() for one in found)}]"]
-    if which > 0 and not any(one.name == "gpus" for one in found):
-        flags.append("--nvidia_gpu_devices=")  # the first has all there are
+    if numbers:
+        offered = any(one.name == "gpus" for one in found)
+        flags.append(f"--nvidia_gpu_devices={','.join(devices if offered else ())}")
     return flags
 
 
