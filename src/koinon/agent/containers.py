@@ -200,9 +200,21 @@ class Containers:
                 self._fetching.pop(effect.container_id, None)
                 self._not_started(effect.container_id, problem, step="sandbox")
             elif effect.fetches:
-                self._fetching[effect.container_id] = self._start(self._fetch_and_launch(effect))
+                self._fetching[effect.container_id] = self._start(
+                    self._surely(effect.container_id, self._fetch_and_launch(effect))
+                )
             else:
-                self._start(self._launch_one(effect))
+                self._start(self._surely(effect.container_id, self._launch_one(effect)))
+
+    async def _surely(self, container_id: str, launch: Coroutine[Any, Any, None]) -> None:
+        """See to it that a failure of ours is told, too: nobody waits for ever."""
+        try:
+            await launch
+        except Exception as error:
+            self._log.exception("a launch failed", container=container_id)
+            self._fetching.pop(container_id, None)
+            await self._quietly(self.containerizer.destroy(container_id))
+            self._not_started(container_id, f"The agent failed ({error!r}): its log has the details")
 
     async def _fetch_and_launch(self, effect: LaunchContainer) -> None:
         try:
