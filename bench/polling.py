@@ -86,7 +86,7 @@ def _poll(address, question, pause_s, pid, ready, end, results) -> None:  # type
     question.ask(connection)
     ready.wait(60)
     latencies_ms, stalls_ms = [], []
-    while not end.is_set():
+    while not latencies_ms or not end.is_set():  # once at least
         waited_ms = _waited_ms(pid)
         latencies_ms.append(question.ask(connection)[0])
         stalls_ms.append(max(latencies_ms[-1] - (_waited_ms(pid) - waited_ms), 0.0))

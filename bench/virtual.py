@@ -32,6 +32,8 @@ _CAPABILITIES = ["MULTI_ROLE", "HIERARCHICAL_ROLE", "RESERVATION_REFINEMENT", "T
 _MASTER = v1.MasterInfo(id="M", ip=16777343, port=5050, pid="master@127.0.0.1:5050", hostname="m")
 _EACH = Resources.parse("cpus:1;mem:100")
 _SOME = v1.TaskStatus.Source.SOURCE_EXECUTOR
+#: After these a framework gives a task up. Nobody knows any more what ran on an agent that left for good.
+_ENDS = TERMINAL_STATES | {TaskState.TASK_UNKNOWN}
 
 
 @dataclass(frozen=True)
@@ -452,6 +454,6 @@ class Framework:
         if status.uuid is not None and status.agent_id is not None:
             acknowledge = Call.Acknowledge(agent_id=status.agent_id, task_id=status.task_id, uuid=status.uuid)
             self._call(Call.Type.ACKNOWLEDGE, acknowledge=acknowledge)
-        if status.state in TERMINAL_STATES and self.tasks.pop(status.task_id.value, None) is not None:
+        if status.state in _ENDS and self.tasks.pop(status.task_id.value, None) is not None:
             self.world.counts["tasks ended"] += 1
             self.world.counts[status.state.name] += 1

@@ -202,7 +202,9 @@ def metrics() -> str:
             "`GET /metrics/snapshot` answers all numbers as one flat JSON object, under these names, which are"
             " Mesos's.\n`GET /metrics` has the same for Prometheus: `master/tasks_running` is"
             " `koinon_master_tasks_running`; a timer\n`…_ms` is a summary `koinon_…_seconds`; what is counted for"
-            ' each framework is\n`koinon_master_framework_…{framework_id="…"}`.\n',
+            ' each framework is\n`koinon_master_framework_…{framework_id="…"}`. An agent has there, too, what'
+            " `/monitor/statistics` shows of each container:\n`koinon_container_mem_rss_bytes` and so on, with"
+            " the labels `framework_id`, `executor_id` and `container_id`.\n",
             "A name that ends in `_ms` is a timer, in milliseconds: the last value, and below it `/count`, `/max`,"
             " `/min`,\n`/p50` to `/p9999` of the last 1,000.\n",
             _metrics_of("Master", asyncio.run(_names_of_master()), _ABOUT_MASTER),
@@ -230,6 +232,10 @@ async def _names_of_master() -> list[str]:
     return [name.replace(f"docs/{framework.id}/", "<framework>/<id>/") for name in names]
 
 
+async def _nothing() -> dict[str, v1.ResourceStatistics]:
+    return {}
+
+
 def _names_of_agent() -> list[str]:
     found = Metrics()
     state = AgentState(agent_info=v1.AgentInfo(hostname=""))
@@ -240,6 +246,7 @@ def _names_of_agent() -> list[str]:
         recovery_s=0.0,
         collector=Collector(Path("/none"), delay_s=0.0, headroom=0.0, live=frozenset),
         fetcher=Fetcher(Path("/none"), cache_size_bytes=0, stall_timeout_s=1.0),
+        usage=_nothing,
     )
     serve_common(Server("slave(1)"), found, {})
     return list(found.snapshot())

@@ -56,17 +56,20 @@ def test_a_program_that_does_not_exist(framework: Framework) -> None:
         "Command exited with status 127",
     )
     alone = {"shell": False, "value": "/no/such/program", "arguments": ["program"]}
-    state, _, reason, message = end_of(framework, task("alone", command=alone))
-    assert (state, reason) == ("TASK_FAILED", "REASON_CONTAINER_LAUNCH_FAILED")
-    assert "/no/such/program" in message
-    assert "No such file or directory" in message
+    assert end_of(framework, task("alone", command=alone)) == (
+        "TASK_FAILED",
+        "SOURCE_EXECUTOR",
+        None,
+        "Command exited with status 1: cannot execute /no/such/program: No such file or directory",
+    )
 
 
 def test_a_program_that_may_not_be_run(framework: Framework, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("this is no program")
     alone = {"shell": False, "value": str(tmp_path / "text")}
-    state, _, reason, message = end_of(framework, task("alone", command=alone))
-    assert (state, reason) == ("TASK_FAILED", "REASON_CONTAINER_LAUNCH_FAILED")
+    state, source, reason, message = end_of(framework, task("alone", command=alone))
+    assert (state, source, reason) == ("TASK_FAILED", "SOURCE_EXECUTOR", None)
+    assert message.startswith("Command exited with status 1: ")
     assert "Permission denied" in message
 
 

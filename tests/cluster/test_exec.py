@@ -246,6 +246,12 @@ def test_a_task_with_a_terminal_is_attached_let_go_and_attached_again(cluster):
         with terminal(cluster, "attach", "talker") as person:
             person.type(b"two\r")
             person.sees(b"got two")
+            with terminal(cluster, "attach", "talker") as other:
+                other.sees(b"somebody else is at this terminal")
+                person.type(b"three\r")
+                other.sees(b"got three")
+                other.type(b"\x10\x11")
+                assert other.ends() == 0
             person.type(b"end\r")
             assert person.ends() == 5
         eventually(lambda: cluster_task(cluster, "talker", "TASK_FAILED"), "the task has ended")

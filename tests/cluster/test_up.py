@@ -125,6 +125,28 @@ def test_the_next_up_goes_on_with_the_same_agents_and_ports(tmp_path: Path) -> N
         assert (up.agent_ids(), up.addresses) == (before, addresses)
 
 
+def test_the_next_up_may_have_more_agents_or_fewer(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+
+    def ports(up: Up) -> list[str]:
+        with Client(up.addresses["master"]) as master:
+            agents = {agent["id"]: agent for agent in master.get("/slaves")["slaves"]}
+        return [agents[agent_id]["resources"]["ports"] for agent_id in up.ids.values()]
+
+    with running(work) as up:
+        first = up.ids["agent-1"]
+        assert ports(up) == ["[31000-32000]"]
+        assert up.koinon("run", "echo once").returncode == 0
+    with running(work, "--agents", "3", "--attributes", "rack:a") as up:
+        assert (up.ids["agent-1"], len(up.ids)) == (first, 3)
+        assert ports(up) == ["[31000-31332]", "[31333-31666]", "[31667-32000]"]
+        assert up.koinon("run", "true", "--instances", "3").returncode == 0
+    with running(work, "--agents", "2", "--resources", "cpus:1") as up:
+        assert (up.ids["agent-1"], len(up.ids)) == (first, 2)
+        assert ports(up) == ["[31000-31499]", "[31500-32000]"]
+        assert up.koinon("run", "true").returncode == 0
+
+
 def test_agents_share_what_the_machine_has_and_are_told_by_id(tmp_path: Path) -> None:
     with running(tmp_path / "work", "--agents", "2", "--resources", "cpus:1") as up:
         with Client(up.addresses["master"]) as master:

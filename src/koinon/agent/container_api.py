@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.web_request import BaseRequest
@@ -116,7 +117,7 @@ class ContainerApi:
     async def _wait_container(self, call: Call) -> Response:
         assert call.wait_container is not None
         end = await self._wait(call.wait_container.container_id)
-        found = Response.WaitContainer(exit_status=end.status, message=end.message or None)
+        found = Response.WaitContainer(**_told(end))
         return Response(type=Response.Type.WAIT_CONTAINER, wait_container=found)
 
     async def _wait_nested_container(self, call: Call) -> Response:
@@ -124,7 +125,7 @@ class ContainerApi:
         container_id = call.wait_nested_container.container_id
         _check_nested(container_id, "WAIT_CONTAINER")
         end = await self._wait(container_id)
-        found = Response.WaitNestedContainer(exit_status=end.status, message=end.message or None)
+        found = Response.WaitNestedContainer(**_told(end))
         return Response(type=Response.Type.WAIT_NESTED_CONTAINER, wait_nested_container=found)
 
     async def _wait(self, container_id: ContainerID) -> ev.ContainerGone:
@@ -144,18 +145,23 @@ class ContainerApi:
         self._kill(wanted.container_id, wanted.signal)
 
     def _kill(self, container_id: ContainerID, number: int | None) -> None:
+        _check_id(container_id)
         if number is not None and not 1 <= number <= _SIGNALS_MAX:
             raise HttpError(400, f"The signal must be between 1 and {_SIGNALS_MAX}, not {number}.")
         self._feed(ev.SignalRequested(container_id, _SIGKILL if number is None else number))
 
     async def _remove_container(self, call: Call) -> None:
         assert call.remove_container is not None
-        self._feed(ev.RemovalRequested(call.remove_container.container_id))
+        self._remove(call.remove_container.container_id)
 
     async def _remove_nested_container(self, call: Call) -> None:
         assert call.remove_nested_container is not None
         _check_nested(call.remove_nested_container.container_id, "REMOVE_CONTAINER")
-        self._feed(ev.RemovalRequested(call.remove_nested_container.container_id))
+        self._remove(call.remove_nested_container.container_id)
+
+    def _remove(self, container_id: ContainerID) -> None:
+        _check_id(container_id)
+        self._feed(ev.RemovalRequested(container_id))
 
     # ── output ────────────────────────────────────────────────────────────────────────────────────
     async def attach_output(self, request: BaseRequest, call: Call, accept: StreamType) -> web.StreamResponse:
@@ -223,6 +229,7 @@ class ContainerApi:
 
     # ── helpers ───────────────────────────────────────────────────────────────────────────────────
     def _find(self, container_id: ContainerID) -> nested.Found:
+        _check_id(container_id)
         if (found := nested.find(self._state, container_id)) is None:
             raise HttpError(404, "The container cannot be found.")
         return found
@@ -262,6 +269,15 @@ class StreamType:
         return recordio.frame(codec.encode(message, self._message_type))
 
 
+def _told(end: ev.ContainerGone) -> dict[str, Any]:
+    """Fields of the answer to who waited."""
+    told: dict[str, Any] = {"exit_status": end.status, "message": end.message or None}
+    if not end.launched:
+        reason = v1.TaskStatus.Reason.REASON_CONTAINER_LAUNCH_FAILED
+        told |= {"state": v1.TaskState.TASK_FAILED, "reason": reason}
+    return told
+
+
 def _output(chunk: Chunk) -> ProcessIO:
     return ProcessIO(type=ProcessIO.Type.DATA, data=ProcessIO.Data(type=chunk.kind, data=chunk.data))
 
@@ -271,6 +287,13 @@ def _heartbeat(interval_s: float) -> ProcessIO:
     heartbeat = Control.Heartbeat(interval=v1.DurationInfo(int(interval_s * 1e9)))
     control = Control(type=Control.Type.HEARTBEAT, heartbeat=heartbeat)
     return ProcessIO(type=ProcessIO.Type.CONTROL, control=control)
+
+
+def _check_id(container_id: ContainerID) -> None:
+    try:
+        nested.check_id(container_id)
+    except ev.Refused as refused:
+        raise HttpError(refused.status, refused.message) from refused
 
 
 def _check_nested(container_id: ContainerID, other: str) -> None:

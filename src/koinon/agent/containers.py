@@ -143,13 +143,13 @@ class Containers:
         """A signal to all its processes."""
         self._start(self._quietly(self.containerizer.signal(container_id, number)))
 
-    def remove_sandbox(self, path: str) -> None:
+    def remove_sandbox(self, path: str, root: str) -> None:
         """Remove the sandbox of a nested or standalone container, soon."""
-        self._start(self._remove_sandbox(path))
+        self._start(self._remove_sandbox(path, root))
 
-    async def _remove_sandbox(self, path: str) -> None:
+    async def _remove_sandbox(self, path: str, root: str) -> None:
         try:
-            await self._loop.run_in_executor(self._disk, sandbox.remove_nested, path)
+            await self._loop.run_in_executor(self._disk, sandbox.remove_nested, path, root)
         except OSError as error:
             self._log.warning("sandbox not removed", path=path, error=str(error))
 
@@ -209,11 +209,23 @@ class Containers:
                 continue  # destroyed meanwhile
             if problem is not None:
                 self._fetching.pop(effect.container_id, None)
-                self._not_started(effect.container_id, problem, prepared=False)
+                self._not_started(effect.container_id, problem, step="sandbox")
             elif effect.fetches:
-                self._fetching[effect.container_id] = self._start(self._fetch_and_launch(effect))
+                self._fetching[effect.container_id] = self._start(
+                    self._surely(effect.container_id, self._fetch_and_launch(effect))
+                )
             else:
-                self._start(self._launch_one(effect))
+                self._start(self._surely(effect.container_id, self._launch_one(effect)))
+
+    async def _surely(self, container_id: str, launch: Coroutine[Any, Any, None]) -> None:
+        """See to it that a failure of ours is told, too: nobody waits for ever."""
+        try:
+            await launch
+        except Exception as error:
+            self._log.exception("a launch failed", container=container_id)
+            self._fetching.pop(container_id, None)
+            await self._quietly(self.containerizer.destroy(container_id))
+            self._not_started(container_id, f"The agent failed ({error!r}): its log has the details")
 
     async def _fetch_and_launch(self, effect: LaunchContainer) -> None:
         try:
@@ -239,6 +251,7 @@ class Containers:
             rotate=self._rotate,
             rlimits={name: (soft, hard) for name, soft, hard in effect.rlimits},
             tied=effect.tied,
+            patience_s=effect.patience_s,
         )
         try:
             if effect.session or effect.window:
@@ -246,7 +259,7 @@ class Containers:
             else:
                 pid = await self.containerizer.launch(spec)
         except LaunchFailed as error:
-            self._not_started(effect.container_id, str(error), prepared=error.step != "user")
+            self._not_started(effect.container_id, str(error), step=error.step)
         else:
             self.launching.discard(effect.container_id)
             self._feed(ContainerStarted(effect.container_id, pid))
@@ -268,11 +281,13 @@ class Containers:
             self._log.warning("a terminal cannot be attached", container=spec.container_id, error=str(error))
         return pid
 
-    def _not_started(self, container_id: str, message: str, *, prepared: bool = True) -> None:
+    def _not_started(self, container_id: str, message: str, *, step: str = "") -> None:
+        """`step` is what could not be done: as of LaunchFailed, or the sandbox."""
         self.launching.discard(container_id)
         if (waiting := self._launched.get(container_id)) is not None and not waiting.done():
             waiting.set_result(message)
-        self._feed(ContainerNotStarted(container_id, message, prepared=prepared))
+        prepared = step not in ("sandbox", "user")
+        self._feed(ContainerNotStarted(container_id, message, prepared, program=step == "program"))
 
     async def _quietly(self, request: Coroutine[Any, Any, bool]) -> None:
         try:
@@ -287,7 +302,9 @@ def prepare_sandboxes(batch: list[LaunchContainer]) -> list[str | None]:
     for effect in batch:
         try:
             if effect.standalone:
-                sandbox.prepare_standalone(effect.sandbox, effect.user)
+                sandbox.prepare_standalone(effect.sandbox, effect.user, effect.shared)
+            elif effect.root:
+                sandbox.prepare_nested(effect.sandbox, effect.root, effect.user, effect.shared)
             elif not effect.session:
                 sandbox.prepare(effect.sandbox, effect.link, effect.user, effect.shared)
         except sandbox.SandboxError as error:

@@ -9,10 +9,14 @@ from pathlib import Path
 from koinon.mesos import v1
 from koinon.mesos.resources import ResourceError, Resources, parse_resources
 
+Type = v1.Value.Type
+Source = v1.Resource.DiskInfo.Source.Type
+
 _MB = 1024 * 1024
 #: Kept for everything but tasks, on machines that have plenty.
 _MEM_KEPT_MB = 1024
 _DISK_KEPT_MB = 5 * 1024
+_KNOWN = ("cpus", "mem", "disk", "gpus", "ports")
 _PORTS = range(31000, 32001)
 _NVIDIA_TIMEOUT_S = 30.0
 
@@ -37,11 +41,39 @@ def find_resources(
         except OSError as error:
             raise ResourceError(f"cannot read {given}: {error.strerror}") from error
     found = parse_resources(text, default_role)
+    for resource in found:
+        if (problem := _problem(resource)) is not None:
+            raise ResourceError(f"resource '{resource.name}': {problem}")
     named = {resource.name for resource in found}
     here = _found(work_dir, *part) | ({"gpus": gpus} if gpus else {})
     missing = [f"{name}:{value}" for name, value in here.items() if name not in named]
     found += parse_resources(";".join(missing), default_role)
     return Resources.from_v1(found).to_v1()
+
+
+def _problem(resource: v1.Resource) -> str | None:
+    """Why an agent cannot be told that it has this."""
+    kind = Type.RANGES if resource.name == "ports" else Type.SCALAR
+    if resource.name in _KNOWN and resource.type is not kind:
+        return "it must be ranges such as [31000-32000]" if kind is Type.RANGES else "it must be a number"
+    if resource.revocable is not None:
+        return "an agent has nothing revocable of its own"
+    if any(one.type is v1.Resource.ReservationInfo.Type.DYNAMIC for one in resource.reservations):
+        return "dynamic reservations are made by frameworks and operators, not by the agent"
+    if resource.disk is None:
+        return None
+    if resource.disk.persistence is not None or resource.disk.volume is not None:
+        return "persistent volumes are made by frameworks and operators, not by the agent"
+    if (source := resource.disk.source) is None:
+        return None
+    match source.type:
+        case Source.PATH:
+            root = source.path.root if source.path is not None else None
+        case Source.MOUNT:
+            root = source.mount.root if source.mount is not None else None
+        case _:
+            return "the source of a disk is of type PATH or MOUNT"
+    return None if root else f"a disk of type {source.type.value} needs its root"
 
 
 def _found(work_dir: Path, which: int, parts: int) -> dict[str, float | str]:
@@ -69,6 +101,11 @@ def find_gpus(chosen: str | None) -> tuple[str, ...]:
             f"--nvidia_gpu_devices names {', '.join(missing)}, and there are: {', '.join(found)}"
         )
     return tuple(found[number] for number in numbers)
+
+
+def gpu_numbers() -> tuple[str, ...]:
+    """The numbers of this machine's Nvidia devices, as --nvidia_gpu_devices takes them."""
+    return tuple(_nvidia_devices())
 
 
 def _nvidia_devices() -> dict[str, str]:

@@ -10,6 +10,7 @@ import msgspec
 from koinon.coordination.detection import Masters
 from koinon.edge.addresses import check_address
 from koinon.flags import Duration, Flag, Size
+from koinon.mesos import v1
 
 #: Where flags are read from, besides command line and environment; the strongest first.
 DIRECTORIES = (Path("/etc/mesos-agent"), Path("/etc/mesos-slave"))
@@ -58,6 +59,9 @@ class AgentFlags(msgspec.Struct, frozen=True, kw_only=True):
     hostname: Annotated[
         str | None, Flag("Name told to others; without it the name of the machine, or --ip if that is 127.x.")
     ] = None
+    hostname_lookup: Annotated[
+        bool, Flag("Without --hostname find out the name of the machine; else the address is told.")
+    ] = True
     resources: Annotated[
         str | None,
         Flag(
@@ -76,6 +80,13 @@ class AgentFlags(msgspec.Struct, frozen=True, kw_only=True):
     switch_user: Annotated[
         bool, Flag("Run tasks as the user they name, which needs root; else all as the user of the agent.")
     ] = True
+    default_container_info: Annotated[
+        v1.ContainerInfo | None,
+        Flag(
+            "The container of command tasks and custom executors that say nothing of it, as a ContainerInfo in JSON:"
+            " resource limits, volumes, a terminal."
+        ),
+    ] = None
     executor_environment_variables: Annotated[
         dict[str, str] | None, Flag("Variables for all executors and command tasks, as a JSON object.")
     ] = None
@@ -104,11 +115,20 @@ class AgentFlags(msgspec.Struct, frozen=True, kw_only=True):
         Flag("After a restart: go on with what still runs, or kill it and end."),
     ] = "reconnect"
     recovery_timeout: Annotated[
-        Duration, Flag("How long executors wait for an agent that is away before they end.")
+        Duration, Flag("How long executors and tasks wait for an agent that is away before they end.")
     ] = Duration(900)
+    strict: Annotated[
+        bool,
+        Flag(
+            "End when something of before a restart cannot be read; else give up the tasks that it is about, and go on."
+        ),
+    ] = True
     reconfiguration_policy: Annotated[
-        Literal["equal", "additive"],
-        Flag("Whether resources and attributes must be those of before a restart, or may be more."),
+        Literal["equal", "additive", "any"],
+        Flag(
+            "Whether resources and attributes must be those of before a restart, or may be more, or any that are enough"
+            " for what still runs."
+        ),
     ] = "equal"
     max_completed_executors_per_framework: Annotated[
         int, Flag("How many completed executors of each framework are remembered.")
@@ -142,6 +162,13 @@ class AgentFlags(msgspec.Struct, frozen=True, kw_only=True):
         float,
         Flag("Part of the disk to be kept free: the fuller it is, the sooner sandboxes are removed."),
     ] = 0.1
+    gc_non_executor_container_sandboxes: Annotated[
+        bool,
+        Flag(
+            "Remove the sandboxes of nested and standalone containers, too, some time after their end; else the former go"
+            " with the one they are in, and the latter stay."
+        ),
+    ] = False
     disk_watch_interval: Annotated[
         Duration, Flag("How often sandboxes are looked through for those to remove.")
     ] = Duration(60)

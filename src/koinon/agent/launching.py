@@ -56,7 +56,7 @@ class LaunchSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What to run. The environment is exactly `env`; stdin is empty; no other file is open.
 
     Instead of the files a container may have `pipes` or a `terminal` of the agent, or a terminal of its own (`window`),
-    which `LauncherClient.terminal` gives; its `stdout` is then the log of that terminal, for whoever has it to write.
+    which `LauncherClient.terminal` gives; its `stdout` is then the log of that terminal, which whoever has that writes.
     """
 
     #: Unique for all times; launching a container that exists already gives its pid.
@@ -78,6 +78,8 @@ class LaunchSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     window: tuple[int, int] | None = None
     #: Destroyed when the client that asked for it is gone, instead of running on.
     tied: bool = False
+    #: Otherwise destroyed when there has been no client for so long; None: it runs on for ever.
+    patience_s: float | None = None
     #: How many bytes stdout and stderr may have (0: any number) before they are renamed, and how many such files of
     #: each are kept. They are in `cwd`. None: they are bound by nothing.
     rotate: tuple[int, int, int] | None = None
@@ -188,7 +190,7 @@ class LauncherClient:
         return (await self._ask("list")).containers
 
     async def terminal(self, container_id: str) -> tuple[int, ...]:
-        """The other end of a container's terminal, and the log of that if it has one.
+        """The other end of a container's terminal, and what to write its log into, if that can be.
 
         Empty if the container has ended and was forgotten. Raises LauncherError.
         """

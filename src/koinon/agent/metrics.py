@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
 
 from koinon.agent.collector import Collector
 from koinon.agent.core.state import Executor, Kind, State
 from koinon.agent.core.tables import AgentState, ExecutorState
 from koinon.agent.fetcher import Fetcher
+from koinon.agent.views import containers
 from koinon.agent.views.records import executors, used_resources
-from koinon.edge import Metrics
+from koinon.edge import Measured, Metrics
 from koinon.mesos.resources import Resources
-from koinon.mesos.v1 import TaskState
+from koinon.mesos.v1 import ResourceStatistics, TaskState
 
 _KINDS = ("cpus", "gpus", "mem", "disk")
 _LIVING = ("staging", "starting", "running", "killing")
@@ -38,6 +42,7 @@ def declare(
     recovery_s: float,
     collector: Collector,
     fetcher: Fetcher,
+    usage: Callable[[], Awaitable[Mapping[str, ResourceStatistics]]],
 ) -> None:
     """Show the numbers of an agent."""
 
@@ -62,7 +67,22 @@ def declare(
         values["slave/uptime_secs"] = time.time() - started_s
         return values
 
+    async def measure() -> dict[tuple[str, ...], dict[str, float]]:
+        measured, now = await usage(), time.time()
+        found: dict[tuple[str, ...], dict[str, float]] = {}
+        for one in containers.find(state):
+            assert one.executor is not None
+            key = (one.executor.framework_id, one.executor.executor_id, one.executor.container_id)
+            shown = msgspec.structs.asdict(containers.used(one, measured, now))
+            found[key] = {
+                f"container/{name}": value
+                for name, value in shown.items()
+                if isinstance(value, int | float) and name != "timestamp"
+            }
+        return found
+
     metrics.gauges(read)
+    metrics.measured(Measured(("framework_id", "executor_id", "container_id"), measure))
 
 
 def _resources(state: State) -> dict[str, float]:

@@ -14,6 +14,7 @@ from koinon import logs
 from koinon.agent.channel import Channel
 from koinon.agent.checkpoint import Gate
 from koinon.agent.checks import Probes
+from koinon.agent.collector import Collector
 from koinon.agent.containers import Containers
 from koinon.agent.core import Agent
 from koinon.agent.core import events as ev
@@ -39,7 +40,7 @@ class Runtime:
         self.gate = Gate(store, self._perform)
         self.channel: Channel  #: these are set before the first event
         self.containers: Containers
-        self.collect: Callable[[str], None]
+        self.collector: Collector
         self.probes: Probes
         self._loop = asyncio.get_running_loop()
         self._clock = SteadyClock()
@@ -56,14 +57,16 @@ class Runtime:
             ev.TerminateContainer: lambda effect: self.containers.terminate(effect.container_id),
             ev.SignalContainer: lambda effect: self.containers.signal(effect.container_id, effect.number),
             ev.ContainerGone: lambda effect: self.containers.tell_gone(effect),
-            ev.RemoveSandbox: lambda effect: self.containers.remove_sandbox(effect.path),
+            ev.RemoveSandbox: self._remove_sandbox,
             ev.DestroyContainer: lambda effect: self.containers.destroy(effect.container_id),
             ev.ForgetContainer: lambda effect: self.containers.forget(effect.container_id),
             ev.ProbeCommand: lambda effect: self.probes.start(effect),
             ev.ProbeHttp: lambda effect: self.probes.start(effect),
             ev.ProbeTcp: lambda effect: self.probes.start(effect),
             ev.AbandonProbe: lambda effect: self.probes.abandon(effect.probe_id),
-            ev.CollectSandbox: lambda effect: self.collect(effect.directory),
+            ev.CollectSandbox: lambda effect: self.collector.add(
+                effect.directory, effect.root, before=effect.before
+            ),
             ev.Exit: self._exit,
             _Written: lambda effect: effect.done.done() or effect.done.set_result(None),
             ev.Note: lambda effect: self._log.info(effect.message, of=effect.subject),
@@ -143,6 +146,10 @@ class Runtime:
     def _close_executor_stream(self, effect: ev.CloseExecutorStream) -> None:
         if (stream := self.streams.pop(effect.stream_id, None)) is not None:
             stream.close()
+
+    def _remove_sandbox(self, effect: ev.RemoveSandbox) -> None:
+        self.collector.drop(effect.path)
+        self.containers.remove_sandbox(effect.path, effect.root)
 
     def _exit(self, effect: ev.Exit) -> None:
         self._log.warning("the agent ends", reason=effect.message)

@@ -15,10 +15,12 @@ import os
 import pwd
 import stat
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 MODE = 0o750
+#: To open a directory, but no link to one.
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class SandboxError(Exception):
@@ -47,7 +49,34 @@ def prepare(sandbox: str, link: str, user: str | None, shared: Iterable[tuple[st
         for source, link in shared:
             _share(f"{executor}/runs/{run}", source, link, owner)
     except OSError as error:
-        raise SandboxError(f"The sandbox {sandbox} cannot be made: {error.strerror}") from error
+        raise _failure(sandbox, error) from error
+
+
+def prepare_standalone(sandbox: str, user: str | None, shared: Iterable[tuple[str, str]] = ()) -> None:
+    """Make the sandbox of a standalone container, which lies in a directory of ours. Raises SandboxError."""
+    owner = _owner(user) if user is not None else None
+    parent, name = os.path.split(sandbox)
+    try:
+        _make(parent, name, owner)
+        for source, link in shared:
+            _share(sandbox, source, link, owner)
+    except OSError as error:
+        raise _failure(sandbox, error) from error
+
+
+def prepare_nested(sandbox: str, root: str, user: str | None, shared: Iterable[tuple[str, str]] = ()) -> None:
+    """Make a sandbox in that of an executor or of a standalone container, `root`. Raises SandboxError."""
+    owner = _owner(user) if user is not None else None
+    try:
+        _make_nested(root, os.path.relpath(sandbox, root), "", owner)
+        for source, link in shared:
+            _share(root, source, link, owner)
+    except OSError as error:
+        raise _failure(sandbox, error) from error
+
+
+def _failure(sandbox: str, error: OSError) -> SandboxError:
+    return SandboxError(f"The sandbox {sandbox} cannot be made: {error.strerror}")
 
 
 def _owner(user: str) -> tuple[int, int]:
@@ -107,8 +136,7 @@ def _share(run: str, source: str, link: str, owner: tuple[int, int] | None) -> N
 
 def _enter(run: str, parts: list[str], owner: tuple[int, int] | None, do: Callable[[int], None]) -> None:
     """Make the directories `parts` below `run`, one in the other, and `do` something with the last one, open."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    folder = os.open(run, flags)
+    folder = os.open(run, _DIRECTORY)
     try:
         for part in parts:
             made = True
@@ -116,7 +144,7 @@ def _enter(run: str, parts: list[str], owner: tuple[int, int] | None, do: Callab
                 os.mkdir(part, MODE, dir_fd=folder)
             except FileExistsError:
                 made = False
-            below = os.open(part, flags, dir_fd=folder)
+            below = os.open(part, _DIRECTORY, dir_fd=folder)
             os.close(folder)
             folder = below
             if made and owner is not None:
@@ -145,50 +173,60 @@ def _point(name: str, target: str, folder: int) -> None:
             os.symlink(target, name, dir_fd=folder)
 
 
-def prepare_standalone(sandbox: str, user: str | None) -> None:
-    """Make the sandbox of a standalone container, which lies in a directory of ours. Raises SandboxError."""
-    owner = _owner(user) if user is not None else None
-    parent, name = os.path.split(sandbox)
-    try:
-        _make(parent, name, owner)
-    except OSError as error:
-        raise SandboxError(f"The sandbox {sandbox} cannot be made: {error.strerror}") from error
+def remove_nested(sandbox: str, root: str) -> None:
+    """Remove the sandbox of a nested container, which is in `root`, or that of a standalone one. Raises OSError.
 
-
-def remove_nested(sandbox: str) -> None:
-    """Remove the sandbox of a nested or standalone container. Raises OSError.
-
-    It may lie in a directory of a task's user, so no link is followed on the way to it, nor in it.
+    What is in `root` may belong to a task's user, so no link is followed on the way to it, nor in it.
     """
-    head, runs, below = sandbox.rpartition("/runs/")
-    if runs:
-        run, _, inside = below.partition("/")
-        base, parts = f"{head}/runs/{run}", inside.split("/")
-    else:
-        base, *parts = os.path.split(sandbox)
+    base = root or os.path.dirname(sandbox)
+    parents, name = os.path.split(os.path.relpath(sandbox, base))
+    with _opened(base, parents) as folder:
+        _remove_tree(f"./{name}", f"/proc/{os.getpid()}/fd/{folder}")
+
+
+@contextlib.contextmanager
+def _opened(base: str, parts: str) -> Iterator[int]:
+    """The directory at the relative path `parts` in `base`, open; on that path no link is followed."""
     folder = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        for part in parts[:-1]:
-            below_fd = os.open(
-                part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder
-            )
+        for part in filter(None, parts.split("/")):
+            below = os.open(part, _DIRECTORY, dir_fd=folder)
             os.close(folder)
-            folder = below_fd
-        _remove_tree(f"./{parts[-1]}", f"/proc/{os.getpid()}/fd/{folder}")
+            folder = below
+        yield folder
     finally:
         os.close(folder)
 
 
-def runs(work_dir: Path) -> list[tuple[float, str]]:
+def ended(sandbox: str, root: str | None, *, before: bool) -> float:
+    """When a sandbox came to its end: now, which is noted in it; or `before`, as is noted there. Raises OSError.
+
+    `root` is None for one of an executor, else as for `remove_nested`.
+    """
+    base = root or os.path.dirname(sandbox)
+    with _opened(base, os.path.relpath(sandbox, base)) as folder:
+        if not before:
+            os.utime(folder)
+        return os.fstat(folder).st_mtime
+
+
+def inner(root: str) -> list[str]:
+    """Names of the sandboxes of nested containers in that of an executor, or of standalone ones in the work directory."""
+    try:
+        with _opened(root, "containers") as folder:
+            return [one.name for one in os.scandir(folder) if one.is_dir(follow_symlinks=False)]
+    except OSError:  # there is none, or something else by that name
+        return []
+
+
+def runs(work_dir: Path) -> Iterator[tuple[float, str]]:
     """The directories of all runs, with the time of the last change in each."""
-    found = []
     for agent in work_dir.glob("slaves/*"):
         for run in () if agent.is_symlink() else agent.glob("frameworks/*/executors/*/runs/*"):
             with contextlib.suppress(FileNotFoundError):
                 status = run.lstat()
                 if stat.S_ISDIR(status.st_mode):
-                    found.append((status.st_mtime, str(run)))
-    return found
+                    yield status.st_mtime, str(run)
 
 
 def remove(run: Path) -> None:
@@ -198,8 +236,10 @@ def remove(run: Path) -> None:
     latest = parent / "latest"
     if latest.is_symlink() and not latest.exists():
         latest.unlink(missing_ok=True)
+    agent = parent.parents[4]
+    is_ours = os.path.realpath(agent.parent / "latest") == os.path.realpath(agent)
     with contextlib.suppress(OSError):  # not empty: there are other runs, executors, frameworks
-        for folder in (parent, *list(parent.parents)[:3]):
+        for folder in (parent, *list(parent.parents)[: 3 if is_ours else 5]):
             folder.rmdir()
 
 

@@ -19,19 +19,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from secrets import randbits
 
-import msgspec
 import uvloop
 from aiohttp.web_request import BaseRequest
 
 from koinon import MESOS_VERSION, __version__, logs
-from koinon.agent import detection, disk_usage
+from koinon.agent import detection, disk_usage, sandbox
 from koinon.agent import metrics as numbers
 from koinon.agent.channel import Channel
 from koinon.agent.checks import Probes
 from koinon.agent.collector import Collector
 from koinon.agent.containerizer.process import ProcessContainerizer
 from koinon.agent.containers import Containers
-from koinon.agent.core import Agent, Config, records
+from koinon.agent.core import Agent, Config, launch, records, volumes
 from koinon.agent.core.events import (
     Event,
     FoundContainer,
@@ -41,6 +40,7 @@ from koinon.agent.core.events import (
     StateLoaded,
 )
 from koinon.agent.core.records import CorruptCheckpoint
+from koinon.agent.core.state import Kind
 from koinon.agent.core.tables import ExecutorState
 from koinon.agent.executors import ExecutorApi
 from koinon.agent.fetcher import Fetcher, cache_name
@@ -128,6 +128,8 @@ class _Role:
         self._collector = Collector(
             work_dir, delay_s=flags.gc_delay, headroom=flags.gc_disk_headroom, live=self._live_runs
         )
+        if flags.gc_non_executor_container_sandboxes:
+            self._collector.nested = self._ended_nested
         self._containers = Containers(
             self._feed_container,
             self._fetcher,
@@ -184,7 +186,7 @@ class _Role:
         config = self._config()
         runtime = self._runtime = Runtime(Agent(config, seed=randbits(64)), self._store)
         runtime.containers = self._containers
-        runtime.collect = self._collector.add
+        runtime.collector = self._collector
         runtime.probes = self._probes
         runtime.channel = Channel(
             self._flags.master.detector(session_timeout_s=self._flags.zk_session_timeout),
@@ -235,9 +237,11 @@ class _Role:
     # ── identity ──────────────────────────────────────────────────────────────────────────────────
     async def _listen(self, entries: dict[str, bytes]) -> None:
         ip, port = self._flags.ip, self._flags.port
-        if port == 0 and records.AGENT in entries:
+        if port == 0 and (stored := entries.get(records.AGENT)) is not None:
             # Executors that still run know only the port of before.
-            port = msgspec.json.decode(entries[records.AGENT], type=records.StoredAgent).info.port
+            agent = records.read({records.AGENT: stored}).agent
+            assert agent is not None
+            port = agent.info.port
         try:
             await self._server.start(ip, port)
         except OSError as error:
@@ -249,6 +253,7 @@ class _Role:
     def _config(self) -> Config:
         flags = self._flags
         ip, port = flags.advertise_ip or told_ip(flags.ip), flags.advertise_port or self._server.port
+        by_name = flags.hostname_lookup and not ip.startswith("127.")
         try:
             devices = detection.find_gpus(flags.nvidia_gpu_devices)
             resources = detection.find_resources(
@@ -258,9 +263,15 @@ class _Role:
             attributes = parse_attributes(flags.attributes or "")
         except (ResourceError, ValueError) as error:
             raise CannotStart(str(error)) from error
+        container = flags.default_container_info
+        obstacle = next(launch.container_obstacles(container), None) or volumes.refusal(
+            container, nested=False
+        )
+        if obstacle is not None:
+            raise CannotStart(f"--default_container_info: {obstacle}")
         return Config(
             agent_info=v1.AgentInfo(
-                hostname=flags.hostname or (ip if ip.startswith("127.") else os.uname().nodename),
+                hostname=flags.hostname or (os.uname().nodename if by_name else ip),
                 port=port,
                 resources=resources,
                 attributes=attributes,
@@ -277,9 +288,12 @@ class _Role:
             executor_reregistration_timeout_s=flags.executor_reregistration_timeout,
             executor_shutdown_grace_period_s=flags.executor_shutdown_grace_period,
             executor_environment=flags.executor_environment_variables or {},
-            recovery_timeout_s=flags.recovery_timeout,
+            default_container=container,
+            recovery_timeout_s=float(flags.recovery_timeout),
             reconfiguration_policy=flags.reconfiguration_policy,
+            strict=flags.strict,
             frameworks_home=flags.frameworks_home,
+            collect_nested=flags.gc_non_executor_container_sandboxes,
             enforce_disk_quota=flags.enforce_container_disk_quota,
             cleanup=flags.recover == "cleanup",
             completed_executors_max=flags.max_completed_executors_per_framework,
@@ -302,6 +316,7 @@ class _Role:
             recovery_s=time.time() - self._started_s,
             collector=self._collector,
             fetcher=self._fetcher,
+            usage=self._containers.containerizer.usage,
         )
         # Every sandbox, old and new, lies below this one; nothing has to be attached per task.
         slaves = self._work_dir / "slaves"
@@ -357,6 +372,30 @@ class _Role:
             for executor in framework.executors.values()
             if executor.state is not ExecutorState.TERMINATED
         )
+
+    def _ended_nested(self) -> list[tuple[str, str]]:
+        """Sandboxes that agents before us have left, of containers that the core does not know any more, and their roots.
+
+        Only those are looked for that lie where no task has any of its own files: beside tasks of groups, and of
+        standalone containers.
+        """
+        state = self._runtime.core.state
+        groups = [
+            executor
+            for framework in state.frameworks.values()
+            for executor in framework.executors.values()
+            if executor.kind is Kind.DEFAULT and executor.state is not ExecutorState.TERMINATED
+        ]
+        found = []
+        for executor in groups:
+            known = set(state.containers) | {key.rpartition(".")[2] for key in state.nested}
+            for name in sandbox.inner(executor.directory):
+                if name not in known:
+                    found.append((f"{executor.directory}/containers/{name}", executor.directory))
+        for name in sandbox.inner(str(self._work_dir)):
+            if name not in state.nested:
+                found.append((f"{self._work_dir}/containers/{name}", ""))
+        return found
 
 
 def _own_user() -> str:

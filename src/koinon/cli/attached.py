@@ -5,6 +5,7 @@ Input is sent by a thread, output is read by the caller; both block.
 
 from __future__ import annotations
 
+import http
 import http.client
 import json
 import os
@@ -72,7 +73,10 @@ class Output:
 
 
 class Input(threading.Thread):
-    """Gives a container what comes from `source` (None: nothing, and its end at once), and the size of a terminal."""
+    """Gives a container what comes from `source` (None: nothing, and its end at once), and the size of a terminal.
+
+    `busy` is called if somebody else does so already.
+    """
 
     def __init__(
         self,
@@ -82,6 +86,7 @@ class Input(threading.Thread):
         source: int | None,
         size: Callable[[], dict[str, int]] | None = None,
         detach: Callable[[], None] | None = None,
+        busy: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(daemon=True)
         self._connection = http.client.HTTPConnection(agent.address)
@@ -89,6 +94,7 @@ class Input(threading.Thread):
         self._source = source
         self._size = size
         self._detach = detach
+        self._busy = busy
         self._woken, self._waker = os.pipe()
         self._held = b""
 
@@ -97,12 +103,17 @@ class Input(threading.Thread):
         os.write(self._waker, b"\0")
 
     def run(self) -> None:
-        """Send until the source ends; a container that has ended needs no more."""
+        """Send until the source ends, or the agent has had enough; a container that has ended needs no more."""
         with suppress(OSError, http.client.HTTPException):
-            self._begin()
-            self._pass_on()
-            self._connection.send(b"0\r\n\r\n")
-            self._connection.getresponse().read()
+            with suppress(OSError):  # the answer may have come before
+                self._begin()
+                self._pass_on()
+                self._connection.send(b"0\r\n\r\n")
+            answer = self._connection.getresponse()
+            answer.read()
+            if answer.status == http.HTTPStatus.CONFLICT and self._busy is not None:
+                self._busy()
+                self._look_on()
 
     def _begin(self) -> None:
         self._connection.putrequest("POST", "/api/v1", skip_accept_encoding=True)
@@ -121,9 +132,13 @@ class Input(threading.Thread):
         if self._source is None and self._size is None:
             self._give(b"")
             return
-        sources = [self._woken] if self._source is None else [self._woken, self._source]
+        sources = [self._woken, self._connection.sock]
+        if self._source is not None:
+            sources.append(self._source)
         while True:
             ready, _, _ = select.select(sources, [], [], _HEARTBEAT_S)
+            if self._connection.sock in ready:
+                return  # the answer
             if not ready:
                 self._control({"type": "HEARTBEAT", "heartbeat": _HEARTBEAT})
             if self._woken in ready:
@@ -138,6 +153,15 @@ class Input(threading.Thread):
                     return
                 if self._is_detached(data):
                     return
+
+    def _look_on(self) -> None:
+        """Pass nothing on, and let go when that is wanted."""
+        while self._source is not None and (data := os.read(self._source, _READ_BYTES)):
+            self._held += data
+            if _DETACH in self._held and self._detach is not None:
+                self._detach()
+                return
+            self._held = self._held[-1:]
 
     def _is_detached(self, data: bytes) -> bool:
         if self._detach is None:

@@ -88,6 +88,7 @@ def attach(master: Client, task: str, no_stdin: bool, framework: str | None) -> 
                 source=_STDIN,
                 size=(lambda: terminal.size(_STDIN)) if at_terminal else None,
                 detach=output.close if at_terminal else None,
+                busy=_say_busy,
             )
         _converse(output, given, raw=at_terminal)
         if output.closed:
@@ -95,6 +96,10 @@ def attach(master: Client, task: str, no_stdin: bool, framework: str | None) -> 
             return 0
         ended.join(_END_S)
         return _exit_code(ended.status)
+
+
+def _say_busy() -> None:
+    print("\r\nkoinon: somebody else is at this terminal: you only look on\r", file=sys.stderr)
 
 
 def _command(command: tuple[str, ...], *, tty: bool) -> Record:

@@ -14,7 +14,7 @@ counts.
 
 from koinon.edge.answers import Answer, HttpError, answer_json, answer_message
 from koinon.edge.files import Files, FilesError
-from koinon.edge.metrics import Counter, Family, Metrics, Timer
+from koinon.edge.metrics import Counter, Family, Measured, Metrics, Timer
 from koinon.edge.negotiation import accepts_gzip, content_type_of, preferred_type, read_call
 from koinon.edge.server import Handler, Server
 from koinon.edge.streams import EventStream
@@ -30,6 +30,7 @@ __all__ = [
     "Handler",
     "HttpError",
     "LogLevel",
+    "Measured",
     "Metrics",
     "Server",
     "Timer",

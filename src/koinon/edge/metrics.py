@@ -2,7 +2,7 @@
 
 Names are those of the snapshot (`master/tasks_running`); Prometheus sees `koinon_master_tasks_running`. A
 *family* holds numbers of the same names for each of many objects (frameworks, roles): in the snapshot the
-object is part of the name, for Prometheus it is a label.
+object is part of the name, for Prometheus it is a label. What is *measured* only Prometheus sees.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import re
 import time
 from bisect import insort
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from aiohttp.web_request import BaseRequest
@@ -118,6 +119,16 @@ class Family(NamedTuple):
     members: Callable[[], Iterable[tuple[str, Sequence[str], Sequence[float]]]]
 
 
+class Measured(NamedTuple):
+    """Numbers for each of many objects that are measured when they are asked for, for Prometheus alone.
+
+    `read` gives the numbers by name for each object, which is known by the values of its `labels`.
+    """
+
+    labels: Sequence[str]
+    read: Callable[[], Awaitable[Mapping[tuple[str, ...], Mapping[str, float]]]]
+
+
 class Metrics:
     """All numbers of a role."""
 
@@ -127,6 +138,7 @@ class Metrics:
         self._timers: dict[str, Timer] = {}
         self._groups: list[Callable[[], Mapping[str, float]]] = []
         self._families: list[Family] = []
+        self._measured: list[Measured] = []
 
     def counter(self, name: str) -> Counter:
         """The counter of that name, made when it is asked for first."""
@@ -148,6 +160,10 @@ class Metrics:
         """Show the numbers of many objects."""
         self._families.append(family)
 
+    def measured(self, measured: Measured) -> None:
+        """Show the numbers of many objects to Prometheus."""
+        self._measured.append(measured)
+
     def snapshot(self) -> dict[str, float]:
         """Every number by its name."""
         values: dict[str, float] = {name: counter.value for name, counter in self._counters.items()}
@@ -161,10 +177,13 @@ class Metrics:
                 values.update(zip(names, numbers, strict=True))
         return values
 
-    def prometheus(self) -> Iterator[bytes]:
+    async def prometheus(self) -> Iterator[bytes]:
         """The text format of Prometheus, family by family."""
-        for metric in self._prometheus():
-            yield generate_latest(_Of(metric))
+        measured = [(one.labels, await one.read()) for one in self._measured]
+        return (
+            generate_latest(_Of(metric))
+            for metric in chain(self._prometheus(), *(_labelled(*one) for one in measured))
+        )
 
     def serve(self, server: Server) -> None:
         """Answer `/metrics/snapshot` and `/metrics` on `server`."""
@@ -180,7 +199,7 @@ class Metrics:
         return answer_json(self.snapshot())
 
     async def _answer_prometheus(self, request: BaseRequest) -> Answer:
-        return Answer(slices(self.prometheus()), content_type=CONTENT_TYPE_LATEST)
+        return Answer(slices(await self.prometheus()), content_type=CONTENT_TYPE_LATEST)
 
     def _prometheus(self) -> Iterator[Metric]:
         for name, counter in self._counters.items():
@@ -200,6 +219,17 @@ class Metrics:
                 for member, numbers in members:
                     metric.add_metric([member], numbers[index])
                 yield metric
+
+
+def _labelled(
+    labels: Sequence[str], members: Mapping[tuple[str, ...], Mapping[str, float]]
+) -> Iterator[Metric]:
+    for name in dict.fromkeys(chain.from_iterable(members.values())):
+        metric = GaugeMetricFamily(_prometheus_name(name), name, labels=labels)
+        for member, numbers in members.items():
+            if name in numbers:
+                metric.add_metric(member, numbers[name])
+        yield metric
 
 
 class _Of:

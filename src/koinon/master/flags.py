@@ -35,6 +35,9 @@ class MasterFlags(msgspec.Struct, frozen=True, kw_only=True):
     hostname: Annotated[
         str | None, Flag("Name told to others; without it the name that the address resolves to.")
     ] = None
+    hostname_lookup: Annotated[
+        bool, Flag("Without --hostname resolve the address; else the address is told.")
+    ] = True
     work_dir: Annotated[
         Path | None,
         Flag("Where the registry is kept, without --zk. Required then, unless --registry=in_memory."),

@@ -357,7 +357,7 @@ def _about(flags: MasterFlags, port: int) -> About:
     ip = flags.advertise_ip or told_ip(flags.ip)
     return About(
         master_id=str(uuid.uuid4()),
-        hostname=flags.hostname or _hostname(ip),
+        hostname=flags.hostname or (_hostname(ip) if flags.hostname_lookup else ip),
         ip=ip,
         port=flags.advertise_port or port,
         flags=describe(flags),

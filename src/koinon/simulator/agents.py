@@ -74,7 +74,7 @@ class AgentNode(Node):
         )
         runtime = self.runtime = Runtime(core, store)
         runtime.containers = containers
-        runtime.collect = lambda directory: None
+        runtime.collector = cast(Any, SimpleNamespace(add=lambda *_, **__: None, drop=lambda _: None))
         runtime.probes = cast(Any, None)
         runtime.channel = Channel(
             self.masters, runtime.tell, backoff_s=1.0, http=lambda: cast(Any, Http(process))

@@ -10,12 +10,12 @@ from koinon.mesos.v1 import TaskState, TaskStatus
 from tests.unit.agent.bench import (
     AGENT_ID,
     Bench,
+    executor,
     framework,
     grace,
     of_type,
     only,
     said,
-    states_in,
     task,
     updates_in,
 )
@@ -85,7 +85,11 @@ def test_a_status_says_where_the_task_runs(bench):
 
 @pytest.mark.parametrize(
     ("wait_status", "message"),
-    [(3 << 8, "Command exited with status 3"), (9, "Command terminated with signal Killed")],
+    [
+        (3 << 8, "Command exited with status 3"),
+        (9, "Command terminated with signal Killed"),
+        (11 | 128, "Command terminated with signal Segmentation fault (core dumped)"),
+    ],
 )
 def test_a_task_that_ends_otherwise_has_failed(bench, wait_status, message):
     bench.exited(bench.running(), wait_status)
@@ -132,10 +136,30 @@ def test_a_task_whose_sandbox_cannot_be_made_is_dropped_for_partition_aware_fram
     assert statuses(bench) == [("TASK_DROPPED", "REASON_EXECUTOR_TERMINATED", "disk full")]
 
 
-def test_a_task_whose_program_cannot_be_started_has_failed(bench):
+def test_a_task_that_cannot_be_started_has_failed(bench):
     container_id = only(bench.run(), ev.LaunchContainer).container_id
-    bench.tell(ev.ContainerNotStarted(container_id, "no such program"))
-    assert statuses(bench) == [("TASK_FAILED", "REASON_CONTAINER_LAUNCH_FAILED", "no such program")]
+    bench.tell(ev.ContainerNotStarted(container_id, "no process can be made"))
+    assert statuses(bench) == [("TASK_FAILED", "REASON_CONTAINER_LAUNCH_FAILED", "no process can be made")]
+
+
+def test_a_task_whose_program_is_missing_has_failed_as_if_it_had_run(bench):
+    container_id = only(bench.run(), ev.LaunchContainer).container_id
+    bench.tell(ev.ContainerNotStarted(container_id, "no such program", program=True))
+    assert statuses(bench) == [("TASK_FAILED", None, "Command exited with status 1: no such program")]
+    assert updates_in(bench.effects)[-1].source is TaskStatus.Source.SOURCE_EXECUTOR
+
+
+def test_a_container_may_say_that_it_shares_the_limits_around_it(bench):
+    shares = v1.ContainerInfo(type=v1.ContainerInfo.Type.MESOS, linux_info=v1.LinuxInfo(share_cgroups=True))
+    assert of_type(bench.run(task(container=shares)), ev.LaunchContainer)
+
+
+RLimit = v1.RLimitInfo.RLimit
+
+
+def limited(kind: RLimit.Type | None, soft: int | None, hard: int | None) -> v1.ContainerInfo:
+    limits = v1.RLimitInfo(rlimits=[RLimit(type=kind, soft=soft, hard=hard)])
+    return v1.ContainerInfo(type=v1.ContainerInfo.Type.MESOS, rlimit_info=limits)
 
 
 @pytest.mark.parametrize(
@@ -153,6 +177,11 @@ def test_a_task_whose_program_cannot_be_started_has_failed(bench):
             },
             "image",
         ),
+        ({"container": limited(None, 1, 2)}, "no type"),
+        ({"container": limited(RLimit.Type.UNKNOWN, 1, 2)}, "not known"),
+        ({"container": limited(RLimit.Type.RLMT_NOFILE, 1, None)}, "RLMT_NOFILE needs both"),
+        ({"container": limited(RLimit.Type.RLMT_NOFILE, None, 2)}, "RLMT_NOFILE needs both"),
+        ({"container": limited(RLimit.Type.RLMT_NOFILE, 3, 2)}, "RLMT_NOFILE is above"),
     ],
 )
 def test_what_cannot_be_done_fails_with_a_sentence(bench, more, word):
@@ -165,125 +194,22 @@ def test_what_cannot_be_done_fails_with_a_sentence(bench, more, word):
     assert "tasks/F/t" not in bench.disk
 
 
+def test_a_task_that_says_nothing_of_its_container_has_the_default_one():
+    bench = Bench(default_container=limited(RLimit.Type.RLMT_CORE, None, None))
+    effect = only(bench.run(), ev.LaunchContainer)
+    assert effect.rlimits == (("RLMT_CORE", None, None),)
+    own = limited(RLimit.Type.RLMT_NOFILE, 1, 2)
+    assert only(bench.run(task("own", container=own)), ev.LaunchContainer).rlimits == (("RLMT_NOFILE", 1, 2),)
+    effects = bench.run(task("x", executor=executor()))
+    assert only(effects, ev.LaunchContainer).rlimits == (("RLMT_CORE", None, None),)
+    assert bench.agent.state.frameworks["F"].executors["e"].info == executor(framework_id=v1.FrameworkID("F"))
+    by = executor("d", type=v1.ExecutorInfo.Type.DEFAULT, command=None)
+    assert only(bench.run_group(task("g"), by=by), ev.LaunchContainer).rlimits == ()
+
+
 def test_a_task_of_an_id_that_is_here_already_is_not_run_again(bench):
     bench.running()
     assert [type(effect) for effect in bench.run()] == [ev.Note]
-
-
-# ── killing ───────────────────────────────────────────────────────────────────────────────────────
-def test_a_kill_is_a_sigterm_and_a_sigkill_after_three_seconds(bench):
-    container_id = bench.running()
-    effects = bench.kill()
-    assert of_type(effects, ev.TerminateContainer) == [ev.TerminateContainer(container_id)]
-    assert bench.pass_time(2.9) == []
-    assert bench.pass_time(0.2) == [ev.DestroyContainer(container_id)]
-    bench.exited(container_id, 9)
-    assert statuses(bench)[-1] == ("TASK_KILLED", None, "Command terminated with signal Killed")
-
-
-def test_a_killed_task_is_killed_even_if_it_ends_with_0(bench):
-    container_id = bench.running()
-    bench.kill()
-    bench.exited(container_id, 0)
-    assert statuses(bench)[-1][0] == "TASK_KILLED"
-    assert bench.pass_time(10.0) == []
-
-
-def test_the_grace_period_of_the_kill_goes_before_that_of_the_task(bench):
-    container_id = bench.running(task(kill_policy=grace(60)))
-    bench.kill(policy=grace(1))
-    assert bench.pass_time(1.0) == [ev.DestroyContainer(container_id)]
-
-
-def test_a_second_kill_may_shorten_the_grace_period(bench):
-    container_id = bench.running(task(kill_policy=grace(60)))
-    bench.kill()
-    bench.pass_time(1.0)
-    assert only(bench.kill(policy=grace(0)), ev.DestroyContainer).container_id == container_id
-
-
-def test_a_second_kill_does_not_lengthen_the_grace_period(bench):
-    container_id = bench.running()
-    bench.kill(policy=grace(1))
-    assert bench.kill(policy=grace(60)) == []
-    assert bench.pass_time(1.0) == [ev.DestroyContainer(container_id)]
-
-
-def test_a_second_kill_counts_its_grace_period_from_the_first(bench):
-    container_id = bench.running(task(kill_policy=grace(60)))
-    bench.kill()
-    bench.pass_time(3.0)
-    assert bench.kill(policy=grace(5)) == [only(bench.effects[-1:], ev.Checkpoint)]
-    assert bench.pass_time(1.9) == []
-    assert bench.pass_time(0.2) == [ev.DestroyContainer(container_id)]
-
-
-def test_a_second_kill_that_comes_too_late_for_its_own_grace_period_kills_at_once(bench):
-    container_id = bench.running(task(kill_policy=grace(60)))
-    bench.kill()
-    bench.pass_time(10.0)
-    assert only(bench.kill(policy=grace(5)), ev.DestroyContainer).container_id == container_id
-
-
-def test_a_framework_that_wants_to_know_hears_of_the_killing(bench):
-    container_id = bench.running(of=framework(capabilities=["TASK_KILLING_STATE"]))
-    bench.kill()
-    bench.exited(container_id, 15)
-    assert [one[0] for one in statuses(bench)] == [
-        "TASK_STARTING",
-        "TASK_RUNNING",
-        "TASK_KILLING",
-        "TASK_KILLED",
-    ]
-
-
-def test_a_task_killed_while_it_is_launched_never_runs(bench):
-    container_id = only(bench.run(), ev.LaunchContainer).container_id
-    assert not of_type(bench.kill(), ev.TerminateContainer)
-    assert bench.started(container_id) == [ev.DestroyContainer(container_id)]
-    bench.exited(container_id, 9)
-    assert statuses(bench) == [
-        ("TASK_KILLED", "REASON_TASK_KILLED_DURING_LAUNCH", "Killed before it started")
-    ]
-
-
-def test_a_kill_of_an_unknown_task_is_answered(bench):
-    bench.running()
-    assert states_in(bench.kill("other")) == ["TASK_LOST"]
-
-
-def test_a_task_that_runs_too_long_has_failed(bench):
-    container_id = bench.running(task(max_completion_time=v1.DurationInfo(5_000_000_000)))
-    assert of_type(bench.pass_time(5.0), ev.DestroyContainer) == [ev.DestroyContainer(container_id)]
-    bench.exited(container_id, 9)
-    assert statuses(bench)[-1] == (
-        "TASK_FAILED",
-        "REASON_MAX_COMPLETION_TIME_REACHED",
-        "Command terminated with signal Killed: it ran longer than its max_completion_time",
-    )
-
-
-def test_a_task_that_runs_too_long_is_not_announced_as_being_killed(bench):
-    limit = v1.DurationInfo(5_000_000_000)
-    container_id = bench.running(
-        task(max_completion_time=limit), of=framework(capabilities=["TASK_KILLING_STATE"])
-    )
-    bench.pass_time(5.0)
-    bench.exited(container_id, 9)
-    assert [one[0] for one in statuses(bench)] == ["TASK_STARTING", "TASK_RUNNING", "TASK_FAILED"]
-
-
-def test_a_task_being_killed_when_its_time_is_up_is_killed(bench):
-    container_id = bench.running(task(max_completion_time=v1.DurationInfo(5_000_000_000)))
-    bench.kill(policy=grace(60))
-    assert not of_type(bench.pass_time(9.0), ev.DestroyContainer)
-    bench.exited(container_id, 15)
-    assert statuses(bench)[-1][:2] == ("TASK_KILLED", None)
-
-
-def test_a_max_completion_time_of_nothing_is_none(bench):
-    bench.running(task(max_completion_time=v1.DurationInfo(0)))
-    assert not of_type(bench.pass_time(1000.0), ev.DestroyContainer)
 
 
 # ── frameworks and the agent going ────────────────────────────────────────────────────────────────
@@ -315,6 +241,49 @@ def test_a_framework_that_another_master_shut_down_may_launch_again(bench):
     container_id = bench.running(task("t2"))
     bench.start({container_id: ev.FoundContainer(pid=42)})  # what is on disk is whole
     assert bench.agent.state.frameworks["F"].tasks["t2"].state is TaskState.TASK_RUNNING
+
+
+@pytest.mark.parametrize(
+    ("policy_s", "flag_s", "grace_s"),
+    [(None, 5.0, 3.0), (None, 30.0, 28.0), (None, 1.0, 0.0), (8.0, 30.0, 8.0)],
+)
+def test_a_task_whose_framework_is_shut_down_has_the_time_of_its_executor(policy_s, flag_s, grace_s):
+    bench = Bench(executor_shutdown_grace_period_s=flag_s)
+    bench.running(task(kill_policy=None if policy_s is None else grace(policy_s)))
+    effects = bench.hear(internal.ShutdownFramework(framework_id="F"))
+    if grace_s:
+        assert of_type(effects, ev.TerminateContainer)
+        assert not of_type(bench.pass_time(grace_s - 0.1), ev.DestroyContainer)
+        effects = bench.pass_time(0.1)
+    assert of_type(effects, ev.DestroyContainer)
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        (v1.CommandInfo(value="sleep 100000000"), "sh -c 'sleep 100000000'"),
+        (v1.CommandInfo(value="sleep 1000000000"), "sh -c 'sleep 100000...'"),
+        (v1.CommandInfo(shell=False, value="ls", arguments=["ls", "-l"]), "[ls, ls, -l]"),
+        (v1.CommandInfo(shell=False, value="/bin/sleep", arguments=["sleep", "9"]), "[/bin/sleep, ...]"),
+        (v1.CommandInfo(shell=False, value="/bin/true"), "[/bin/true]"),
+        (v1.CommandInfo(shell=False, arguments=["true"]), "NO EXECUTABLE"),
+        (v1.CommandInfo(), "NO COMMAND"),
+    ],
+)
+def test_the_executor_of_a_command_is_named_after_it(bench, command, shown):
+    bench.run(task(command=command))
+    frameworks = bench.agent.state.frameworks["F"]
+    (found,) = [*frameworks.executors.values(), *frameworks.completed]
+    assert found.info.name == f"Command Executor (Task: t) (Command: {shown})"
+
+
+def test_the_executor_of_a_command_has_the_labels_the_discovery_and_the_container_of_its_task(bench):
+    container = v1.ContainerInfo(type=v1.ContainerInfo.Type.MESOS)
+    labels = v1.Labels(labels=[v1.Label(key="k", value="v")])
+    discovery = v1.DiscoveryInfo(visibility=v1.DiscoveryInfo.Visibility.CLUSTER, name="web")
+    bench.running(task(labels=labels, discovery=discovery, container=container))
+    info = bench.agent.state.frameworks["F"].executors["t"].info
+    assert (info.labels, info.discovery, info.container) == (labels, discovery, container)
 
 
 def test_a_completed_framework_is_shut_down_at_registration(bench):

@@ -20,6 +20,7 @@ class SlowContainerizer:
     def __init__(self) -> None:
         self.specs: list[LaunchSpec] = []
         self.go = asyncio.Event()
+        self.destroyed: list[str] = []
 
     async def launch(self, spec: LaunchSpec) -> int:
         self.specs.append(spec)
@@ -33,7 +34,8 @@ class SlowContainerizer:
         raise NotImplementedError
 
     async def destroy(self, container_id: str) -> bool:
-        raise NotImplementedError
+        self.destroyed.append(container_id)
+        return True
 
     async def terminal(self, container_id: str) -> tuple[int, ...]:
         raise NotImplementedError
@@ -73,6 +75,27 @@ async def test_what_is_being_launched_is_pending_until_it_runs_or_fails(tmp_path
     slow.go.set()
     await until(lambda: heard[1:], "it runs")
     assert heard[1] == ContainerStarted("c1", 42)
+    assert pending(containers.launching) == []
+    await containers.close()
+    await fetcher.close()
+
+
+async def test_a_bug_of_ours_is_a_failed_launch_and_no_silence(tmp_path, monkeypatch):
+    heard: list[Event] = []
+    fetcher = Fetcher(tmp_path / "cache", cache_size_bytes=0, stall_timeout_s=60)
+    containers = Containers(heard.append, fetcher, (0, 0, 0))
+    containers.containerizer = SlowContainerizer()
+
+    async def broken(spec: LaunchSpec) -> int:
+        raise KeyError("bug")
+
+    monkeypatch.setattr(containers.containerizer, "launch", broken)
+    containers.launch(launch(tmp_path, "c1"))
+    await until(lambda: bool(heard), "it is told")
+    (told,) = heard
+    assert isinstance(told, ContainerNotStarted)
+    assert "KeyError('bug')" in told.message
+    assert containers.containerizer.destroyed == ["c1"]
     assert pending(containers.launching) == []
     await containers.close()
     await fetcher.close()

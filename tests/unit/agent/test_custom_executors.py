@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from koinon.agent.core import events as ev
+from koinon.agent.core.state import NestedKind
 from koinon.mesos import internal, v1
 from koinon.mesos.v1 import TaskState, TaskStatus
 from koinon.mesos.v1.executor import Call, Event
@@ -62,6 +63,27 @@ def test_tasks_wait_for_the_executor_to_subscribe(bench):
     effects = bench.subscribe()
     assert events_in(effects) == ["SUBSCRIBED", "LAUNCH", "LAUNCH"]
     assert events_in(bench.run(task("t3", executor=executor()))) == ["LAUNCH"]
+
+
+def test_a_command_and_an_executor_cannot_have_the_same_id(bench):
+    bench.run(task("t", executor=executor("e")))
+    bench.subscribe()
+    bench.running(task("c"))
+    for info in (task("e"), task("other", executor=executor("c"))):
+        effects = bench.run(info)
+        (update,) = updates_in(effects)
+        assert (update.state, update.reason) == (
+            TaskState.TASK_LOST,
+            TaskStatus.Reason.REASON_TASK_INVALID,
+        )
+        assert not of_type(effects, ev.LaunchContainer)
+    assert states_in(bench.say(status("t", FINISHED))) == ["TASK_FINISHED"]
+
+
+def test_an_executor_is_told_to_come_back_in_the_time_that_it_has():
+    bench = Bench(executor_reregistration_timeout_s=0.5)
+    launched = only(bench.run(task(executor=executor())), ev.LaunchContainer)
+    assert launched.environment["MESOS_SUBSCRIPTION_BACKOFF_MAX"] == "500ms"
 
 
 def test_subscribed_says_who_is_who(bench):
@@ -128,6 +150,26 @@ def test_networks_without_an_address_have_the_agents(subscribed):
     (update,) = updates_in(subscribed.say(said))
     addresses = [one.ip_addresses[0].ip_address for one in update.container_status.network_infos]
     assert addresses == ["10.0.0.1", "10.9.9.9"]
+
+
+def test_an_executor_may_say_in_which_of_its_containers_a_task_runs(subscribed):
+    outer = container_of(subscribed)
+    inner = v1.ContainerID(value="n", parent=v1.ContainerID(value=outer))
+    command = v1.CommandInfo(value="true")
+    subscribed.tell(ev.ContainerRequested(NestedKind.NESTED, inner, command, None))
+    subscribed.started(f"{outer}.n", 77)
+    said = status("t", RUNNING, container_status=v1.ContainerStatus(container_id=inner))
+    (update,) = updates_in(subscribed.say(said))
+    assert (update.container_status.container_id, update.container_status.executor_pid) == (inner, 77)
+    assert update.container_status.network_infos[0].ip_addresses[0].ip_address == "10.0.0.1"
+
+
+def test_an_executor_whose_connection_broke_goes_on_telling(subscribed):
+    subscribed.tell(ev.ExecutorStreamClosed("s1"))
+    assert states_in(subscribed.say(status("t", RUNNING))) == ["TASK_RUNNING"]
+    effects = subscribed.subscribe("s2", unacknowledged_updates=[Call.Update(status("t", RUNNING))])
+    assert events_in(effects) == ["SUBSCRIBED", "ACKNOWLEDGED"]
+    assert states_in(effects) == []
 
 
 def test_a_second_terminal_update_is_acknowledged_and_dropped(subscribed):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -143,9 +145,10 @@ class Scenario:
 
     async def finish(self) -> None:
         """End the agent: nothing runs any more, and nothing is left on its disk that it need not know."""
-        if ended(self.pid) or not await self.ends_well():
+        if not await self.is_done() or not await self.ends_well():
             await self.start()  # it died at its very last write
             await self.master.registered(len(self.master.registrations) + 1)
+            assert await self.is_done()
             assert await self.ends_well()
         for name in ENDS:
             for pid in read(self.footprints / name).split():
@@ -155,6 +158,18 @@ class Scenario:
             assert set(store.load()) <= {"agent", "frameworks/F"}
         finally:
             await store.close()
+
+    async def is_done(self) -> bool:
+        """Waits until the last acknowledgement has arrived; False if the agent dies of it."""
+        limit_s = time.monotonic() + 30.0
+        port = self.master.registrations[-1].agent_info.port
+        while not ended(self.pid):
+            with contextlib.suppress(OSError):
+                if not (await asyncio.to_thread(state_of, port))["frameworks"]:
+                    return True
+            assert time.monotonic() < limit_s, "the agent still knows a framework"
+            await asyncio.sleep(0.01)
+        return False
 
     async def ends_well(self) -> bool:
         """Whether the agent ends its launcher when it is told to end."""
@@ -181,6 +196,13 @@ class Scenario:
             os.kill(self.pid, signal.SIGKILL)
         for pid in self.launchers():
             os.kill(pid, signal.SIGTERM)
+
+
+def state_of(port: int | None) -> dict[str, object]:
+    """What the agent that listens there says of itself."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/state", timeout=10) as answer:
+        state: dict[str, object] = json.load(answer)
+    return state
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

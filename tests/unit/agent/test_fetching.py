@@ -17,7 +17,7 @@ from koinon.mesos.resources import Resources
 from koinon.mesos.v1 import TaskStatus
 from tests.unit.agent.bench import executor, task
 from tests.unit.agent.shell import AgentProcess, FakeMaster, read, until
-from tests.unit.fetcher.archives import HONEST
+from tests.unit.fetcher.archives import HONEST, zipped
 from tests.unit.fetcher.conftest import URI, Site
 
 Reason = TaskStatus.Reason
@@ -76,6 +76,31 @@ async def test_a_failure_is_in_the_status_and_in_stderr(agent, master, site):
     assert sentence in read(sandbox_of(agent) / "stderr")
     numbers = await agent.get("/metrics/snapshot", await master.registered())
     assert numbers["containerizer/fetcher/task_fetches_failed"] == 1
+
+
+async def test_a_server_that_stalls_half_way_fails_the_task(master, tmp_path, site):
+    site.handlers["/stalls"] = stall
+    agent = AgentProcess(tmp_path / "agent", master.address, fetcher_stall_timeout="500ms")
+    await agent.start()
+    try:
+        await master.registered()
+        await master.run(task(command=command("touch ran", site.url("/stalls"))))
+        status = await master.reaches("t", "FAILED")
+        assert status.reason is Reason.REASON_CONTAINER_LAUNCH_FAILED
+        assert "no more came for 0.5 seconds, after 1 of 1000 bytes" in status.message
+        assert not (sandbox_of(agent) / "ran").exists()
+    finally:
+        await agent.finish()
+
+
+async def test_a_zip_that_would_leave_the_sandbox_fails_the_task(agent, master, site):
+    site.bodies["/a.zip"] = zipped(("../out", b"x", 0o100644))
+    await master.run(task(command=command("touch ran", site.url("/a.zip"))))
+    status = await master.reaches("t", "FAILED")
+    assert status.reason is Reason.REASON_CONTAINER_LAUNCH_FAILED
+    assert "a.zip" in status.message
+    assert not (sandbox_of(agent) / "ran").exists()
+    assert list(agent.work_dir.rglob("out")) == []
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from koinon.agent import detection
 from koinon.agent.core import events as ev
 from koinon.agent.core.events import FoundContainer
+from koinon.agent.core.state import NestedKind
 from koinon.mesos import v1
 from koinon.mesos.resources import ResourceError, Resources
 from tests.unit.agent.bench import Bench, executor, only, states_in, task, updates_in
@@ -86,6 +87,30 @@ def test_a_custom_executor_knows_its_devices_and_its_tasks_keep_to_them(bench):
     ]
     assert custom.tasks["a"].gpus == ("B",)
     assert bench.agent.state.frameworks["F"].tasks["other"].gpus == ("C",)
+
+
+def test_a_custom_executor_is_told_of_the_devices_of_tasks_that_come_later(bench):
+    bench.run(task("a", executor=executor()))
+    bench.subscribe()
+    mine = v1.Labels(labels=[v1.Label(key="k", value="v")])
+    effects = bench.run(task("b", executor=executor(), resources=gpus(2), labels=mine))
+    told = only(effects, ev.SendToExecutor).event.launch.task
+    shown = [(label.key, label.value) for label in told.labels.labels]
+    assert shown == [("k", "v"), ("NVIDIA_VISIBLE_DEVICES", "A,B")]
+    group = bench.run_group(task("c", executor=executor(), resources=gpus(1)), by=executor())
+    (told,) = only(group, ev.SendToExecutor).event.launch_group.task_group.tasks
+    assert [label.value for label in told.labels.labels] == ["C"]
+
+
+def test_what_is_nested_in_a_task_has_its_devices_and_a_standalone_container_has_none(bench):
+    outer = bench.running(task(resources=gpus(2)))
+    for container_id, expected in (
+        (v1.ContainerID(value="n", parent=v1.ContainerID(value=outer)), "A,B"),
+        (v1.ContainerID(value="alone"), ""),
+    ):
+        kind = NestedKind.NESTED if container_id.parent is not None else NestedKind.STANDALONE
+        command = v1.CommandInfo(value="true")
+        assert devices(bench.tell(ev.ContainerRequested(kind, container_id, command, None))) == expected
 
 
 def test_an_agent_without_gpus_says_nothing_of_them():

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import signal
 from typing import Any
 
+import pytest
+
 from koinon.mesos import internal, v1
 from tests.unit.agent.bench import executor, task
-from tests.unit.agent.shell import OURS, mode, until
+from tests.unit.agent.shell import OURS, mode, read, until
 from tests.unit.agent.streams import sandbox, stdin
 
 
@@ -89,6 +92,11 @@ async def test_containers_below_a_task_of_a_group_and_below_its_executor(api, ma
     inner = await api.container_of("a")
     async with api.session(inner, "while ! ls x; do sleep 0.05; done 2>/dev/null") as session:
         assert await session.all() == b"x\n"
+    below = {"value": "below", "parent": inner}
+    await api.ok("LAUNCH_CONTAINER", container_id=below, command={"value": "echo $MESOS_SANDBOX; pwd"})
+    assert await api.wait(below) == 0
+    home = sandbox(api.agent, "e") / "containers" / inner["value"] / "containers" / "below"
+    assert read(home / "stdout") == f"{home.resolve()}\n" * 2
     async with api.session(inner["parent"], "ls") as session:
         assert (await session.all()).split() == [b"containers", b"tasks"]
     async with api.waiting(inner["parent"]) as exit_code:
@@ -132,6 +140,76 @@ async def test_nested_and_standalone_containers_go_on_over_a_restart_of_the_agen
     assert list(await api.containers(show_nested=True, show_standalone=True)) == ["alone"]
 
 
+async def test_nested_containers_have_files_fetched_and_share_directories(api, tmp_path):
+    tool = tmp_path / "tool"
+    tool.write_text("#!/bin/sh\necho $1 > data/said\n")
+    parent = await api.run()
+    path = {"type": "PARENT", "path": "common"}
+    source = {"type": "SANDBOX_PATH", "sandbox_path": path}
+    shares = {"type": "MESOS", "volumes": [{"mode": "RW", "container_path": "data", "source": source}]}
+    fetched = {"value": "./tool hello", "uris": [{"value": str(tool), "executable": True}]}
+    writer, reader = ({"value": name, "parent": parent} for name in ("writer", "reader"))
+    await api.ok("LAUNCH_CONTAINER", container_id=writer, command=fetched, container=shares)
+    assert await api.wait(writer) == 0
+    command = {"value": "cat data/said"}
+    await api.ok("LAUNCH_NESTED_CONTAINER", container_id=reader, command=command, container=shares)
+    assert await api.wait(reader) == 0
+    home = sandbox(api.agent)
+    assert read(home / "containers/reader/stdout") == read(home / "common/said") == "hello\n"
+    missing = {"value": "true", "uris": [{"value": f"{tmp_path}/none"}]}
+    none = {"value": "none", "parent": parent}
+    status, text = await api.call("LAUNCH_CONTAINER", container_id=none, command=missing)
+    assert status == 400
+    assert f"Failed to fetch {tmp_path}/none" in text
+    assert (await api.call("WAIT_CONTAINER", container_id=none))[0] == 404
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run tasks as others")
+async def test_a_nested_container_runs_as_the_user_of_its_task(api, tmp_path):
+    tool = tmp_path / "tool"
+    tool.write_text("id -un\n")
+    for folder in (tool, *list(tool.parents)[:-2]):
+        folder.chmod(0o755)
+    parent = await api.run(command=v1.CommandInfo(value="sleep 1000", user="nobody"))
+    inner = {"value": "inner", "parent": parent}
+    command = {"value": "sh tool; stat -c %U . tool", "uris": [{"value": str(tool)}]}
+    await api.ok("LAUNCH_CONTAINER", container_id=inner, command=command)
+    assert await api.wait(inner) == 0
+    assert read(sandbox(api.agent) / "containers/inner/stdout") == "nobody\n" * 3
+
+
+async def test_a_nested_container_that_is_fetched_for_can_be_killed(api, stalling_url):
+    parent = await api.run()
+    slow = {"value": "slow", "parent": parent}
+    command = {"value": "true", "uris": [{"value": stalling_url}]}
+    launch = asyncio.create_task(api.call("LAUNCH_CONTAINER", container_id=slow, command=command))
+    stderr = sandbox(api.agent) / "containers/slow/stderr"
+    await until(lambda: stderr.exists() and "Fetching" in stderr.read_text(), "it is fetched for")
+    waiting = asyncio.create_task(api.ok("WAIT_CONTAINER", container_id=slow))
+    await api.ok("GET_HEALTH")
+    await api.ok("KILL_CONTAINER", container_id=slow)
+    assert (await launch)[0] == 400
+    found = (await waiting)["wait_container"]
+    assert (found["state"], found["reason"]) == ("TASK_FAILED", "REASON_CONTAINER_LAUNCH_FAILED")
+    assert "exit_status" not in found
+    assert list(await api.containers(show_nested=True)) == [parent["value"]]
+
+
+@pytest.fixture
+async def stalling_url():
+    """Of a file that never comes whole."""
+
+    async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nx")
+        await reader.read()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(stall, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/file"
+    server.close()
+
+
 # ── standalone containers ─────────────────────────────────────────────────────────────────────────
 async def test_a_standalone_container_belongs_to_nobody(agent, api):
     alone = {"value": "alone"}
@@ -155,6 +233,63 @@ async def test_a_standalone_container_belongs_to_nobody(agent, api):
     await api.ok("REMOVE_CONTAINER", container_id=alone)
     await until(lambda: not home.exists(), "the sandbox is removed")
     assert (await api.call("REMOVE_CONTAINER", container_id=alone))[0] == 404
+
+
+async def test_sandboxes_inside_of_others_are_collected_if_it_is_wanted(agent, api, master):
+    """Those of the time before it was wanted, too."""
+    by = executor(type=v1.ExecutorInfo.Type.DEFAULT, command=None)
+    await master.run_group(task("ended"), task("live", command="sleep 1000"), by=by)
+    group = await api.container_of("live")
+    run = sandbox(agent, "e")
+    parent = await api.run()
+    ended, alone = {"value": "ended", "parent": parent}, {"value": "alone"}
+    for container_id in (ended, alone):
+        await api.ok("LAUNCH_CONTAINER", container_id=container_id, command={"value": "true"})
+        assert await api.wait(container_id) == 0
+    await master.reaches("ended", "FINISHED")
+    gone = [
+        (run / "tasks/ended").resolve(),
+        sandbox(agent) / "containers/ended",
+        agent.work_dir / "containers/alone",
+    ]
+    own = sandbox(agent) / "containers/own"
+    own.mkdir()  # the task's, not ours
+    assert all(one.is_dir() for one in gone)
+    await agent.stop(signal.SIGTERM)
+    agent.flags.update(
+        gc_non_executor_container_sandboxes="true", gc_delay="200ms", disk_watch_interval="100ms"
+    )
+    await agent.start()
+    await master.registered(2)
+    await until(lambda: not any(one.exists() for one in gone), "what had ended is removed")
+    again = {"value": "again", "parent": group}
+    await api.ok("LAUNCH_CONTAINER", container_id=again, command={"value": "true"})
+    assert await api.wait(again) == 0
+    await until(lambda: not (run / "tasks/live/containers/again").exists(), "what ends now is removed")
+    assert (run / "tasks/live/stdout").exists()
+    assert own.is_dir()
+
+
+async def test_containers_nested_in_a_standalone_one_lie_in_its_sandbox(agent, api, tmp_path):
+    alone = {"value": "alone"}
+    await api.ok("LAUNCH_CONTAINER", container_id=alone, command={"value": "sleep 1000"})
+    home = agent.work_dir / "containers" / "alone"
+    inner = {"value": "inner", "parent": alone}
+    await api.ok("LAUNCH_CONTAINER", container_id=inner, command={"value": "pwd"})
+    assert await api.wait(inner) == 0
+    assert read(home / "containers/inner/stdout") == f"{home}/containers/inner\n"
+    await api.ok("REMOVE_CONTAINER", container_id=inner)
+    await until(lambda: not (home / "containers/inner").exists(), "the sandbox is removed")
+    (tmp_path / "outside/inner").mkdir(parents=True)
+    await api.ok("LAUNCH_CONTAINER", container_id=inner, command={"value": "true"})
+    assert await api.wait(inner) == 0
+    (home / "containers").rename(home / "gone")
+    (home / "containers").symlink_to(tmp_path / "outside")  # as a task may
+    await api.ok("REMOVE_CONTAINER", container_id=inner)
+    assert (await api.call("WAIT_CONTAINER", container_id=inner))[0] == 404
+    late = {"value": "late", "parent": alone}
+    assert (await api.call("LAUNCH_CONTAINER", container_id=late, command={"value": "pwd"}))[0] == 400
+    assert [one.name for one in (tmp_path / "outside").iterdir()] == ["inner"]
 
 
 async def test_a_standalone_container_has_plain_resources(api):
@@ -205,6 +340,39 @@ async def test_a_task_with_a_terminal_can_be_attached_and_goes_on_without_the_ag
     await until(lambda: "got two" in out.read_text(), "the log")
     status, _ = await api.call("ATTACH_CONTAINER_OUTPUT", container_id=parent)
     assert status == 404
+
+
+async def test_nested_containers_have_terminals_too(agent, api, master):
+    inner = {"value": "inner", "parent": await api.run()}
+    container = {"type": "MESOS", "tty_info": {}}
+    command = {"value": "echo $TERM; while read line; do echo got $line; done"}
+    await api.ok("LAUNCH_CONTAINER", container_id=inner, command=command, container=container)
+    out = sandbox(agent) / "containers/inner/stdout"
+    await until(lambda: out.exists() and "xterm" in out.read_text(), "it is up")
+    await agent.stop(signal.SIGKILL)
+    await agent.start()
+    await master.registered(2)
+    async with api.output(inner) as attached, attached.attach() as given:
+        given.give(stdin(b"one\r"))
+        await attached.until(b"got one")
+        given.give(stdin(b"\x04"))
+        await attached.all()
+    assert await api.wait(inner) == 0
+    await until(lambda: "got one" in out.read_text(), "the log")
+
+
+async def test_ids_that_cannot_be_are_refused_by_every_call(api):
+    for container_id in ({"value": "a b"}, {"value": "x", "parent": {"value": "a.b"}}, {"value": "../x"}):
+        for kind in (
+            "LAUNCH_CONTAINER",
+            "WAIT_CONTAINER",
+            "KILL_CONTAINER",
+            "REMOVE_CONTAINER",
+            "ATTACH_CONTAINER_OUTPUT",
+        ):
+            more = {"command": {"value": "true"}} if kind == "LAUNCH_CONTAINER" else {}
+            status, text = await api.call(kind, container_id=container_id, **more)
+            assert (status, "container_id is not valid" in text) == (400, True), (kind, text)
 
 
 # ── the rest of the calls ─────────────────────────────────────────────────────────────────────────

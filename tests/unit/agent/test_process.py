@@ -7,14 +7,16 @@ import os
 import signal
 from pathlib import Path
 
+import aiohttp
 import msgspec
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from koinon.coordination.embedded import EmbeddedStore
 from koinon.mesos import internal, v1
 from koinon.mesos.v1 import TaskStatus
-from tests.unit.agent.bench import grace, task
-from tests.unit.agent.shell import OURS, AgentProcess, FakeMaster, alive, mode, read, touch, until
+from tests.unit.agent.bench import executor, grace, task
+from tests.unit.agent.shell import OURS, AgentProcess, FakeMaster, alive, mode, read, touch, until, url
 
 Reason = TaskStatus.Reason
 
@@ -84,6 +86,17 @@ async def test_others_are_told_an_address_at_which_the_agent_answers(master, tmp
         await agent.finish()
 
 
+async def test_without_hostname_lookup_the_address_is_the_name(master, tmp_path):
+    agent = AgentProcess(tmp_path / "agent", master.address, ip="0.0.0.0", hostname_lookup="false")
+    await agent.start()
+    try:
+        register = await master.registered()
+        assert register.pid.startswith(f"slave(1)@{register.agent_info.hostname}:")
+        assert register.agent_info.hostname != "0.0.0.0"
+    finally:
+        await agent.finish()
+
+
 async def test_the_environment_is_complete_and_nothing_else(agent, master):
     await master.run(task(command=v1.CommandInfo(shell=False, value="/usr/bin/env", arguments=["env"])))
     await master.reaches("t", "FINISHED")
@@ -133,11 +146,55 @@ async def test_a_task_of_an_unknown_user_is_lost(agent, master):
     assert "no such user" in status.message
 
 
+async def test_a_group_of_an_unknown_user_is_lost(agent, master):
+    by = executor(type=v1.ExecutorInfo.Type.DEFAULT, command=None)
+    unknown = v1.CommandInfo(value="true", user="nobody-knows-me")
+    group = v1.TaskGroupInfo(tasks=[task("a", command=unknown), task("b", command=unknown)])
+    await master.say(internal.RunTaskGroup(framework=OURS, executor=by, task_group=group))
+    for task_id in ("a", "b"):
+        status = await master.reaches(task_id, "LOST")
+        assert master.states(task_id) == ["LOST"]
+        assert status.reason is Reason.REASON_EXECUTOR_TERMINATED
+        assert "no such user" in status.message
+
+
 async def test_a_program_that_is_not_there_fails_its_task(agent, master):
     await master.run(task(command=v1.CommandInfo(shell=False, value="/no/such/program")))
     status = await master.reaches("t", "FAILED")
-    assert status.reason is Reason.REASON_CONTAINER_LAUNCH_FAILED
-    assert "/no/such/program" in status.message
+    assert (status.source, status.reason) == (v1.TaskStatus.Source.SOURCE_EXECUTOR, None)
+    sentence = "cannot execute /no/such/program: No such file or directory"
+    assert status.message == f"Command exited with status 1: {sentence}"
+
+
+async def test_prometheus_sees_what_each_container_uses(agent, master):
+    await master.run(task(command="sleep 1000 & sleep 1000"))
+    status = await master.reaches("t", "RUNNING")
+    page = url(await master.registered(), "/metrics")
+    async with aiohttp.ClientSession() as http, http.get(page) as answer:
+        families = {one.name: one for one in text_string_to_metric_families(await answer.text())}
+    (memory,) = families["koinon_container_mem_rss_bytes"].samples
+    assert memory.labels == {
+        "framework_id": "F",
+        "executor_id": "t",
+        "container_id": status.container_status.container_id.value,
+    }
+    assert memory.value > 0
+    assert families["koinon_container_processes"].samples[0].value >= 1
+    assert families["koinon_container_cpus_soft_limit"].samples[0].value > 0
+
+
+async def test_a_task_has_the_resource_limits_that_it_asked_for(agent, master):
+    RLimit = v1.RLimitInfo.RLimit
+    limits = [
+        RLimit(type=RLimit.Type.RLMT_NOFILE, soft=100, hard=200),
+        RLimit(type=RLimit.Type.RLMT_CORE),
+    ]
+    container = v1.ContainerInfo(type=v1.ContainerInfo.Type.MESOS, rlimit_info=v1.RLimitInfo(rlimits=limits))
+    shell = "echo $(ulimit -Sn) $(ulimit -Hn) $(ulimit -c)"
+    await master.run(task(command=shell, container=container))
+    await master.reaches("t", "FINISHED")
+    stdout = agent.work_dir / "slaves/latest/frameworks/F/executors/t/runs/latest/stdout"
+    assert stdout.read_text() == "100 200 unlimited\n"
 
 
 async def test_many_tasks_at_once_all_finish(agent, master):
@@ -261,7 +318,16 @@ async def test_a_port_in_use_is_named(agent, master, tmp_path):
     assert f"cannot listen on 127.0.0.1:{port}" in said
 
 
-@pytest.mark.parametrize("flags", [{"resources": "cpus:many:x"}, {"attributes": "rack"}, {"port": "99999"}])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"resources": "cpus:many:x"},
+        {"attributes": "rack"},
+        {"port": "99999"},
+        {"default_container_info": '{"type": "DOCKER"}'},
+        {"default_container_info": '{"type": "NONE"}'},
+    ],
+)
 async def test_a_flag_that_cannot_be_read_is_named(master, tmp_path, flags):
     said = await refusal(tmp_path / "agent", master, **flags)
     assert said.startswith("koinon agent: ")

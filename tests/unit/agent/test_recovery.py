@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from koinon.agent.core import events as ev
@@ -198,6 +199,51 @@ def test_a_checkpoint_that_cannot_be_read_stops_the_agent(bench):
         bench.start()
 
 
+def test_who_the_agent_is_must_be_readable_in_any_case(bench):
+    bench.disk["agent"] = b"{"
+    bench.config = config(strict=False)
+    with pytest.raises(CorruptCheckpoint, match="'agent'"):
+        bench.start()
+
+
+@pytest.mark.parametrize("broken", ["tasks/F/bad", "updates/F/bad/0", "acks/F/bad"])
+def test_an_agent_that_is_not_strict_gives_up_the_task_that_it_cannot_read_and_no_other(bench, broken):
+    bad, good = bench.running(task("bad")), bench.running(task("good"))
+    bench.disk[broken] = b"{"
+    bench.config = config(strict=False)
+    bench.effects.clear()
+    bench.start({bad: RUNS, good: RUNS})
+    assert [one.info.task_id.value for one in registration(bench).tasks] == ["good"]
+    assert registration(bench).refusals == []
+    assert only(bench.effects, ev.DestroyContainer).container_id == bad
+    assert not [key for key in bench.disk if "/bad" in key]
+    assert bench.agent.state.counters.recovery_errors > 0
+    bench.start({good: RUNS})
+    assert bench.agent.state.counters.recovery_errors == 0
+
+
+@pytest.mark.parametrize("broken", ["frameworks/F", "executors/F/e"])
+def test_what_hangs_on_an_unreadable_entry_goes_with_it(bench, broken):
+    by = executor(type=v1.ExecutorInfo.Type.DEFAULT, command=None)
+    container_id = only(bench.run_group(task("t"), by=by), ev.LaunchContainer).container_id
+    bench.started(container_id)
+    bench.disk[broken] = b"{"
+    bench.config = config(strict=False)
+    bench.effects.clear()
+    bench.start({container_id: RUNS})
+    assert registration(bench).tasks == []
+    assert only(bench.effects, ev.DestroyContainer).container_id == container_id
+    assert set(bench.disk) <= {"agent", "frameworks/F"}
+
+
+@pytest.mark.parametrize("missing", ["frameworks/F", "executors/F/e"])
+def test_a_checkpoint_with_a_gap_stops_the_agent(bench, missing):
+    bench.run_group(task("t"), by=executor(type=v1.ExecutorInfo.Type.DEFAULT, command=None))
+    del bench.disk[missing]
+    with pytest.raises(CorruptCheckpoint, match="has no"):
+        bench.start()
+
+
 # ── configured otherwise ──────────────────────────────────────────────────────────────────────────
 def changed(policy: str, **info: object) -> Bench:
     bench = Bench()
@@ -232,6 +278,65 @@ def test_a_change_that_is_not_allowed_is_refused_with_advice(policy, info, word)
 def test_more_than_before_is_allowed_when_it_is_said(info):
     bench = changed("additive", **info)
     assert registration(bench).agent_info.id == v1.AgentID(AGENT_ID)
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        {"resources": LESS},
+        {"resources": Resources.parse("cpus:1;ports:[1-2]").to_v1()},
+        {"attributes": parse_attributes("rack:a")},
+        {"hostname": "other"},
+        {"port": 1},
+    ],
+)
+def test_anything_is_allowed_when_it_is_said_and_nothing_runs(info):
+    bench = changed("any", **info)
+    assert registration(bench).agent_info.id == v1.AgentID(AGENT_ID)
+
+
+def restarted_with_a_task(total: str, **changes: object) -> Bench:
+    """The task has cpus:0.1;mem:32."""
+    bench = Bench()
+    container_id = bench.running()
+    info = v1.AgentInfo(hostname="host", port=5051, resources=Resources.parse(total).to_v1())
+    bench.config = config(agent_info=msgspec.structs.replace(info, **changes), reconfiguration_policy="any")
+    bench.effects.clear()
+    bench.start({container_id: RUNS})
+    return bench
+
+
+def test_what_runs_keeps_what_it_has_when_anything_is_allowed():
+    bench = restarted_with_a_task("cpus:0.1;mem:64")
+    assert [one.info.task_id.value for one in registration(bench).tasks] == ["t"]
+    with pytest.raises(ev.Incompatible, match=r"what still runs has .*mem:32.* until those have ended"):
+        restarted_with_a_task("cpus:4;mem:16")
+    with pytest.raises(ev.Incompatible, match="what still runs knows it at port 5051"):
+        restarted_with_a_task("cpus:4;mem:64", port=1)
+
+
+def test_devices_that_a_task_has_must_stay_when_anything_is_allowed():
+    total = Resources.parse("gpus:1").to_v1()
+    info = v1.AgentInfo(hostname="host", port=5051, resources=total)
+    bench = Bench(agent_info=info, gpus=("a",))
+    container_id = bench.running(task(resources=Resources.parse("gpus:1").allocated("ops").to_v1()))
+    bench.config = config(agent_info=info, gpus=("b",), reconfiguration_policy="any")
+    with pytest.raises(ev.Incompatible):
+        bench.start({container_id: RUNS})
+
+
+def test_an_agent_that_is_another_after_a_reboot_is_a_new_one():
+    bench = Bench()
+    container_id = bench.running()
+    bench.config = config(agent_info=v1.AgentInfo(hostname="other", port=5051, resources=LESS))
+    bench.effects.clear()
+    bench.start({container_id: ev.FoundContainer(42, running=False)}, boot_id="next", connected=False)
+    assert bench.agent.state.agent_id == ""
+    assert bench.disk == {}
+    bench.connect()
+    assert registration(bench).tasks == []
+    assert only(bench.effects, ev.ForgetContainer).container_id == container_id
+    assert set(bench.disk) == {"agent"}, "the id that it has been given now"
 
 
 def test_the_new_resources_are_those_to_compare_with_next_time():

@@ -1,4 +1,4 @@
-"""Sandboxes on the disk, and what the machine has."""
+"""Sandboxes on the disk."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from pathlib import Path
 import pytest
 
 from koinon.agent import sandbox
-from koinon.agent.detection import find_resources
 from koinon.agent.sandbox import SandboxError
-from koinon.mesos.resources import ResourceError, Resources
 
 
-def run_of(work_dir: Path, container_id: str, executor_id: str = "e") -> Path:
+def run_of(work_dir: Path, container_id: str, executor_id: str = "e", agent_id: str = "S0") -> Path:
     """A sandbox that was prepared."""
-    run = work_dir / f"slaves/S0/frameworks/F/executors/{executor_id}/runs/{container_id}"
+    run = work_dir / f"slaves/{agent_id}/frameworks/F/executors/{executor_id}/runs/{container_id}"
     sandbox.prepare(str(run), str(run.parent / "latest"), None)
     return run
 
@@ -83,51 +81,3 @@ def test_a_link_in_the_place_of_a_run_is_not_given_away(tmp_path):
     with pytest.raises(SandboxError, match="cannot be made"):
         sandbox.prepare(str(runs / "c/containers/n"), str(runs / "c/tasks/t"), None)
     assert list(elsewhere.iterdir()) == []
-
-
-# ── detection ─────────────────────────────────────────────────────────────────────────────────────
-def found(given: str | None, work_dir: Path, role: str = "*") -> Resources:
-    return Resources.from_v1(find_resources(given, work_dir, role))
-
-
-def test_what_is_not_given_is_found(tmp_path):
-    resources = found(None, tmp_path)
-    assert resources.cpus == os.cpu_count()
-    assert resources.mem > 0
-    assert resources.disk > 0
-    assert resources.ports == [(31000, 32000)]
-
-
-def test_what_is_given_counts_and_the_rest_is_found(tmp_path):
-    resources = found("cpus:0.5;gpus:2", tmp_path)
-    assert (resources.cpus, resources.gpus, resources.ports) == (0.5, 2.0, [(31000, 32000)])
-
-
-def test_agents_that_share_a_machine_have_a_part_of_it_each(tmp_path):
-    whole = found(None, tmp_path)
-    parts = [
-        Resources.from_v1(find_resources("gpus:1", tmp_path, "*", part=(which, 3))) for which in range(3)
-    ]
-    assert all(part.gpus == 1 for part in parts)
-    assert (whole + Resources.parse("gpus:3")).contains(Resources.sum(parts))
-    assert sum(end - begin + 1 for part in parts for begin, end in part.ports) == 1001
-    assert min(part.mem for part in parts) > whole.mem / 3 - 1
-
-
-def test_nothing_of_a_kind_may_be_given(tmp_path):
-    assert found("mem:0", tmp_path).mem == 0
-
-
-def test_resources_come_from_a_file_too(tmp_path):
-    (tmp_path / "resources").write_text('[{"name": "cpus", "type": "SCALAR", "scalar": {"value": 3}}]')
-    assert found(str(tmp_path / "resources"), tmp_path).cpus == 3
-
-
-def test_resources_are_of_the_default_role(tmp_path):
-    assert found("cpus:1;mem(ads):1", tmp_path, "ops").reserved("ops").cpus == 1
-
-
-@pytest.mark.parametrize("given", ["cpus", "cpus:x:y", "/no/such/file", "[{]"])
-def test_what_cannot_be_read_is_a_sentence(tmp_path, given):
-    with pytest.raises(ResourceError):
-        found(given, tmp_path)

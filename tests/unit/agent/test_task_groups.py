@@ -171,6 +171,33 @@ def test_a_group_with_a_task_that_cannot_run_does_not_run(bench):
     assert not bench.agent.state.containers
 
 
+def test_a_task_of_a_group_that_cannot_be_launched_is_reported_as_by_its_executor(bench):
+    launches = of_type(bench.run_group(task("t1"), task("t2"), by=BY), ev.LaunchContainer)
+    bench.tell(ev.ContainerNotStarted(launches[0].container_id, "no process can be made"))
+    (status,) = bench.acknowledge_all()
+    assert (status.task_id.value, status.source.value) == ("t1", "SOURCE_EXECUTOR")
+    assert status.reason is v1.TaskStatus.Reason.REASON_CONTAINER_LAUNCH_FAILED
+    assert status.message == "no process can be made"
+
+
+def test_a_group_whose_sandboxes_cannot_be_made_was_never_started(bench):
+    launches = of_type(bench.run_group(task("t1"), task("t2"), task("t3"), by=BY), ev.LaunchContainer)
+    for launched in launches[:2]:
+        bench.tell(ev.ContainerNotStarted(launched.container_id, "no such user", prepared=False))
+    assert ev.DestroyContainer(launches[2].container_id) in bench.started(launches[2].container_id)
+    bench.exited(launches[2].container_id, 9)
+    assert final_states(bench) == {"t1": "TASK_LOST", "t2": "TASK_LOST", "t3": "TASK_KILLED"}
+
+
+def test_what_the_container_of_an_executor_cannot_be_is_refused_whatever_its_tasks_say(bench):
+    network = v1.NetworkInfo(name="overlay")
+    around = v1.ContainerInfo(type=v1.ContainerInfo.Type.MESOS, network_infos=[network])
+    by = executor(type=v1.ExecutorInfo.Type.DEFAULT, command=None, container=around)
+    own = v1.ContainerInfo(type=v1.ContainerInfo.Type.MESOS)
+    assert not of_type(bench.run_group(task(container=own), by=by), ev.LaunchContainer)
+    assert "network" in bench.acknowledge_all()[0].message
+
+
 def test_groups_go_on_after_a_restart_of_the_agent(bench):
     containers = run_group(bench, "t1", "t2")
     bench.start({container_id: ev.FoundContainer(42) for container_id in containers.values()})

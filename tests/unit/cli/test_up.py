@@ -1,6 +1,7 @@
 """`koinon up` chooses ports and guards its work directory before it starts anything."""
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from koinon.cli.errors import Failure
-from koinon.cli.up.place import choose_ports, default_work_dir, locked
+from koinon.cli.up.place import choose_ports, default_work_dir, locked, part_of_machine
+from koinon.mesos import codec, v1
+from koinon.mesos.resources import Resources
 
 IP = "127.0.0.1"
 
@@ -63,3 +66,62 @@ def test_the_default_work_directory_is_the_users_own(monkeypatch: pytest.MonkeyP
     assert default_work_dir() == tmp_path / "koinon"
     monkeypatch.setattr("os.geteuid", lambda: 0)
     assert default_work_dir() == Path("/var/lib/koinon")
+
+
+def parts(root: Path, given: str | None, agents: int) -> list[tuple[Resources, str | None]]:
+    """What each agent offers, and which devices it is told to have."""
+    found = []
+    for which in range(agents):
+        resources, *rest = part_of_machine(given, root, which, agents)
+        each = json.loads(resources.removeprefix("--resources="))
+        messages = [codec.decode(v1.Resource, json.dumps(one).encode(), codec.JSON) for one in each]
+        devices = rest[0].removeprefix("--nvidia_gpu_devices=") if rest else None
+        found.append((Resources.from_v1(messages), devices))
+    return found
+
+
+@pytest.fixture
+def three_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\nprintf '0, GPU-a\\n1, GPU-b\\n2, GPU-c\\n'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+
+@pytest.mark.usefixtures("three_gpus")
+@pytest.mark.parametrize(
+    ("given", "agents", "expected"),
+    [
+        (None, 2, [(1, "0"), (2, "1,2")]),
+        (None, 3, [(1, "0"), (1, "1"), (1, "2")]),
+        (None, 4, [(0, ""), (1, "0"), (1, "1"), (1, "2")]),
+        ("cpus:1;gpus:1", 2, [(1, "0"), (1, "1")]),
+        ("cpus:1;gpus:0", 2, [(0, ""), (0, "")]),
+    ],
+)
+def test_no_two_agents_have_the_same_gpu(
+    tmp_path: Path, given: str | None, agents: int, expected: list[tuple[int, str]]
+) -> None:
+    assert [(resources.gpus, devices) for resources, devices in parts(tmp_path, given, agents)] == expected
+
+
+@pytest.mark.usefixtures("three_gpus")
+def test_more_gpus_than_there_are_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="2 agents with 2 gpus each need 4, and there are 3"):
+        parts(tmp_path, "gpus:2", 2)
+
+
+def test_gpus_that_are_made_up_are_as_many_as_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    found = parts(tmp_path, "gpus:2", 2)
+    assert [(resources.gpus, devices) for resources, devices in found] == [(2, None), (2, None)]
+
+
+def test_all_parts_together_are_the_machine(tmp_path: Path) -> None:
+    (one,), many = parts(tmp_path, None, 1), parts(tmp_path, None, 3)
+    total = Resources.sum(resources for resources, _ in many)
+    assert one[0].contains(total)
+    assert one[0].cpus - total.cpus < 0.01
+    assert one[0].named("ports") == total.named("ports")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from koinon.edge import Family, Metrics, Timer, serve_common
+from koinon.edge import Family, Measured, Metrics, Timer, serve_common
 from tests import shapes
 
 
@@ -68,6 +68,23 @@ async def test_family_names_objects_in_the_snapshot_and_labels_them_for_promethe
     }
     seconds = {sample.name: sample.value for sample in families["koinon_store_seconds"].samples}
     assert seconds == {"koinon_store_seconds_count": 1, "koinon_store_seconds_sum": 1.5}
+
+
+async def test_what_is_measured_is_for_prometheus_alone(server, client):
+    async def measure():
+        return {("1", "a"): {"box/size": 5.0, "box/rare": 1.0}, ("1", "b"): {"box/size": 6.0}}
+
+    metrics = Metrics()
+    metrics.measured(Measured(["owner", "box"], measure))
+    metrics.serve(server)
+    assert metrics.snapshot() == {}
+    async with client.get("/metrics") as response:
+        families = {one.name: one for one in text_string_to_metric_families(await response.text())}
+    sizes = {
+        (one.labels["owner"], one.labels["box"]): one.value for one in families["koinon_box_size"].samples
+    }
+    assert sizes == {("1", "a"): 5, ("1", "b"): 6}
+    assert [one.labels["box"] for one in families["koinon_box_rare"].samples] == ["a"]
 
 
 @pytest.mark.parametrize(("timeout", "status"), [("10secs", 200), ("10", 400), ("soon", 400)])

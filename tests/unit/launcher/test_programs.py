@@ -42,6 +42,16 @@ async def test_program_finds_its_environment_directory_and_files_and_nothing_els
     assert bench.stdout() == f"B=ü\0A=1=2 $X\0 {bench.sandbox} 0 1 2\n"
 
 
+@pytest.fixture
+def in_background() -> Iterator[None]:
+    """As a shell starts what stands before a `&`."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("in_background")
 async def test_program_has_empty_input_own_session_plain_umask_and_default_signals(bench: Bench) -> None:
     pid = await bench.sh(
         "a",

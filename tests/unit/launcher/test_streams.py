@@ -174,22 +174,66 @@ async def test_a_terminal_of_the_launcher_is_handed_over_and_logged_while_nobody
     await bench.exit("t")
 
 
-async def test_the_output_of_a_terminal_nobody_asked_for_is_in_the_log(bench):
-    await bench.sh("t", "echo short", window=(24, 80))
+@pytest.mark.parametrize("rotate", [None, (4096, 4096, 1)])
+async def test_the_output_of_a_terminal_nobody_asked_for_is_in_the_log(bench, rotate):
+    await bench.sh("t", "echo short", window=(24, 80), rotate=rotate)
     await bench.exit("t")
     bench.client.forget("t")
     await bench.output("short")
     assert await bench.client.terminal("t") == ()
 
 
-async def test_no_descriptor_is_left_when_terminals_are_forgotten(bench):
+async def test_the_log_of_a_terminal_has_a_bound_whoever_writes_it(bench):
+    script = "seq 1 2000; read line; seq 2001 4000; read line"
+    await bench.sh("t", script, window=(24, 80), rotate=(4096, 0, 100))
+    terminal, log = await bench.client.terminal("t")
+    switch = Switch(Ends(terminal, terminal, log=log), DISK)
+    await bench.output("2000")
+    await switch.write(b"one\n")
+    await until(lambda: "3000" in "".join(logged(bench)), "the second half")
+    await bench.client.close()
+    switch.conclude()
+    await switch.closed
+    await bench.output("4000")  # with nobody but the launcher to write it
+    numbers = [line for text in logged(bench) for line in text.splitlines() if line not in ("", "one")]
+    assert numbers == [str(number) for number in range(1, 4001)]
+    assert all(len(text) <= 4096 for text in logged(bench))
+    bench.client = bench.new_client()
+    await bench.client.start()
+    await bench.client.destroy("t")
+    await bench.exit("t")
+
+
+async def test_the_last_words_of_a_terminal_are_logged_when_the_container_is_forgotten_already(bench):
+    before = len(os.listdir(f"/proc/{bench.client.pid}/fd"))
+    await bench.sh("t", "echo first; read line; echo last", window=(24, 80), rotate=(4096, 0, 1))
+    terminal, log = await bench.client.terminal("t")
+    await bench.client.list()
+    os.write(terminal, b"x\n")
+    await bench.exit("t")
+    bench.client.forget("t")
+    await bench.client.list()
+    switch = Switch(Ends(terminal, terminal, log=log), DISK)
+    switch.conclude()
+    await switch.closed
+    await bench.output("last")
+    await until(lambda: len(os.listdir(f"/proc/{bench.client.pid}/fd")) == before, "no descriptor left")
+
+
+def logged(bench: Bench) -> list[str]:
+    """What is in the files of a log, the oldest first."""
+    names = sorted(bench.sandbox.glob("stdout.*"), key=lambda path: int(path.suffix[1:]))
+    return [path.read_text() for path in [*names, bench.sandbox / "stdout"] if path.exists()]
+
+
+@pytest.mark.parametrize("rotate", [None, (4096, 4096, 1)])
+async def test_no_descriptor_is_left_when_terminals_are_forgotten(bench, rotate):
     before = len(os.listdir(f"/proc/{bench.client.pid}/fd"))
     for number in range(5):
-        await bench.sh(f"t{number}", "true", window=(24, 80))
+        await bench.sh(f"t{number}", "true", window=(24, 80), rotate=rotate)
         await bench.exit(f"t{number}")
         bench.client.forget(f"t{number}")
-    await bench.client.list()
-    assert len(os.listdir(f"/proc/{bench.client.pid}/fd")) == before
+    await until(lambda: len(os.listdir(f"/proc/{bench.client.pid}/fd")) == before, "all are closed")
 
 
 async def test_a_log_that_its_owner_has_replaced_is_not_written(bench):

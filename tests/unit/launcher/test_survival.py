@@ -52,6 +52,28 @@ async def test_what_is_tied_ends_with_its_client_and_nothing_else_does(bench: Be
     assert alive(lasting)
 
 
+async def test_what_has_patience_waits_so_long_for_a_client_and_not_longer(bench: Bench) -> None:
+    lasting = await bench.py("lasting", STAY)
+    patient = await bench.py("patient", STAY, patience_s=600.0)
+    short = await bench.py("short", DAEMON + STAY, patience_s=0.3)
+    await bench.output("daemon")
+    await bench.client.close()
+    bench.client = bench.new_client()
+    await bench.client.start()
+    await asyncio.sleep(0.5)  # it would be gone
+    assert alive(short)
+    await bench.client.close()
+    await until(
+        lambda: set(bench.processes()) == {lasting, patient}, "one is gone with all it started, no other"
+    )
+    bench.client = bench.new_client()
+    await bench.client.start()
+    end = await bench.exit("short")
+    assert (end.status, end.message) == (None, "there was no agent for 0.3 s, and it was ended")
+    assert alive(lasting)
+    assert alive(patient)
+
+
 async def test_killed_client_leaves_everything_to_the_next(tmp_path: Path) -> None:
     program = textwrap.dedent(
         """

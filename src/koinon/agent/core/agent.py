@@ -284,17 +284,25 @@ class Agent:
             return
         executor_id = executor_info.executor_id if executor_info is not None else tasks[0].task_id
         executor = framework.executors.get(executor_id.value)
+        kind = Kind.COMMAND
+        if executor_info is not None:
+            is_default = executor_info.type is v1.ExecutorInfo.Type.DEFAULT
+            kind = Kind.DEFAULT if is_default else Kind.CUSTOM
         leaving = (ExecutorState.TERMINATING, ExecutorState.TERMINATED)
         if executor is not None and executor.state in leaving:
             text = f"The executor {executor.executor_id} is {executor.state.value}"
             for task in tasks:
                 self._drop(framework, task.task_id, framework.dropped, text)
+        elif executor is not None and executor.kind is not kind:
+            text = f"There is an executor {executor.executor_id} here already, of another kind"
+            for task in tasks:
+                self._drop(framework, task.task_id, framework.dropped, text, Reason.REASON_TASK_INVALID)
         elif (shortage := self._shortage(executor_info if executor is None else None, tasks)) is not None:
             for task in tasks:
                 self._drop(framework, task.task_id, framework.dropped, shortage)
         elif executor_info is None:
             self._builtin.run_command(framework, tasks[0])
-        elif executor_info.type is v1.ExecutorInfo.Type.DEFAULT:
+        elif kind is Kind.DEFAULT:
             self._builtin.run_group(framework, executor_info, tasks)
         else:
             self._custom.run(framework, executor_info, tasks, group=group)
@@ -313,7 +321,7 @@ class Agent:
         if (task := framework.tasks.get(task_id)) is None:
             if self._streams.in_flight(framework_id, task_id) is None:
                 text = "This agent has no such task"
-                self._drop(framework, v1.TaskID(task_id), framework.lost, text)
+                self._drop(framework, v1.TaskID(task_id), framework.dropped, text)
             return
         executor = framework.executors[task.executor_id]
         if executor.kind is Kind.CUSTOM:
@@ -321,14 +329,21 @@ class Agent:
         else:
             self._builtin.kill(framework, executor, task, policy)
 
-    def _drop(self, framework: Framework, task_id: v1.TaskID, state: TaskState, message: str) -> None:
+    def _drop(
+        self,
+        framework: Framework,
+        task_id: v1.TaskID,
+        state: TaskState,
+        message: str,
+        reason: TaskStatus.Reason = Reason.REASON_EXECUTOR_TERMINATED,
+    ) -> None:
         """Report a task that we have not."""
         status = TaskStatus(
             task_id=task_id,
             state=state,
             message=message,
             source=AGENT,
-            reason=Reason.REASON_EXECUTOR_TERMINATED,
+            reason=reason,
             agent_id=self._context.state.agent_info.id,
             timestamp=self._context.now,
             uuid=self._context.new_uuid(),
@@ -357,7 +372,7 @@ class Agent:
                     self._custom.started(executor, pid)
             case ContainerNotStarted(message=message, prepared=prepared):
                 if task is not None:
-                    self._builtin.not_started(framework, executor, task, message, prepared=prepared)
+                    self._builtin.not_started(framework, executor, task, event)
                 else:
                     self._custom.not_started(framework, executor, message, prepared=prepared)
             case ContainerExited(status=status):
@@ -383,8 +398,8 @@ class Agent:
         match event:
             case ContainerStarted(container_id, pid):
                 self._nested.started(container_id, pid)
-            case ContainerNotStarted(container_id):
-                self._nested.not_started(container_id)
+            case ContainerNotStarted(container_id, message):
+                self._nested.not_started(container_id, message)
             case ContainerExited(container_id, status):
                 self._nested.ended(container_id, status, "")
             case ContainerLost(container_id, message):

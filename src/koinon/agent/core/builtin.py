@@ -9,7 +9,6 @@ or been killed, the others of its group are killed.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import msgspec
@@ -17,7 +16,7 @@ import msgspec
 from koinon.agent.core import disk, gpus, launch, volumes
 from koinon.agent.core.checks import Checks, obstacles
 from koinon.agent.core.context import Context
-from koinon.agent.core.events import DestroyContainer, Probed, TerminateContainer
+from koinon.agent.core.events import ContainerNotStarted, DestroyContainer, Probed, TerminateContainer
 from koinon.agent.core.life import AGENT, EXECUTOR, Life
 from koinon.agent.core.state import Executor, Framework, Kill, Kind, Task
 from koinon.agent.core.tables import ExecutorState
@@ -112,19 +111,24 @@ class Builtin:
         return task
 
     def _launch(self, framework: Framework, executor: Executor, task: Task) -> None:
-        container = task.info.container or executor.info.container
-        home = self._context.config.frameworks_home
-        obstacle = launch.refusal(task.info.command, container, home) or next(obstacles(task.info), None)
-        if obstacle is None:
-            obstacle = volumes.refusal(task.info.container, nested=executor.kind is Kind.DEFAULT)
-        if obstacle is None and executor.info.container is not None and executor.info.container.volumes:
-            obstacle = "A default executor has no volumes of its own here: give them to its tasks"
-        if obstacle is not None:
+        if (obstacle := self._obstacle(executor, task)) is not None:
             self._not_launched(framework, executor, task, obstacle)
             return
         config, agent_id = self._context.config, self._context.state.agent_id
         self._life.place(task.container_id, executor, task)
         self._context.out.append(launch.task_container(config, agent_id, framework, executor, task))
+
+    def _obstacle(self, executor: Executor, task: Task) -> str | None:
+        info, around = task.info, executor.info.container if executor.kind is Kind.DEFAULT else None
+        if around is not None and around.volumes:
+            return "A default executor has no volumes of its own here: give them to its tasks"
+        container = launch.container_of(self._context.config, executor, task)
+        return (
+            launch.refusal(info.command, container, self._context.config.frameworks_home)
+            or next(obstacles(info), None)
+            or volumes.refusal(container, nested=executor.kind is Kind.DEFAULT)
+            or next(launch.container_obstacles(around), None)
+        )
 
     # ── what containers tell ──────────────────────────────────────────────────────────────────────
     def started(self, framework: Framework, executor: Executor, task: Task, pid: int) -> None:
@@ -132,6 +136,9 @@ class Builtin:
         task.pid = pid
         task.started_s = task.started_s or self._context.now
         if task.kill is not None:  # killed while it was being launched
+            if task.kill.state is framework.dropped:
+                task.kill.state, task.kill.reason = TaskState.TASK_KILLED, DURING_LAUNCH
+                self._life.checkpoint_kill(framework, task)
             self._context.out.append(DestroyContainer(task.container_id))
             return
         self._life.report(framework, executor, task, TaskState.TASK_STARTING, EXECUTOR)
@@ -162,28 +169,26 @@ class Builtin:
             self._kill(framework, executor, task, grace_s, message=message, healthy=False)
 
     def not_started(
-        self, framework: Framework, executor: Executor, task: Task, message: str, *, prepared: bool
+        self, framework: Framework, executor: Executor, task: Task, event: ContainerNotStarted
     ) -> None:
         """The container of a task will not run."""
         self._life.container_ended(task.container_id)
-        if not prepared:
-            self._context.state.counters.launch_errors += 1
-            self.end(
-                framework,
-                executor,
-                task,
-                framework.dropped,
-                AGENT,
-                Reason.REASON_EXECUTOR_TERMINATED,
-                message,
-            )
+        if event.program:
+            # Executors have a process already that fails to become the program, so tools know it as this.
+            message = f"{launch.outcome('Command', 1 << 8)}: {event.message}"
+            self.end(framework, executor, task, TaskState.TASK_FAILED, EXECUTOR, None, message)
+        elif event.prepared:
+            self._not_launched(framework, executor, task, event.message)
         else:
-            self._not_launched(framework, executor, task, message)
+            self._context.state.counters.launch_errors += 1
+            reason = Reason.REASON_EXECUTOR_TERMINATED
+            self.end(framework, executor, task, framework.dropped, AGENT, reason, event.message)
 
     def _not_launched(self, framework: Framework, executor: Executor, task: Task, message: str) -> None:
         self._context.state.counters.launch_errors += 1
         failed, reason = TaskState.TASK_FAILED, Reason.REASON_CONTAINER_LAUNCH_FAILED
-        self.end(framework, executor, task, failed, AGENT, reason, message)
+        source = EXECUTOR if executor.kind is Kind.DEFAULT else AGENT
+        self.end(framework, executor, task, failed, source, reason, message)
 
     def exited(self, framework: Framework, executor: Executor, task: Task, status: int) -> None:
         """All processes of a task are gone."""
@@ -250,11 +255,16 @@ class Builtin:
 
     def _kill_with_group(self, framework: Framework, executor: Executor, task: Task, culprit: Task) -> None:
         ended = f"its group's task {culprit.task_id} ended with {culprit.state.value}"
-        if task.container_id in self._context.state.containers:
-            self.kill(framework, executor, task, None, message=ended)
-        else:  # not launched yet
+        if task.container_id not in self._context.state.containers:
             message = f"Not started because {ended}"
             self._life.report(framework, executor, task, TaskState.TASK_KILLED, EXECUTOR, message=message)
+        elif culprit.state is framework.dropped and not culprit.pid and not task.pid:
+            # What kept one sandbox from being made will keep this one: the group has not been started.
+            reason = Reason.REASON_EXECUTOR_TERMINATED
+            report = {"state": framework.dropped, "reason": reason, "message": ended}
+            self._kill(framework, executor, task, 0.0, **report)
+        else:
+            self.kill(framework, executor, task, None, message=ended)
 
     # ── killing ───────────────────────────────────────────────────────────────────────────────────
     def kill(
@@ -308,16 +318,14 @@ class Builtin:
         self._context.timers.at(task.kill.due_s, self._kill_due, task.container_id)
 
     def shut_down(self, framework: Framework, executor: Executor) -> None:
-        """Kill all tasks of an executor, each with its grace period or that of the executor if this is shorter."""
+        """Kill all tasks of an executor, none with more time than the executor has."""
         if executor.state in (ExecutorState.TERMINATING, ExecutorState.TERMINATED):
             return
         executor.move(ExecutorState.TERMINATING)
         self._life.checkpoint_executor(framework, executor)
-        longest_s = math.inf  # a command executor waits as long as its task may take
-        if executor.kind is Kind.DEFAULT:
-            longest_s = launch.shutdown_grace_s(self._context.config, executor)
         for task in executor.live_tasks:
-            self._kill(framework, executor, task, min(launch.kill_grace_s(task.info, None), longest_s))
+            grace_s = launch.shutdown_kill_s(self._context.config, executor, task.info)
+            self._kill(framework, executor, task, grace_s)
 
     def over_quota(self, framework: Framework, executor: Executor, message: str, limit_bytes: int) -> None:
         """The sandbox takes more disk than it may: kill all tasks at once."""

@@ -10,7 +10,7 @@ at any time. Its word is taken for its tasks; what it leaves behind when it ends
 
 from __future__ import annotations
 
-from koinon.agent.core import disk, gpus, launch, volumes
+from koinon.agent.core import disk, gpus, launch, nested, volumes
 from koinon.agent.core.context import Context
 from koinon.agent.core.events import (
     CloseExecutorStream,
@@ -161,7 +161,7 @@ class Custom:
         counters = self._context.state.counters
         try:
             framework, executor = self._find(call)
-            if executor.stream_id is None:
+            if executor.state is ExecutorState.REGISTERING:
                 raise Refused(403, f"The executor {executor.executor_id} is not subscribed")
         except Refused:
             counters.invalid_updates += call.update is not None
@@ -285,10 +285,10 @@ class Custom:
             for task in tasks:
                 task.queued = False
             if tasks[0].group:
-                group = v1.TaskGroupInfo(tasks=[task.info for task in tasks])
+                group = v1.TaskGroupInfo(tasks=[gpus.labelled(task) for task in tasks])
                 event = Event(type=Event.Type.LAUNCH_GROUP, launch_group=Event.LaunchGroup(group))
             else:
-                event = Event(type=Event.Type.LAUNCH, launch=Event.Launch(tasks[0].info))
+                event = Event(type=Event.Type.LAUNCH, launch=Event.Launch(gpus.labelled(tasks[0])))
             self._send(executor, event)
         executor.queue.clear()
 
@@ -327,18 +327,24 @@ class Custom:
             status.agent_id = self._context.state.agent_info.id
             if status.timestamp is None:
                 status.timestamp = self._context.now
-            ours, theirs = self._life.container_status(executor, task), status.container_status
-            if theirs is None:
-                status.container_status = ours
-            elif ours is not None:
-                theirs.container_id = ours.container_id
-                theirs.executor_pid = ours.executor_pid
-                theirs.network_infos = theirs.network_infos or ours.network_infos
-                for network in theirs.network_infos:
-                    network.ip_addresses = network.ip_addresses or ours.network_infos[0].ip_addresses
+            self._complete(executor, task, status)
             self._life.accept(framework, executor, task, status)
         acknowledged = Event.Acknowledged(task_id=status.task_id, uuid=uuid)
         self._send(executor, Event(type=Event.Type.ACKNOWLEDGED, acknowledged=acknowledged))
+
+    def _complete(self, executor: Executor, task: Task, status: TaskStatus) -> None:
+        """Fill in where a task runs: with its executor, or in a nested container of which that tells the id."""
+        ours, theirs = self._life.container_status(executor, task), status.container_status
+        if theirs is None:
+            status.container_status = ours
+        elif ours is not None:
+            if theirs.container_id in (None, ours.container_id):
+                theirs.container_id, theirs.executor_pid = ours.container_id, ours.executor_pid
+            elif (found := nested.find(self._context.state, theirs.container_id)) is not None:
+                theirs.executor_pid = (found.nested.pid if found.nested is not None else 0) or None
+            theirs.network_infos = theirs.network_infos or ours.network_infos
+            for network in theirs.network_infos:
+                network.ip_addresses = network.ip_addresses or ours.network_infos[0].ip_addresses
 
     def _close(self, executor: Executor) -> None:
         """Whoever listens for the executor does so no more."""

@@ -10,13 +10,15 @@ _MB = 1 << 20
 
 
 def limit_bytes(executor: Executor) -> int:
-    """The disk that an executor and its live tasks have; 0 if none was asked for."""
+    """The disk that an executor and its live tasks have for their sandbox; 0 if none was asked for."""
     given = [executor.info.resources, *(task.info.resources for task in executor.live_tasks)]
     return int(_MB * sum(_disk(resource) for resources in given for resource in resources))
 
 
 def _disk(resource: v1.Resource) -> float:
-    return resource.scalar.value if resource.name == "disk" and resource.scalar is not None else 0.0
+    # One with DiskInfo is another disk, or a volume of its own: no sandbox lies there.
+    of_sandbox = resource.name == "disk" and resource.disk is None
+    return resource.scalar.value if of_sandbox and resource.scalar is not None else 0.0
 
 
 def over(used_bytes: int, limit_bytes: int) -> str:

@@ -84,11 +84,15 @@ class ContainerStarted(Event, frozen=True):
 
 
 class ContainerNotStarted(Event, frozen=True):
-    """A container will not run. `prepared` tells whether its sandbox was made."""
+    """A container will not run.
+
+    `prepared` tells whether its sandbox was made, `program` whether nothing was missing but a program to execute.
+    """
 
     container_id: str
     message: str
     prepared: bool = True
+    program: bool = False
 
 
 class ContainerExited(Event, frozen=True):
@@ -251,6 +255,10 @@ class LaunchContainer(Effect, frozen=True):
     session: bool = False
     #: Its sandbox is below no executor's.
     standalone: bool = False
+    #: When there was no agent for so long it is ended; None: it goes on.
+    patience_s: float | None = None
+    #: The sandbox that its own is in, which is there: that of an executor or of a standalone container.
+    root: str = ""
 
 
 class TerminateContainer(Effect, frozen=True):
@@ -282,6 +290,8 @@ class CollectSandbox(Effect, frozen=True):
     """Nothing runs in a sandbox any more: it may be removed after a while."""
 
     directory: str
+    root: str | None = None  #: as of RemoveSandbox; None for that of an executor
+    before: bool = False  #: it ended before this agent's start, and was last changed then
 
 
 class ProbeCommand(Effect, frozen=True):
@@ -327,12 +337,14 @@ class ContainerGone(Effect, frozen=True):
     container_id: str
     status: int | None
     message: str = ""
+    launched: bool = True
 
 
 class RemoveSandbox(Effect, frozen=True):
     """Remove the sandbox of a nested or standalone container."""
 
     path: str
+    root: str = ""  #: as of LaunchContainer
 
 
 class Exit(Effect, frozen=True):

@@ -2,16 +2,21 @@
 
 A task or executor finds its devices in its environment, and only those: one without GPUs is told that there are none.
 A custom executor is told when it starts, of its own and of those of the tasks that it starts for. Tasks that come later
-have, if they can, devices that it knows already.
+have, if they can, devices that it knows already; which ones is in a label of each task that is handed over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from koinon.agent.core.state import Config, State
+import msgspec
+
+from koinon.agent.core.state import Config, State, Task
 from koinon.agent.core.tables import ExecutorState
 from koinon.mesos import v1
+
+#: Name of the label of a task that has its devices.
+LABEL = "NVIDIA_VISIBLE_DEVICES"
 
 
 def count(resources: Iterable[v1.Resource]) -> int:
@@ -49,6 +54,15 @@ def shortage(config: Config, state: State, wanted: int) -> str | None:
     if not wanted or wanted <= (left := len(free(config, state))):
         return None
     return f"This agent has {left} free GPUs, and {wanted} are wanted"
+
+
+def labelled(task: Task) -> v1.TaskInfo:
+    """The task as its custom executor is told of it, with its devices if it has any."""
+    if not task.gpus:
+        return task.info
+    label = v1.Label(key=LABEL, value=",".join(task.gpus))
+    given = task.info.labels.labels if task.info.labels is not None else []
+    return msgspec.structs.replace(task.info, labels=v1.Labels(labels=[*given, label]))
 
 
 def environment(config: Config, devices: Iterable[str]) -> dict[str, str]:

@@ -12,12 +12,15 @@ from koinon.agent.core import gpus, volumes
 from koinon.agent.core.disk import limit_bytes
 from koinon.agent.core.events import LaunchContainer
 from koinon.agent.core.state import Config, Executor, Framework, Kind, Task
-from koinon.agent.core.uris import Unfetchable, fetches
+from koinon.agent.core.uris import Fetch, Unfetchable, fetches
 from koinon.mesos import v1
 from koinon.mesos.v1 import CommandInfo, ContainerInfo, Environment, ExecutorInfo, Secret, TaskInfo
 
 #: What programs are looked up in; nothing of the agent's own environment is passed on.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+#: It says what is so anyway: that a container shares the limits of what it is in.
+_NO_LINUX_INFO = v1.LinuxInfo()
 
 #: Rows and columns of a terminal when nobody says.
 WINDOW = (24, 80)
@@ -39,6 +42,19 @@ def refusal(
 def _obstacles(
     command: CommandInfo | None, container: ContainerInfo | None, frameworks_home: str | None
 ) -> Iterator[str]:
+    yield from container_obstacles(container)
+    if command is None or (not command.value and not (command.arguments and not command.shell)):
+        yield "There is no command to run: set 'command.value'"
+        return
+    try:
+        fetches(command.uris, frameworks_home)
+    except Unfetchable as error:
+        yield str(error)
+    yield from command_obstacles(command)
+
+
+def container_obstacles(container: ContainerInfo | None) -> Iterator[str]:
+    """What a container cannot be here: sentences. Volumes are looked at elsewhere."""
     if container is not None:
         if container.type is ContainerInfo.Type.DOCKER:
             yield (
@@ -48,17 +64,21 @@ def _obstacles(
             yield "This agent cannot run images yet: leave out 'container.mesos.image'"
         if any(network.name for network in container.network_infos):
             yield "This agent knows no networks but the host's: leave out the name in 'container.network_infos'"
-        for field in ("hostname", "linux_info"):
-            if getattr(container, field) is not None:
+        for field, harmless in (("hostname", None), ("linux_info", _NO_LINUX_INFO)):
+            if getattr(container, field) not in (None, harmless):
                 yield f"This agent's containers are plain processes: leave out 'container.{field}'"
-    if command is None or (not command.value and not (command.arguments and not command.shell)):
-        yield "There is no command to run: set 'command.value'"
-        return
-    try:
-        fetches(command.uris, frameworks_home)
-    except Unfetchable as error:
-        yield str(error)
-    yield from command_obstacles(command)
+        if container.rlimit_info is not None:
+            yield from _limit_obstacles(container.rlimit_info)
+
+
+def _limit_obstacles(info: v1.RLimitInfo) -> Iterator[str]:
+    for limit in info.rlimits:
+        if limit.type in (None, v1.RLimitInfo.RLimit.Type.UNKNOWN):
+            yield "A resource limit in 'container.rlimit_info' has no type, or one that is not known"
+        elif (limit.soft is None) != (limit.hard is None):
+            yield f"The resource limit {limit.type.value} needs both, soft and hard, or neither for unlimited"
+        elif limit.soft is not None and limit.hard is not None and limit.soft > limit.hard:
+            yield f"The soft limit of {limit.type.value} is above its hard limit"
 
 
 def command_obstacles(command: CommandInfo) -> Iterator[str]:
@@ -123,17 +143,37 @@ def directory(config: Config, agent_id: str, framework_id: str, executor_id: str
 
 def command_executor(framework_id: str, task: TaskInfo) -> ExecutorInfo:
     """The executor that a command task is said to have."""
-    command = task.command.value if task.command is not None and task.command.value else ""
-    shown = command if len(command) <= 15 else command[:12] + "..."
-    task_id = task.task_id.value
+    task_id, policy = task.task_id.value, task.kill_policy
+    shutdown = policy.grace_period if policy is not None else None
+    if shutdown is not None:
+        shutdown = v1.DurationInfo(shutdown.nanoseconds + round(_KILL_SLACK_S * 1e9))
     return ExecutorInfo(
         executor_id=v1.ExecutorID(task_id),
         framework_id=v1.FrameworkID(framework_id),
-        name=f"Command Executor (Task: {task_id}) (Command: sh -c '{shown}')",
+        name=f"Command Executor (Task: {task_id}) (Command: {_shown(task.command)})",
         source=task_id,
         command=task.command,
-        shutdown_grace_period=v1.DurationInfo(round((kill_grace_s(task, None) + _KILL_SLACK_S) * 1e9)),
+        container=task.container,
+        shutdown_grace_period=shutdown,
+        labels=task.labels,
+        discovery=task.discovery,
     )
+
+
+def _shown(command: CommandInfo | None) -> str:
+    """The beginning of a command, in the form that tools know from such names."""
+    if command is None or not command.value:
+        return "NO COMMAND" if command is None or command.shell else "NO EXECUTABLE"
+    begin, end = ("sh -c '", "'") if command.shell else ("[", "]")
+    text = command.value if command.shell else ", ".join((command.value, *command.arguments))
+    return f"{begin}{text if len(text) <= 15 else text[:12] + '...'}{end}"
+
+
+def container_of(config: Config, executor: Executor, task: Task | None = None) -> ContainerInfo | None:
+    """What is said of the container of a task in a group, a command task or a custom executor; or, of the last two, is not."""
+    if task is not None and executor.kind is Kind.DEFAULT:
+        return task.info.container
+    return executor.info.container or config.default_container
 
 
 def task_container(
@@ -143,6 +183,7 @@ def task_container(
     command = task.info.command
     assert command is not None
     sandbox, link = executor.directory, f"{executor.directory.rpartition('/')[0]}/latest"
+    container = container_of(config, executor, task)
     if executor.kind is Kind.DEFAULT:
         sandbox = f"{executor.directory}/containers/{task.container_id}"
         link = f"{executor.directory}/tasks/{task.task_id}"
@@ -162,12 +203,13 @@ def task_container(
         sandbox,
         link,
         task.user,
-        rlimits(task.info.container),
+        rlimits(container),
         tied=not framework.info.checkpoint,
-        shared=volumes.shared(task.info.container, sandbox, executor.directory),
-        window=window(task.info.container),
-        fetches=fetches(command.uris, config.frameworks_home),
-        fetch_bytes=_fetch_bytes(config, executor),
+        patience_s=config.recovery_timeout_s,
+        shared=volumes.shared(container, sandbox, executor.directory),
+        window=window(container),
+        fetches=fetching(config, command),
+        fetch_bytes=fetch_bytes(config, executor),
     )
 
 
@@ -176,6 +218,7 @@ def executor_container(
 ) -> LaunchContainer:
     """How a custom executor is launched."""
     command, sandbox = executor.info.command, executor.directory
+    container = container_of(config, executor)
     assert command is not None
     environment = _executor_environment(config, agent_id, framework, executor)
     _with_command(environment, command, sandbox)
@@ -188,16 +231,25 @@ def executor_container(
         sandbox,
         f"{sandbox.rpartition('/')[0]}/latest",
         executor.user,
-        rlimits(executor.info.container),
+        rlimits(container),
         tied=not framework.info.checkpoint,
-        shared=volumes.shared(executor.info.container, sandbox, sandbox),
-        window=window(executor.info.container),
-        fetches=fetches(command.uris, config.frameworks_home),
-        fetch_bytes=_fetch_bytes(config, executor),
+        shared=volumes.shared(container, sandbox, sandbox),
+        window=window(container),
+        fetches=fetching(config, command),
+        fetch_bytes=fetch_bytes(config, executor),
     )
 
 
-def _fetch_bytes(config: Config, executor: Executor) -> int | None:
+def fetching(config: Config, command: CommandInfo) -> tuple[Fetch, ...]:
+    """What is fetched before a command is run that was not refused."""
+    try:
+        return fetches(command.uris, config.frameworks_home)
+    except Unfetchable:  # it runs already, since the agent was configured otherwise
+        return ()
+
+
+def fetch_bytes(config: Config, executor: Executor) -> int | None:
+    """How much may be fetched into a sandbox of an executor; None for any amount."""
     return (limit_bytes(executor) or None) if config.enforce_disk_quota else None
 
 
@@ -222,7 +274,8 @@ def _executor_environment(
     }
     if checkpoint:
         environment["MESOS_RECOVERY_TIMEOUT"] = duration_text(config.recovery_timeout_s)
-        environment["MESOS_SUBSCRIPTION_BACKOFF_MAX"] = "2secs"
+        backoff_s = config.executor_reregistration_timeout_s  # who tries less often would come too late
+        environment["MESOS_SUBSCRIPTION_BACKOFF_MAX"] = duration_text(backoff_s)
     environment.update(config.executor_environment)
     return environment
 
@@ -277,8 +330,17 @@ def shutdown_grace_s(config: Config, executor: Executor) -> float:
     return config.executor_shutdown_grace_period_s
 
 
+def shutdown_kill_s(config: Config, executor: Executor, task: TaskInfo) -> float:
+    """How long a task of a built-in executor may take to end after SIGTERM when the executor shuts down."""
+    whole_s = shutdown_grace_s(config, executor)
+    if executor.kind is Kind.COMMAND:
+        return max(whole_s - _KILL_SLACK_S, 0.0)
+    return min(kill_grace_s(task, None), whole_s)
+
+
 def outcome(who: str, wait_status: int) -> str:
     """How a program ended, as people and tools read it."""
     if number := wait_status & 0x7F:
-        return f"{who} terminated with signal {signal.strsignal(number) or number}"
+        dumped = " (core dumped)" if wait_status & 0x80 else ""
+        return f"{who} terminated with signal {signal.strsignal(number) or number}{dumped}"
     return f"{who} exited with status {wait_status >> 8}"

@@ -197,8 +197,13 @@ class Life:
     # ── end ───────────────────────────────────────────────────────────────────────────────────────
     def container_ended(self, container_id: str) -> None:
         """How a container ended has been noted."""
-        self._context.state.containers.pop(container_id, None)
+        place = self._context.state.containers.pop(container_id, None)
         self._context.out.append(ForgetContainer(container_id))
+        if place is not None and place.task_id and self._context.config.collect_nested:
+            executor = self._context.state.frameworks[place.framework_id].executors[place.executor_id]
+            if executor.kind is Kind.DEFAULT:
+                sandbox = f"{executor.directory}/containers/{container_id}"
+                self._context.out.append(CollectSandbox(sandbox, executor.directory))
         self.on_end(container_id)
 
     def executor_ended(self, framework: Framework, executor: Executor, wait_status: int) -> None:

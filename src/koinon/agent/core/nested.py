@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from koinon.agent.core import launch, records
+from koinon.agent.core import gpus, launch, records, volumes
 from koinon.agent.core.context import Context
 from koinon.agent.core.events import (
     Checkpoint,
+    CollectSandbox,
     ContainerGone,
     ContainerRequested,
     DestroyContainer,
@@ -33,7 +34,7 @@ from koinon.agent.core.state import Executor, Kind, Nested, NestedKind, State, T
 from koinon.agent.core.tables import ExecutorState
 from koinon.mesos.names import id_problem
 from koinon.mesos.resources import ResourceError, Resources
-from koinon.mesos.v1 import ContainerID, LinuxInfo
+from koinon.mesos.v1 import ContainerID
 
 #: Longest part of an id, so that it fits into the names of directories.
 _ID_BYTES_MAX = 242
@@ -117,7 +118,7 @@ class Launches:
         """Somebody wants a container that is not there yet. Raises Refused."""
         container_id, kind = event.container_id, event.kind
         state, config = self._context.state, self._context.config
-        _check_id(container_id)
+        check_id(container_id)
         parent = None
         if container_id.parent is not None:
             parent = find(state, container_id.parent)
@@ -131,18 +132,14 @@ class Launches:
                 400,
                 "Containers of this agent share the limits of what they are below: leave out share_cgroups",
             )
-        if linux == LinuxInfo():
-            assert event.container is not None
-            event.container.linux_info = None
-        if (obstacle := launch.refusal(event.command, event.container, config.frameworks_home)) is not None:
+        obstacle = launch.refusal(event.command, event.container, config.frameworks_home)
+        obstacle = obstacle or volumes.refusal(event.container, nested=parent is not None)
+        if obstacle is not None:
             raise Refused(400, obstacle)
         assert event.command is not None
-        if event.command.uris:
-            raise Refused(400, "URIs are fetched for tasks only: leave out 'command.uris'")
-        if event.container is not None and event.container.volumes:
-            raise Refused(400, "Volumes are for tasks only: leave out 'container.volumes'")
-        if parent is None:
-            _check_resources(event)
+        if kind is NestedKind.SESSION:
+            _check_session(event)
+        _check_resources(event)
         key = container_id.value if parent is None else f"{parent.key}.{container_id.value}"
         user = event.command.user
         if user is None and parent is not None:
@@ -175,22 +172,26 @@ class Launches:
     def _effect(self, nested: Nested, parent: Found | None) -> LaunchContainer:
         config, command, container = self._context.config, nested.command, nested.container
         limits = launch.rlimits(container)
+        devices = gpus.environment(config, ())
         environment = {"MESOS_CONTAINER_IP": config.ip, "PATH": launch.PATH}
-        if parent is None:
-            sandbox = f"{config.work_dir}/containers/{nested.container_id.value}"
-        else:
+        outer_sandbox, fetch_bytes = config.work_dir, None
+        if parent is not None:
             outer = self._effect_of(parent)
-            sandbox = outer.sandbox
+            outer_sandbox = outer.sandbox
+            devices = {name: outer.environment[name] for name in devices}
+            if parent.executor is not None:
+                fetch_bytes = launch.fetch_bytes(config, parent.executor)
             if nested.kind is NestedKind.SESSION:
                 environment, limits = dict(outer.environment), limits or outer.rlimits
-            else:
-                sandbox = f"{outer.sandbox}/containers/{nested.container_id.value}"
+        sandbox = outer_sandbox
         if nested.kind is not NestedKind.SESSION:
+            sandbox = f"{outer_sandbox}/containers/{nested.container_id.value}"
             environment["MESOS_SANDBOX"] = sandbox
         window = launch.window(container)
         if window is not None:
             environment.setdefault("TERM", "xterm")
         environment["PWD"] = sandbox
+        environment.update(devices)
         environment.update(launch.variables(command))
         return LaunchContainer(
             nested.key,
@@ -202,10 +203,25 @@ class Launches:
             nested.user,
             limits,
             tied=not nested.durable,
+            patience_s=config.recovery_timeout_s
+            if parent is not None and parent.executor is not None
+            else None,
+            fetches=launch.fetching(config, command),
+            fetch_bytes=fetch_bytes,
+            shared=volumes.shared(container, sandbox, outer_sandbox),
             window=window,
             session=nested.kind is NestedKind.SESSION,
             standalone=parent is None,
+            root=self._root(parent, nested.container_id) if parent is not None else "",
         )
+
+    def _root(self, parent: Found, container_id: ContainerID) -> str:
+        """The sandbox of the executor or of the standalone container that a nested one is in."""
+        if parent.executor is not None:
+            return parent.executor.directory
+        while container_id.parent is not None:
+            container_id = container_id.parent
+        return f"{self._context.config.work_dir}/containers/{container_id.value}"
 
     def _effect_of(self, found: Found) -> LaunchContainer:
         """How a container was launched."""
@@ -225,6 +241,7 @@ class Launches:
             return launch.executor_container(config, state.agent_id, framework, executor)
         sandbox = executor.directory
         environment = {"MESOS_CONTAINER_IP": config.ip, "MESOS_SANDBOX": sandbox, "PATH": launch.PATH}
+        environment.update(gpus.environment(config, executor.gpus))
         return LaunchContainer(found.key, "", (), environment, sandbox, "", executor.user)
 
     # ── what containers tell ──────────────────────────────────────────────────────────────────────
@@ -235,13 +252,17 @@ class Launches:
         if nested.doomed:
             self._context.out.append(DestroyContainer(key))
 
-    def not_started(self, key: str) -> None:
+    def not_started(self, key: str, message: str) -> None:
         """It will not run; who asked for it is told by the shell."""
         self._forget(self._context.state.nested[key])
-        self._context.out.append(ForgetContainer(key))
+        self._context.out += [ForgetContainer(key), ContainerGone(key, None, message, launched=False)]
 
     def ended(self, key: str, status: int | None, message: str) -> None:
         """All its processes are gone."""
+        self._collect(self._context.state.nested[key])
+        self._end(key, status, message)
+
+    def _end(self, key: str, status: int | None, message: str) -> None:
         nested = self._context.state.nested[key]
         nested.ended, nested.status, nested.message = True, status, message
         if nested.doomed:
@@ -251,6 +272,15 @@ class Launches:
             self._forget_old_sessions()
         self._context.out += [ForgetContainer(key), ContainerGone(key, status, message)]
         self.end_below(key)
+
+    def _collect(self, nested: Nested, *, before: bool = False) -> None:
+        """Its sandbox may go after a while, unless it goes with one around it."""
+        parent_id = nested.container_id.parent
+        parent = find(self._context.state, parent_id) if parent_id is not None else None
+        kept = parent_id is not None and parent is None
+        if self._context.config.collect_nested and nested.kind is not NestedKind.SESSION and not kept:
+            effect = self._effect(nested, parent)
+            self._context.out.append(CollectSandbox(effect.sandbox, effect.root, before))
 
     def executor_ended(self, key: str) -> None:
         """A default executor has ended, which has no container of its own that would."""
@@ -266,7 +296,7 @@ class Launches:
         nested.doomed = True
         if nested.ended:
             self._forget(nested)
-        elif nested.pid:
+        elif nested.pid or nested.command.uris:  # it may be fetched for long
             self._context.out.append(DestroyContainer(nested.key))
         self.end_below(nested.key)
 
@@ -298,7 +328,8 @@ class Launches:
         if not found.nested.ended:
             raise Refused(500, "The container has not ended")
         if found.nested.kind is not NestedKind.SESSION:
-            self._context.out.append(RemoveSandbox(self._effect_of(found).sandbox))
+            effect = self._effect_of(found)
+            self._context.out.append(RemoveSandbox(effect.sandbox, effect.root))
         self._forget(found.nested)
 
     # ── restarts ──────────────────────────────────────────────────────────────────────────────────
@@ -325,17 +356,19 @@ class Launches:
                 if found is not None:
                     self._context.out.append(ForgetContainer(key))
             elif found is None:
-                self.ended(key, None, "It was gone when the agent had restarted; how it ended is not known")
+                self._end(key, None, "It was gone when the agent had restarted; how it ended is not known")
             elif found.running:
                 nested.pid = found.pid
             else:
                 nested.pid = found.pid
-                self.ended(key, found.status, found.message)
+                self._end(key, found.status, found.message)
 
-    def end_orphans(self) -> None:
+    def settle(self) -> None:
         """End those whose parents have not come back."""
         state = self._context.state
         for nested in list(state.nested.values()):
+            if nested.ended:
+                self._collect(nested, before=True)
             parent_id = nested.container_id.parent
             if parent_id is not None and not nested.doomed:
                 parent = find(state, parent_id)
@@ -382,7 +415,10 @@ class Launches:
             self._forget(nested)
 
 
-def _check_id(container_id: ContainerID) -> None:
+def check_id(container_id: ContainerID) -> None:
+    """Raises Refused unless the id, and those of what it is below, can be one."""
+    if container_id.parent is not None:
+        check_id(container_id.parent)
     value = container_id.value
     problem = id_problem(value)
     if problem is None and ("." in value or " " in value):
@@ -393,16 +429,28 @@ def _check_id(container_id: ContainerID) -> None:
         raise Refused(400, f"The container_id is not valid: {problem}")
 
 
+def _check_session(event: ContainerRequested) -> None:
+    assert event.command is not None
+    if event.command.uris:
+        raise Refused(400, "A session has the files of what it is below: leave out 'command.uris'")
+    if event.container is not None and event.container.volumes:
+        raise Refused(400, "A session has the volumes of what it is below: leave out 'container.volumes'")
+
+
 def _check_resources(event: ContainerRequested) -> None:
+    if event.limits:
+        raise Refused(400, "This agent's containers are plain processes without limits: leave out 'limits'")
     try:
         resources = Resources.from_v1(event.resources)
     except ResourceError as error:
         raise Refused(400, f"The resources are not valid: {error}") from error
+    if (parent := event.container_id.parent) is not None:
+        if parent.parent is not None and event.resources:
+            raise Refused(400, "Only the first container below a task has resources: leave out 'resources'")
+        return
     if resources.reservations() or resources.revocable():
         raise Refused(400, "A standalone container has resources that are unreserved and not revocable")
     if any(resource.disk is not None for resource in event.resources):
         raise Refused(
             400, "A standalone container has no persistent volumes: leave out 'disk' of the resources"
         )
-    if event.limits:
-        raise Refused(400, "This agent's containers are plain processes without limits: leave out 'limits'")

@@ -15,6 +15,7 @@ Ids hold no `/`. Values are JSON. What is written on the way of every task is sm
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
@@ -140,21 +141,64 @@ class Checkpointed(Struct):
     updates: dict[tuple[str, str], dict[int, v1.TaskStatus]] = {}
     acks: dict[tuple[str, str], int] = {}
     nested: dict[str, StoredNested] = {}
+    #: Keys that were left out, with the reasons.
+    dropped: dict[str, str] = {}
 
 
 class CorruptCheckpoint(Exception):
     """An entry of the checkpoint cannot be read."""
 
 
-def read(entries: dict[str, bytes]) -> Checkpointed:
-    """What is in `entries`. Raises CorruptCheckpoint."""
+def read(entries: Mapping[str, bytes], *, strict: bool = True) -> Checkpointed:
+    """What is in `entries`. Raises CorruptCheckpoint.
+
+    Unless `strict`, an entry that cannot be read is left out, and with it what makes no sense without it: a framework's
+    executors and tasks, an executor's tasks, all that is known of a task. Who the agent is must be there in any case.
+    """
     found = Checkpointed()
+    problems: dict[str, str] = {}
     for key, value in entries.items():
         try:
             _read_entry(found, key, value)
         except (msgspec.MsgspecError, ValueError) as error:
-            raise CorruptCheckpoint(f"the entry '{key}' of the checkpoint cannot be read: {error}") from error
-    return found
+            problems[key] = f"the entry '{key}' of the checkpoint cannot be read: {error}"
+    problems |= _orphans(found)
+    if problems and (strict or AGENT in problems):
+        raise CorruptCheckpoint(problems.get(AGENT) or next(iter(problems.values())))
+    if not problems:
+        return found
+    # Once more without them, and what is orphaned by that goes in the next round.
+    rest = {key: value for key, value in entries.items() if not _goes_with(key, problems)}
+    again = read(rest, strict=False)
+    again.dropped = {key: problems.get(key, "") for key in entries if key not in rest} | again.dropped
+    return again
+
+
+def _orphans(found: Checkpointed) -> dict[str, str]:
+    """Executors and tasks whose framework or executor is not there, by key."""
+    problems = {}
+    for framework_id, executor_id in found.executors:
+        if framework_id not in found.frameworks:
+            key = executor_key(framework_id, executor_id)
+            problems[key] = f"the entry '{key}' of the checkpoint has no framework"
+    for (framework_id, task_id), task in found.tasks.items():
+        known = not task.executor_id or (framework_id, task.executor_id) in found.executors
+        if framework_id not in found.frameworks or not known:
+            key = task_key(framework_id, task_id)
+            problems[key] = f"the entry '{key}' of the checkpoint has no framework or no executor"
+    return problems
+
+
+def _goes_with(key: str, problems: Mapping[str, str]) -> bool:
+    """Whether an entry is one of the `problems`, or is of a task that one of them is about."""
+    if key in problems:
+        return True
+    match key.split("/"):
+        case ["tasks" | "kills" | "failures" | "updates" | "acks", framework_id, task_id, *_]:
+            of_task = (task_key(framework_id, task_id), ack_key(framework_id, task_id))
+            updates = update_key(framework_id, task_id, 0)[:-1]
+            return any(one in of_task or one.startswith(updates) for one in problems)
+    return False
 
 
 def _read_entry(found: Checkpointed, key: str, value: bytes) -> None:

@@ -6,6 +6,7 @@ The launcher outlives the agent, so tasks of frameworks that checkpoint go on:
 - a task whose container was never started is dropped (REASON_AGENT_RESTARTED);
 - a custom executor must subscribe again in time;
 - after a reboot, or when the launcher has no memory of a started container, what ran is lost;
+- an agent that was configured anew goes on if the policy permits (`check_compatible`); after a reboot it is a new one if not;
 - a container that we do not know is destroyed; those of frameworks without checkpoint died with the old agent.
 """
 
@@ -58,12 +59,11 @@ class Recovery:
 
     def recover(self, event: StateLoaded) -> None:
         """Take up the past. Raises Incompatible, CorruptCheckpoint."""
-        found = records.read(dict(event.entries))
+        found = self._read(event)
         config, state = self._context.config, self._context.state
         state.boot_id = event.boot_id
         containers, strangers = dict(event.containers), dict[str, FoundContainer]()
         if found.agent is not None:
-            check_compatible(found.agent.info, config.agent_info, config.reconfiguration_policy)
             assert found.agent.info.id is not None
             state.agent_id = found.agent.info.id.value
             state.agent_info.id = found.agent.info.id
@@ -92,6 +92,55 @@ class Recovery:
                 known.tasks[task_id].failures = failures
         self._nested.restore(found.nested, containers)
         self._settle(containers, strangers)
+        if found.agent is not None and config.reconfiguration_policy == "any":
+            self._check_room(found.agent.info)
+
+    def _read(self, event: StateLoaded) -> records.Checkpointed:
+        """The checkpoint, or an empty one when this is to be a new agent. Raises Incompatible, CorruptCheckpoint."""
+        config, counters = self._context.config, self._context.state.counters
+        found = records.read(event.entries, strict=config.strict)
+        for key, problem in found.dropped.items():
+            self._context.out.append(Note(problem, key))
+        counters.recovery_errors += len(found.dropped)
+        if found.dropped:
+            self._context.out.append(Checkpoint(dict.fromkeys(found.dropped)))
+        if found.agent is None:
+            return found
+        try:
+            check_compatible(found.agent.info, config.agent_info, config.reconfiguration_policy)
+        except Incompatible as error:
+            if found.agent.boot_id == event.boot_id:
+                raise
+            # Nothing has survived that would need the old id.
+            text = f"The machine was rebooted, and this is a new agent now, since {error}"
+            self._context.out += [Note(text, "agent"), Checkpoint(dict.fromkeys(event.entries))]
+            return records.Checkpointed()
+        return found
+
+    def _check_room(self, old: v1.AgentInfo) -> None:
+        """What still runs keeps what it has. Raises Incompatible when the agent has not that much any more."""
+        config = self._context.config
+        executors = [
+            executor
+            for framework in self._context.state.frameworks.values()
+            for executor in framework.executors.values()
+            if executor.state is not ExecutorState.TERMINATED
+        ]
+        holders: list[Executor | Task] = list(executors)
+        holders += [task for executor in executors for task in executor.live_tasks]
+        held = Resources.sum(one.resources for one in holders).unallocated()
+        devices = {device for one in holders for device in one.gpus}
+        now = Resources.from_v1(config.agent_info.resources)
+        problem = ""
+        if not now.contains(held) or not devices <= set(config.gpus):
+            problem = f"what still runs has {held.format()}, and the agent is to have {now.format()}"
+        elif executors and old.port != config.agent_info.port:
+            problem = f"what still runs knows it at port {old.port}, and its port is {config.agent_info.port}"
+        if problem:
+            raise Incompatible(
+                f"this agent cannot continue in its work_dir: {problem}: start it as it was until those have ended,"
+                " or in an empty work_dir as a new agent"
+            )
 
     # ── records ───────────────────────────────────────────────────────────────────────────────────
     def _executor(self, framework: Framework, stored: StoredExecutor) -> None:
@@ -150,7 +199,7 @@ class Recovery:
                     self._settle_builtin(framework, executor, containers)
             if not framework.executors:
                 self._life.retire(framework)
-        self._nested.end_orphans()
+        self._nested.settle()
         for container_id, container in (strangers | containers).items():
             if container.running:
                 text = "Destroyed: no task is known that it belongs to"
@@ -226,7 +275,12 @@ class Recovery:
 
 
 def check_compatible(old: v1.AgentInfo, new: v1.AgentInfo, policy: str) -> None:
-    """Raises Incompatible when the agent may not go on under its old id as it is configured now."""
+    """Raises Incompatible when the agent may not go on under its old id as it is configured now.
+
+    The policy `equal` wants it as it was, `additive` permits more resources and attributes, `any` permits everything.
+    """
+    if policy == "any":
+        return
     differences = []
     if old.hostname != new.hostname:
         differences.append(f"its hostname was {old.hostname} and is {new.hostname}")
@@ -244,4 +298,5 @@ def check_compatible(old: v1.AgentInfo, new: v1.AgentInfo, policy: str) -> None:
         advice = "start it as it was, or in an empty work_dir as a new agent"
         if policy == "equal":
             advice += ", or with --reconfiguration_policy=additive if there is only more than before"
+        advice += ", or with --reconfiguration_policy=any if nothing that still runs needs what it had"
         raise Incompatible(f"this agent cannot continue in its work_dir: {'; '.join(differences)}: {advice}")

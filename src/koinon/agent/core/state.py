@@ -42,12 +42,18 @@ class Config(Struct, frozen=True, kw_only=True):
     executor_reregistration_timeout_s: float = 2.0
     executor_shutdown_grace_period_s: float = 5.0
     executor_environment: dict[str, str] = {}
+    #: The container of command tasks and custom executors that say nothing of it.
+    default_container: v1.ContainerInfo | None = None
     recovery_timeout_s: float = 900.0
     #: Where URIs that are relative paths begin.
     frameworks_home: str | None = None
     enforce_disk_quota: bool = False
-    #: `equal`: resources and attributes must be what they were; `additive`: there may be more.
+    #: Whether sandboxes inside of others, and of standalone containers, are removed some time after their end.
+    collect_nested: bool = False
+    #: `equal`: resources and attributes must be what they were; `additive`: there may be more; `any`.
     reconfiguration_policy: str = "equal"
+    #: Entries of the checkpoint that cannot be read end the agent; else what they tell of is given up.
+    strict: bool = True
     #: Kill what was found at recovery, and end.
     cleanup: bool = False
     completed_executors_max: int = 150

@@ -1,8 +1,8 @@
 """Volumes that plain processes can have: directories of sandboxes, seen elsewhere in the sandbox by way of a link.
 
-A volume of type SANDBOX_PATH names a *source*, a path in the sandbox of the task (SELF) or of its executor (PARENT, which
-is how tasks of a group share files), and where the task finds it, `container_path`. A `host_path` that is relative is an
-older way to say SELF.
+A volume of type SANDBOX_PATH names a *source*, a path in the sandbox of the container (SELF) or of what it is nested in
+(PARENT, which is how tasks of a group share files), and where the program finds it, `container_path`. A `host_path` that
+is relative is an older way to say SELF.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _Path = Volume.Source.SandboxPath
 
 
 def refusal(container: ContainerInfo | None, *, nested: bool) -> str | None:
-    """Why the volumes of a container cannot be had; `nested`: it is one in the container of an executor."""
+    """Why the volumes of a container cannot be had; `nested`: it is one in another."""
     for volume in container.volumes if container is not None else ():
         where = f"the volume at '{volume.container_path}'"
         if (path := _sandbox_path(volume)) is None:
@@ -21,7 +21,7 @@ def refusal(container: ContainerInfo | None, *, nested: bool) -> str | None:
         if path.type not in (_Path.Type.SELF, _Path.Type.PARENT):
             return f"The source of {where} needs a type of SELF or PARENT"
         if path.type is _Path.Type.PARENT and not nested:
-            return f"Only a task in a group has a parent: the source of {where} cannot be PARENT"
+            return f"Only tasks in a group and nested containers have a parent: the source of {where} cannot be PARENT"
         for text in (volume.container_path, path.path):
             if _parts(text) is None:
                 return f"'{text}' of {where} must be a relative path without '..': containers are plain processes"
@@ -31,7 +31,7 @@ def refusal(container: ContainerInfo | None, *, nested: bool) -> str | None:
 
 
 def shared(container: ContainerInfo | None, sandbox: str, parent: str) -> tuple[tuple[str, str], ...]:
-    """Directories and the links to them, all below `parent`, the sandbox of the executor."""
+    """Directories and the links to them, in `sandbox` or in that around it, `parent`."""
     found = []
     for volume in container.volumes if container is not None else ():
         path = _sandbox_path(volume)

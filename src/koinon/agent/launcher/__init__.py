@@ -25,7 +25,8 @@ their session or by the container's id in their environment.
 The **protocol** has a JSON object per line. First come `{"protocol", "pid"}` and the exits not yet forgotten.
 Requests are `{"id", "do": "launch" | "signal" | "destroy" | "forget" | "list" | "stop", …}`; each is answered
 with its id and means no more when said twice. `{"exit": …}` may come at any time. There is one client: a new one
-takes the place of the one before. A container launched as `tied` is destroyed when its client is gone.
+takes the place of the one before. A container launched as `tied` is destroyed when its client is gone, one with
+`patience_s` when there has been none for so long.
 
 **Streams** other than files are pipes or a terminal, named by path, that the agent made. Or they are a terminal that the
 launcher makes (`window`): it keeps the other end and hands copies to whoever names the container on the socket

@@ -23,8 +23,8 @@ class Container:
     """A container from the fork of its main process until it is forgotten."""
 
     __slots__ = (
-        "destroyed", "ended_s", "error_fd", "id", "killed", "launched_s", "logs", "message", "pid", "start",
-        "state", "status", "strays", "sweep_s", "sweeps", "terminal", "tied", "waiting",
+        "destroyed", "ended_s", "error_fd", "id", "killed", "launched_s", "logs", "message", "patience_s", "pid",
+        "start", "state", "status", "strays", "sweep_s", "sweeps", "terminal", "waiting",
     )  # fmt: skip
 
     def __init__(self, id: str, pid: int, launched_s: float, *, state: int, start: int = 0) -> None:
@@ -42,8 +42,8 @@ class Container:
         self.terminal: Terminal | None = None
         #: What it writes, on the way to its files.
         self.logs: Logs | None = None
-        #: Whether it is destroyed when the agent goes.
-        self.tied = False
+        #: How long it runs on when the agent is gone; None: for ever.
+        self.patience_s: float | None = None
         #: While STARTING: where its failure to start arrives, and the requests to be answered.
         self.error_fd = -1
         self.waiting: list[int] = []

@@ -21,8 +21,13 @@ from koinon.agent.launcher.streams import Streams
 
 #: Signals the launcher handles or ignores; they are blocked while it forks.
 HANDLED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-#: What a program must find in its default state: those, and two that Python ignores.
-_RESET = tuple(map(int, (*HANDLED, signal.SIGPIPE, signal.SIGXFSZ)))
+#: What a program must find in its default state: those, two that Python ignores, and what the agent was started to
+#: ignore (`nohup`, a shell's `&`).
+_RESET = tuple(
+    int(number)
+    for number in signal.valid_signals()
+    if number in HANDLED or signal.getsignal(number) is signal.SIG_IGN
+)
 #: By the names of v1 RLimitInfo; one is missing from the module.
 _RLIMITS = {
     f"RLMT_{each[7:]}": getattr(resource, each) for each in dir(resource) if each.startswith("RLIMIT_")

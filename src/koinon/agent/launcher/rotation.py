@@ -51,13 +51,17 @@ class Log:
             if not data:
                 return False
             bytes_max -= len(data)
-            try:
-                self._write(data)
-            except OSError as error:  # a full disk must not stop the task; it cannot be told as with a file
-                if not self._complained:
-                    self._complained = True
-                    complain(f"{self.name} of a container is lost from here on: {error}")
+            self.append(data)
         return True
+
+    def append(self, data: bytes) -> None:
+        """Write what did not come through the pipe."""
+        try:
+            self._write(data)
+        except OSError as error:  # a full disk must not stop the task; it cannot be told as with a file
+            if not self._complained:
+                self._complained = True
+                complain(f"{self.name} of a container is lost from here on: {error}")
 
     def close(self) -> None:
         """Nothing will come any more."""
@@ -179,8 +183,38 @@ class Logs:
         if not log.drain():
             self._leave(log.fd)
             log.close()
+            if all(one.fd < 0 for one in self._logs):
+                self.close()
+
+
+class TerminalLog(Logs):
+    """What a terminal of ours shows: `stdout`. It comes through a pipe, while there is an agent, or from ourselves.
+
+    Whoever has the other end of the pipe may write when the container has ended, too: we read up to the end of that.
+    """
+
+    def __init__(self, cwd: str, rotate: list[int]) -> None:
+        bytes_max, _, kept = rotate
+        super().__init__(cwd, [bytes_max, 0, kept])
+
+    @property
+    def end(self) -> int:
+        """The end of the pipe to write into."""
+        return self._logs[0].end
+
+    def append(self, data: bytes) -> None:
+        """Write something, behind what is in the pipe."""
+        if self._logs[0].fd >= 0:
+            self._logs[0].drain(_LAST_BYTES)
+            self._logs[0].append(data)
 
 
 def open_logs(spec: dict[str, Any]) -> Logs | None:
     """Those that a launch asks for, if any. Raises OSError."""
     return Logs(spec["cwd"], spec["rotate"]) if spec.get("rotate") else None
+
+
+def open_terminal_log(spec: dict[str, Any]) -> TerminalLog | None:
+    """The log of a terminal, if it is to have a bound. Raises OSError."""
+    rotate = spec.get("rotate")
+    return TerminalLog(spec["cwd"], rotate) if rotate and rotate[0] else None

@@ -16,16 +16,14 @@ from typing import Any
 
 from koinon.agent.launcher.client import Client
 from koinon.agent.launcher.complaints import complain
+from koinon.agent.launcher.inheritance import Inheritance
 from koinon.agent.launcher.journal import ENDING, EXITED, RUNNING, STARTING, Container, Journal
 from koinon.agent.launcher.processes import (
     children,
     descendants,
-    environment_words,
-    everybody,
     group_of,
     kill,
     session_of,
-    start_ticks,
 )
 from koinon.agent.launcher.program import HANDLED, Plan, StepFailed, become
 from koinon.agent.launcher.streams import Terminal, open_streams
@@ -37,8 +35,6 @@ _IDLE_S = 60.0
 _BATCH = 32
 _MAX_SWEEPS = 50
 _MAX_SWEEP_PAUSE_S = 0.05
-#: A container id so long does not stand by chance in the environment of a stranger.
-_UNIQUE_ID_LENGTH = 32
 
 
 class Launcher:
@@ -58,15 +54,20 @@ class Launcher:
         self.ending: dict[str, Container] = {}
         #: Containers whose main process is to be killed when nothing is left around it.
         self.sweeping: dict[str, Container] = {}
-        #: Containers of a launcher that died, by the pidfd of the main process.
-        self.orphans: dict[int, Container] = {}
-        #: What the launcher before us had: nothing of it may be left before any exit is told.
-        self.inherited = list(self.containers.values())
+        self.inheritance = Inheritance(
+            self.containers.values(),
+            watch=self.watch,
+            unwatch=self.unwatch,
+            destroy=self.destroy,
+            ended=self.main_ended,
+        )
         #: Our other children, and whose they are, or may be.
         self.strays: dict[int, list[Container]] = {}
         self.client: Client | None = None
         self.stopping = False
         self.idle_since_s = time.monotonic()
+        #: When the last client went.
+        self.alone_since_s = time.monotonic()
         self.epoll = select.epoll()
         self.handlers: dict[int, Callable[[], None]] = {}
         self.terminals = Terminals(counter, self.containers, self.watch, self.leave)
@@ -78,7 +79,7 @@ class Launcher:
         self.watch_signals()
         self.watch(self.listener.fileno(), self.accept)
         self.watch(self.terminals.listener.fileno(), self.terminals.accept)
-        self.take_over_orphans()
+        self.inheritance.take_over(self.ending)
         gc.collect()
         gc.freeze()  # a fork copies fewer pages when nothing touches these objects
         while not self.finished():
@@ -91,10 +92,11 @@ class Launcher:
             self.handle_requests()
             if self.stopping:
                 self.destroy_all()
+            self.end_impatient()
             self.reap()
             self.sweep()
             self.adopt_strays()
-            self.end_leftovers()
+            self.inheritance.end_leftovers(self.mains)
             self.conclude()
             if self.client:
                 self.client.send()
@@ -130,7 +132,7 @@ class Launcher:
 
     def live(self) -> bool:
         """Whether something runs, or is not yet concluded."""
-        return bool(self.mains or self.ending or self.orphans)
+        return bool(self.mains or self.ending or self.inheritance.orphans)
 
     def finished(self) -> bool:
         """Whether there is nothing more to do."""
@@ -144,10 +146,11 @@ class Launcher:
         if self.client and self.client.lines:
             return 0
         due = [each.sweep_s for each in self.sweeping.values()]
-        if self.inherited and not self.orphans:
+        if self.inheritance.containers and not self.inheritance.orphans:
             due.append(time.monotonic() + _MAX_SWEEP_PAUSE_S)
         if self.journal.retry_s is not None:
             due.append(self.journal.retry_s)
+        due += [due_s for due_s, _ in self.impatient()]
         if not self.client and not self.live():
             due.append(self.idle_since_s + _IDLE_S)
         return max(0.0, min(due) - time.monotonic()) if due else None
@@ -175,11 +178,28 @@ class Launcher:
         if self.client:
             self.unwatch(self.client.connection.detach())
             self.client = None
+            self.alone_since_s = time.monotonic()
             self.terminals.resume()
         for each in self.mains.values():
             each.waiting.clear()
-            if each.tied and each.state < ENDING and (problem := self.destroy(each)):
-                complain(f"container {each.id} runs on: {problem}")
+        self.end_impatient()  # now, as the next client may be there already
+
+    def impatient(self) -> list[tuple[float, Container]]:
+        """What is to be destroyed unless a client comes, and when."""
+        return [
+            (self.alone_since_s + each.patience_s, each)
+            for each in (() if self.client else self.mains.values())
+            if each.patience_s is not None and each.state < ENDING and not (each.destroyed or each.message)
+        ]
+
+    def end_impatient(self) -> None:
+        """Destroy what has run without a client for as long as it may."""
+        now = time.monotonic()
+        for due_s, each in self.impatient():
+            if due_s <= now:
+                each.message = self.destroy(each)
+                if each.patience_s and not each.message:
+                    each.message = f"there was no agent for {each.patience_s:g} s, and it was ended"
 
     def handle_requests(self) -> None:
         """Handle some of the lines that have come."""
@@ -275,9 +295,11 @@ class Launcher:
                 streams.close()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         container = Container(id, pid, plan.at, state=STARTING)
-        container.tied = spec.get("tied", False)
+        container.patience_s = 0.0 if spec.get("tied") else spec.get("patience_s")
         if streams and streams.kept >= 0:
-            container.terminal = Terminal(streams.kept, spec["stdout"])
+            container.terminal = Terminal(streams.kept, spec["stdout"], streams.terminal_log)
+            if streams.terminal_log:
+                streams.terminal_log.watch(self.watch, self.leave)
         if streams and streams.logs:
             container.logs = streams.logs
             streams.logs.watch(self.watch, self.leave)
@@ -430,65 +452,13 @@ class Launcher:
         """Tell the exits of containers of which nothing is left, once they are on the disk."""
         self.journal.sync(self.containers.values())
         for container in [each for each in self.ending.values() if not each.strays]:
-            if container in self.inherited:
+            if container in self.inheritance.containers:
                 continue  # something of it may be left that is not below us
             del self.ending[container.id]
             container.finish_logs()
             container.state = EXITED
             if self.client:
                 self.client.tell(exit=container.exit())
-
-    def take_over_orphans(self) -> None:
-        """Destroy what a launcher before us left running. It is not our child: a pidfd tells when it ended."""
-        for container in self.inherited:
-            if container.state == EXITED:
-                container.state = ENDING  # until it is sure that nothing of it is left
-                self.ending[container.id] = container
-                continue
-            try:
-                pidfd = os.pidfd_open(container.pid)
-            except ProcessLookupError:
-                pidfd = -1
-            # With the pidfd open the pid cannot pass to another process, so the comparison holds.
-            problem = "the launcher died, and the container ended unseen"
-            if pidfd >= 0 and start_ticks(container.pid) == container.start:
-                problem = self.destroy(container)
-            if not problem:
-                self.orphans[pidfd] = container
-                self.watch(pidfd, functools.partial(self.orphan_ended, pidfd))
-                continue
-            if pidfd >= 0:
-                os.close(pidfd)
-            self.main_ended(container, None, problem)
-
-    def orphan_ended(self, pidfd: int) -> None:
-        """The main process of an orphan is gone."""
-        self.unwatch(pidfd)
-        container = self.orphans.pop(pidfd)
-        self.main_ended(container, None, "the launcher died, and the container was ended")
-
-    def end_leftovers(self) -> None:
-        """Kill what escaped while there was no launcher: strays of main processes that ended meanwhile.
-
-        They are init's children now. They are known by their session, which has the pid of a main process,
-        or by the id of the container in their environment, where the path of a sandbox has it.
-        """
-        if not self.inherited or self.orphans:
-            return
-        # A pid does not pass to another process as long as a session bears its number.
-        sessions = {
-            each.pid for each in self.inherited if each.start and start_ticks(each.pid) in (0, each.start)
-        }
-        ids = {each.id.encode() for each in self.inherited if len(each.id) >= _UNIQUE_ID_LENGTH}
-        leftovers = [
-            pid
-            for pid in everybody()
-            if pid not in self.mains
-            and (session_of(pid) in sessions or not ids.isdisjoint(environment_words(pid)))
-        ]
-        killed = [kill(pid, signal.SIGKILL) for pid in leftovers]
-        if not any(killed):
-            self.inherited.clear()
 
 
 def _drain(fd: int) -> None:

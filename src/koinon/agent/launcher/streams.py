@@ -16,7 +16,7 @@ import stat
 import termios
 from typing import Any
 
-from koinon.agent.launcher.rotation import Logs, open_logs
+from koinon.agent.launcher.rotation import Logs, TerminalLog, open_logs, open_terminal_log
 
 _COMMON = os.O_NOCTTY | os.O_NONBLOCK
 _LOG = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | _COMMON
@@ -33,8 +33,11 @@ class Streams:
         self.is_terminal = True
         #: Those that we write into files, if any.
         self.logs: Logs | None = None
+        #: The log of that terminal, if it has a bound.
+        self.terminal_log: TerminalLog | None = None
         try:
             if window := spec.get("window"):
+                self.terminal_log = open_terminal_log(spec)
                 self.kept, end = os.openpty()
                 self._opened.append(end)
                 os.set_blocking(self.kept, False)
@@ -76,8 +79,10 @@ class Streams:
     def give_up(self) -> None:
         """There will be no container."""
         self.close()
-        if self.logs:
-            self.logs.close()
+        for logs in (self.logs, self.terminal_log):
+            if logs:
+                logs.close_ends()
+                logs.close()
         if self.kept >= 0:
             os.close(self.kept)
 
@@ -89,22 +94,27 @@ def open_streams(spec: dict[str, Any], beside: Logs | None) -> Streams | None:
 
 
 class Terminal:
-    """Our end of a container's terminal, and the log that its output goes to (-1: to none)."""
+    """Our end of a container's terminal, and the log that its output goes to: one with a bound, or a file."""
 
-    def __init__(self, fd: int, log_path: str) -> None:
+    def __init__(self, fd: int, log_path: str, log: TerminalLog | None) -> None:
         self.fd = fd
+        #: An agent has a copy, and reads.
+        self.is_read = False
+        self.log = log
         self._log_path = log_path
-        self._log = -1
+        self._file = -1
 
     def open_log(self, pid: int) -> None:
-        """The main process runs, and has made the log."""
-        self._log = _open_log(self._log_path, pid)
+        """The main process runs, and has made the file."""
+        if not self.log:
+            self._file = _open_log(self._log_path, pid)
 
     def hand_over(self, connection: socket.socket) -> None:
         """Send copies of both to the agent."""
-        fds = [fd for fd in (self.fd, self._log) if fd >= 0]
+        fds = [fd for fd in (self.fd, self.log.end if self.log else self._file) if fd >= 0]
         with contextlib.suppress(BlockingIOError, ConnectionError):
             socket.send_fds(connection, [b"+"], fds)
+            self.is_read = True
 
     def drain(self) -> bool:
         """Log what is there; False when nothing will come any more."""
@@ -115,14 +125,19 @@ class Terminal:
                 return True
             except OSError:  # nobody has the other end
                 return False
+            if self.log:
+                self.log.append(data)
+                continue
             with contextlib.suppress(OSError):  # a full disk must not stop the task
-                os.write(self._log, data)
+                os.write(self._file, data)
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up. What an agent still writes is logged."""
         os.close(self.fd)
-        if self._log >= 0:
-            os.close(self._log)
+        if self._file >= 0:
+            os.close(self._file)
+        if self.log:
+            self.log.close_ends()
 
 
 def _open_log(path: str, pid: int) -> int:

@@ -44,6 +44,8 @@ class Terminals:
     def resume(self) -> None:
         """There is no agent: log what the terminals show."""
         for container in self._containers.values():
+            if container.terminal:
+                container.terminal.is_read = False
             if container.terminal and container.terminal.fd not in self._logged:
                 self._logged.add(container.terminal.fd)
                 self._watch(container.terminal.fd, functools.partial(self._drain, container))
@@ -57,7 +59,8 @@ class Terminals:
     def remove(self, container: Container) -> None:
         """The container is forgotten."""
         if container.terminal:
-            container.terminal.drain()
+            if not container.terminal.is_read:
+                container.terminal.drain()
             self._leave(container.terminal.fd)
             self._logged.discard(container.terminal.fd)
             container.terminal.close()

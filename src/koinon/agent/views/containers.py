@@ -77,7 +77,7 @@ def _message(usage: Mapping[str, ResourceStatistics], now: float, found: Found) 
     shown = Container(
         container_id=container_id,
         container_status=ContainerStatus(container_id=container_id, executor_pid=pid or None),
-        resource_statistics=_used(found, usage, now),
+        resource_statistics=used(found, usage, now),
     )
     if (executor := found.executor) is not None:
         shown.framework_id = v1.FrameworkID(executor.framework_id)
@@ -96,17 +96,18 @@ def _id_and_pid(found: Found) -> tuple[ContainerID, int]:
     return container_id, _pid(found.executor)
 
 
-def _used(found: Found, usage: Mapping[str, ResourceStatistics], now: float) -> ResourceStatistics:
+def used(found: Found, usage: Mapping[str, ResourceStatistics], now: float) -> ResourceStatistics:
+    """What a container uses, with all that is below it, and what it may use."""
     executor, task, requested, inner = found
     if requested is not None:
         return _sum([requested.key], usage, Resources.from_v1(requested.resources), now)
     if task is not None:
         return _sum([task.container_id], usage, task.resources, now)
     assert executor is not None
-    used = _sum([*_container_ids(executor), *inner], usage, executor_resources(executor), now)
+    total = _sum([*_container_ids(executor), *inner], usage, executor_resources(executor), now)
     if executor.disk_used_bytes is not None:
-        used.disk_used_bytes, used.disk_limit_bytes = executor.disk_used_bytes, limit_bytes(executor)
-    return used
+        total.disk_used_bytes, total.disk_limit_bytes = executor.disk_used_bytes, limit_bytes(executor)
+    return total
 
 
 # ── as classic endpoints show them ────────────────────────────────────────────────────────────────
@@ -147,7 +148,7 @@ def _statistics(found: Found, usage: Mapping[str, ResourceStatistics], now: floa
         "executor_name": executor.info.name or "",
         "framework_id": executor.framework_id,
         "source": executor.info.source or "",
-        "statistics": _used(found, usage, now),
+        "statistics": used(found, usage, now),
     }
 
 

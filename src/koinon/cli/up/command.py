@@ -8,7 +8,7 @@ import click
 
 from koinon.cli.errors import Failure
 from koinon.cli.up.cluster import Cluster
-from koinon.cli.up.place import choose_ports, default_work_dir, locked, write_secret
+from koinon.cli.up.place import choose_ports, default_work_dir, locked, part_of_machine, write_secret
 from koinon.cli.up.process import Role
 from koinon.cli.up.zookeeper import SESSION_S, ZooKeeper, find
 
@@ -66,7 +66,7 @@ def up(
 
     Prints their addresses and the agents' ids, then `ready` on a line of its own as soon as work can be run. Ctrl-C
     stops everything, running tasks included. A second `up` on the same work directory goes on with the same master
-    and agents.
+    and agents, be they more or fewer now, and what each offers then.
     """
     root = (work_dir or default_work_dir()).absolute()
     own_zookeeper = zk is None and masters > 1
@@ -109,9 +109,10 @@ def up(
                 f"--work_dir={root / name}",
                 f"--master={found_at}",
                 "--registration_backoff_factor=100ms",
+                "--reconfiguration_policy=any",  # of other --agents each has another part
             ]
             if agents > 1:
-                flags += _part_of_machine(resources, root, number, agents)
+                flags += part_of_machine(resources, root, number, agents)
             elif resources:
                 flags.append(f"--resources={resources}")
             flags += [f"--attributes={attributes}"] if attributes else []
@@ -149,19 +150,3 @@ def _zk_flags(root: Path, url: str, *others: str) -> list[str]:
     """Flags of a master that keep the password out of the list of processes."""
     write_secret(root / "zk", url)
     return [f"--zk=file://{root / 'zk'}", *others]
-
-
-def _part_of_machine(given: str | None, root: Path, which: int, agents: int) -> list[str]:
-    """Flags of one of several agents, so that all together do not offer more than there is."""
-    from koinon.agent.detection import find_resources
-    from koinon.mesos import codec
-    from koinon.mesos.resources import ResourceError
-
-    try:
-        found = find_resources(given, root, "*", part=(which, agents))
-    except ResourceError as error:
-        raise Failure(f"--resources: {error}") from None
-    flags = [f"--resources=[{','.join(codec.encode(one, codec.JSON).decode() for one in found)}]"]
-    if which > 0 and not any(one.name == "gpus" for one in found):
-        flags.append("--nvidia_gpu_devices=")  # the first has all there are
-    return flags

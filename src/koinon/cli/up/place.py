@@ -1,4 +1,4 @@
-"""Where a cluster of `koinon up` lives: its work directory, and its ports."""
+"""Where a cluster of `koinon up` lives: its work directory, its ports, and the part of the machine that each agent has."""
 
 from __future__ import annotations
 
@@ -91,3 +91,31 @@ def _bound(ip: str, port: int) -> socket.socket | None:
         if error.errno == errno.EADDRINUSE:
             return None
         raise Failure(f"cannot listen on {ip}: {error.strerror}") from None
+
+
+def part_of_machine(given: str | None, root: Path, which: int, agents: int) -> list[str]:
+    """Flags of one of several agents, so that all together do not offer more than there is. Raises Failure."""
+    from koinon.agent.detection import find_resources, gpu_numbers
+    from koinon.mesos import codec
+    from koinon.mesos.resources import ResourceError, Resources
+
+    numbers = gpu_numbers()
+    devices = numbers[len(numbers) * which // agents : len(numbers) * (which + 1) // agents]
+    try:
+        found = find_resources(given, root, "*", part=(which, agents))
+        if each := round(Resources.from_v1(found).gpus):  # asked for, not found
+            devices = numbers[each * which : each * (which + 1)]
+            if numbers and len(numbers) < each * agents:
+                raise Failure(
+                    f"--resources: {agents} agents with {each} gpus each need {each * agents}, and there are"
+                    f" {len(numbers)}"
+                )
+        else:
+            found = find_resources(given, root, "*", gpus=len(devices), part=(which, agents))
+    except ResourceError as error:
+        raise Failure(f"--resources: {error}") from None
+    flags = [f"--resources=[{','.join(codec.encode(one, codec.JSON).decode() for one in found)}]"]
+    if numbers:
+        offered = any(one.name == "gpus" for one in found)
+        flags.append(f"--nvidia_gpu_devices={','.join(devices if offered else ())}")
+    return flags
