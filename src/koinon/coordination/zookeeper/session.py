@@ -28,7 +28,10 @@ from kazoo.exceptions import (
     ConnectionLoss,
     KazooException,
     NodeExistsError,
+    OperationTimeoutError,
+    RequestTimeoutError,
     SessionExpiredError,
+    SessionMovedError,
     UnimplementedError,
 )
 from kazoo.handlers.threading import SequentialThreadingHandler
@@ -43,8 +46,15 @@ from koinon import logs
 from koinon.coordination.zookeeper.reads import ReadMany
 from koinon.coordination.zookeeper.url import Url
 
-#: A request that got no answer: whether it was done is unknown. The session may live on.
-LOST = (ConnectionLoss, ConnectionClosedError, SessionExpiredError)
+#: A request that got no answer, or none that counts: whether it was done is unknown. The session may live on.
+LOST = (
+    ConnectionLoss,
+    ConnectionClosedError,
+    OperationTimeoutError,
+    RequestTimeoutError,
+    SessionExpiredError,
+    SessionMovedError,
+)
 
 #: Pauses between two rounds of attempts to reach the servers.
 _RETRY_FIRST_S = 0.05
@@ -57,6 +67,11 @@ _REPEAT_S = 10.0
 _CONNECT_MIN_S = 0.25
 #: What a server has to answer who is hasty, at least.
 _ANSWER_MIN_S = 0.5
+
+
+def clock_s() -> float:
+    """Seconds that pass even while the machine sleeps: sessions, and leases, go on then."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class SessionState(Enum):
@@ -107,10 +122,8 @@ class Session:
         self._reads_many = True
         self._closed = False
 
-    @property
-    def granted_timeout_s(self) -> float:
-        """The session's timeout, as the server granted it with the last connection."""
-        return self._connection.granted_timeout_s
+    granted_timeout_s = 0.0  #: the session's timeout, as the server granted it with the last connection
+    asked_s = 0.0  #: when that connection was asked for
 
     @property
     def session_id(self) -> int | None:
@@ -213,7 +226,8 @@ class Session:
 
     def _listen(self, state: KazooState) -> None:
         if state == KazooState.CONNECTED:
-            self._hand_over(self._tell, SessionState.MADE)
+            # Taken now: by the time the loop hears of it there may be the next attempt.
+            self._hand_over(self._made, *self._connection.made)
         elif state == KazooState.SUSPENDED:
             self._hand_over(self._tell, SessionState.SUSPENDED)
         else:
@@ -223,6 +237,10 @@ class Session:
         # The loop is closed only when its process ends: nobody is left to be told.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(call, *arguments)
+
+    def _made(self, granted_timeout_s: float, asked_s: float) -> None:
+        self.granted_timeout_s, self.asked_s = granted_timeout_s, asked_s
+        self._tell(SessionState.MADE)
 
     def _tell(self, state: SessionState) -> None:
         if self._closed:
@@ -249,15 +267,15 @@ class _Handler(SequentialThreadingHandler):  # type: ignore[misc]
 class _Connection(ConnectionHandler):  # type: ignore[misc]
     """Kazoo's connection, which keeps what it hears about the session's timeout."""
 
-    granted_timeout_s = 0.0
+    made = (0.0, 0.0)  #: the timeout granted with the last connection, and when that was asked for
     answer_timeout_s = math.inf  #: how long a server may take to take us on
 
     def _invoke(self, timeout: float, request: Any, xid: int | None = None) -> Any:
-        if isinstance(request, Connect):
-            timeout = min(timeout, self.answer_timeout_s)
-        answer = super()._invoke(timeout, request, xid)
-        if isinstance(request, Connect):
-            self.granted_timeout_s = answer[0].time_out / 1000
+        if not isinstance(request, Connect):
+            return super()._invoke(timeout, request, xid)
+        asked_s = clock_s()
+        answer = super()._invoke(min(timeout, self.answer_timeout_s), request, xid)
+        self.made = (answer[0].time_out / 1000, asked_s)
         return answer
 
 
