@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.partitions.cluster import AGENTS, Cluster, Part, eventually
+from tests.partitions.cluster import AGENTS, SESSION_S, Cluster, Part, eventually
 from tests.partitions.journal import now_s
 
 #: How long ZooKeeper is without a server.
@@ -165,6 +165,7 @@ def rolling_restart(cluster: Cluster) -> Moments:
         server.stop()
         server.start()
         server.wait_ready()
+        time.sleep(SESSION_S)  # else sessions end that lost two servers one after the other
     leader = cluster.wait_leader()
     for master in sorted(cluster.masters, key=lambda master: master is leader):  # the leader last
         master.stop()
@@ -182,6 +183,8 @@ def rolling_restart(cluster: Cluster) -> Moments:
 def _other_leads(cluster: Cluster, leader: Part, since: float) -> Moments:
     cluster.wait_leader(other_than=leader)
     cluster.wait_agents()
+    for framework in cluster.frameworks:  # which must find the other one without the help of a mended link
+        cluster.wait_entry(framework.name, "subscribed", since)
     mended = now_s()
     cluster.network.heal()
     return Moments(since, mended)
