@@ -26,6 +26,8 @@ from koinon.coordination.zookeeper.url import Url
 #: long enough for that server not to answer either, and for a third one.
 _PATIENCE = 0.2
 _PATIENCE_MIN_S = 0.3
+#: Who wakes up so much later than it wanted was not waiting for others.
+_LATE_S = 0.05
 
 
 class Election:
@@ -166,21 +168,29 @@ class Election:
     async def _confirm(self, sequence: int) -> None:
         if self._own is None or self._own[0] != sequence:
             return
-        patience_s = max(_PATIENCE * self.session.granted_timeout_s, _PATIENCE_MIN_S)
-        impatience = self._loop.call_later(patience_s, self.session.change_server)
-        try:
-            sent_s = clock_s()
-            question = self.session.transaction()
-            question.check(self._own[1], -1)
-            (answer,) = await self.session.commit(question)
-        finally:
-            impatience.cancel()
+        sent_s = clock_s()
+        question = self.session.transaction()
+        question.check(self._own[1], -1)
+        (answer,) = await self._patiently(self.session.commit(question))
         if isinstance(answer, NoNodeError):
             self._look_soon()
         elif isinstance(answer, KazooException):
             raise answer
         else:
             self._feed(core.ContactConfirmed(sequence, sent_s))
+
+    async def _patiently(self, answer: asyncio.Future[list[Any]]) -> list[Any]:
+        """The answer; if it does not come, we go to another server, and this one is lost."""
+        patience_s = max(_PATIENCE * self.session.granted_timeout_s, _PATIENCE_MIN_S)
+        for _ in range(2):
+            begun_s = clock_s()
+            await asyncio.wait((answer,), timeout=patience_s)
+            if answer.done() or clock_s() < begun_s + patience_s + _LATE_S:
+                break
+            # It was ourselves who were frozen, or busy: the answer is here, and only not read yet.
+        if not answer.done():
+            self.session.change_server()
+        return await answer
 
     async def _attempt(self, do: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Try; after a broken connection the core asks for it again."""

@@ -9,7 +9,7 @@ import asyncio
 import re
 from collections.abc import Callable
 
-from kazoo.exceptions import NoNodeError
+from kazoo.exceptions import ConnectionLoss, NoNodeError
 
 from koinon.coordination import Leader
 from koinon.coordination.candidate import Member
@@ -34,11 +34,13 @@ async def read(
 
     `watch` is called once when that changes. Raises KazooException.
     """
+    if (session_id := session.session_id) is None:
+        raise ConnectionLoss
     found = sequences(await session.children(session.url.path or "/", watch=watch))
     read = [
         one for one in await asyncio.gather(*(_read_one(session, *one) for one in found)) if one is not None
     ]
-    own = next(((member.sequence, path) for member, path, owner in read if owner == session.session_id), None)
+    own = next(((member.sequence, path) for member, path, owner in read if owner == session_id), None)
     return tuple(member for member, _, _ in read), own
 
 

@@ -127,7 +127,7 @@ class Session:
 
     @property
     def session_id(self) -> int | None:
-        """The session's number, as it stands in `ephemeralOwner`."""
+        """The session's number, as it stands in `ephemeralOwner`; None without a connection."""
         found = self._client.client_id
         return None if found is None else found[0]
 
