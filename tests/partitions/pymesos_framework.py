@@ -3,7 +3,8 @@
     python -m tests.partitions.pymesos_framework MASTER DIRECTORY
 
 On an answer that it does not expect the driver ends its thread, and interrupts the program; then a new one goes on with the
-framework's id, as a supervisor would see to. (`failover`, so that it does not tear the framework down at that.)
+framework's id, as a supervisor would see to. It is given `failover`, so that it does not tear the framework down at that, and
+`timeout`: by default a call to a master that is frozen or cut off takes up to a day, and nothing else happens meanwhile.
 """
 
 import getpass
@@ -18,6 +19,7 @@ from pymesos import MesosSchedulerDriver, Scheduler
 from tests.partitions.workload import Work
 
 NAME = "pymesos"
+TIMEOUT_S = 10
 
 
 class Driver(MesosSchedulerDriver):
@@ -56,14 +58,14 @@ class Framework(Scheduler):
         while self.work.mode != "leave":
             try:
                 self.drive()
-            except RuntimeError as error:  # raised by the driver's thread
+            except Exception as error:  # raised by the driver's thread
                 self.work.refused("driver", f"it ended: {error}")
                 self.driver.stop(failover=True)
         self.driver.stop()
         self.driver.join()
 
     def drive(self):
-        self.driver = Driver(self, self.about, self.master, failover=True)
+        self.driver = Driver(self, self.about, self.master, failover=True, timeout=TIMEOUT_S)
         self.driver.start()
         while self.work.mode != "leave":
             with self.lock:
