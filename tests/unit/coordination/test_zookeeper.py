@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -127,6 +128,23 @@ async def test_a_candidate_that_did_not_hear_of_its_znode_finds_it_again(kind: I
     session = await kind.session()
     assert await session.children(kind.url.path) == ["json.info_0000000000"]
     assert one.election.held()
+    await one.election.close()
+
+
+async def test_a_cluster_may_have_the_root_for_itself(new_ensemble: Callable[[int], ZooKeeper]) -> None:
+    ensemble = await asyncio.to_thread(new_ensemble, 1)
+    url = parse_url(f"zk://{ensemble.hosts}/")
+    one, detector = candidate(url, 1), Detector(url)
+    epoch = await one.elected()
+    await following(detector, one.as_leader(epoch))
+    store = await open_store(one.election.session, url.store_path, epoch=epoch)
+    await store.commit([("key", b"value")])
+    assert sorted(await one.election.session.children("/")) == [
+        "json.info_0000000002",
+        "log_replicas",
+        "zookeeper",
+    ]
+    await detector.close()
     await one.election.close()
 
 
@@ -332,6 +350,27 @@ async def test_without_a_quorum_nobody_leads_and_with_it_somebody_does(
     assert await standby.elected() > (leader.epoch or 0)
     await ending
     await standby.election.close()
+
+
+async def test_when_all_data_of_zookeeper_is_lost_candidates_stand_again(
+    new_ensemble: Callable[[int], ZooKeeper],
+) -> None:
+    """Servers refuse who has seen more than they know."""
+    ensemble = await asyncio.to_thread(new_ensemble, 1)
+    url = parse_url(ensemble.url())
+    first, second = candidate(url, 1, session_s=SESSION_S), candidate(url, 2, session_s=SESSION_S)
+    await first.elected()
+    await joined(second)
+    for number in range(20):
+        await second.election.session.create(f"{url.path}/{number}")
+    (server,) = ensemble.servers
+    server.kill()
+    shutil.rmtree(server.folder / "data" / "version-2")
+    await first.lost()
+    await asyncio.to_thread(ensemble.start)
+    await second.elected()
+    await second.election.close()
+    await first.election.close()
 
 
 # ── the store ─────────────────────────────────────────────────────────────────────────────────────

@@ -6,6 +6,8 @@ session are answered in the order they are made.
 What we change about kazoo, through what is not its public interface (so the version is locked, and tests hold it):
 
 - it does not tell the timeout that the server granted: `_Connection` keeps it;
+- it tells servers for ever what it has seen last, and those that know less refuse it: `_Connection` forgets that with the
+  session;
 - it gives each server the whole session's timeout to accept a connection, and a good part of it to answer, so that one
   that is cut off, or hangs, may cost the session: `_Handler` and `_Connection` give it less.
 """
@@ -33,6 +35,7 @@ from kazoo.exceptions import (
     SessionExpiredError,
     SessionMovedError,
     UnimplementedError,
+    WriterNotClosedException,
 )
 from kazoo.handlers.threading import SequentialThreadingHandler
 from kazoo.interfaces import IAsyncResult
@@ -145,8 +148,11 @@ class Session:
             await asyncio.to_thread(self._end)
 
     def _end(self) -> None:
-        self._client.stop()
-        self._client.close()
+        try:
+            self._client.stop()
+            self._client.close()
+        except WriterNotClosedException:  # its threads end with the process
+            self._log.warning("the connection could not be closed in time")
 
     def change_server(self) -> None:
         """Break the connection, which is then sought with any of the servers."""
@@ -245,11 +251,12 @@ class Session:
     def _tell(self, state: SessionState) -> None:
         if self._closed:
             return
-        self._log.info(f"session {state.value}", timeout_s=self.granted_timeout_s)
         if state is SessionState.MADE:
             self._up.set()
+            self._log.info("session made", timeout_s=self.granted_timeout_s)
         else:
             self._up.clear()
+            self._log.warning(f"session {state.value}")
         self._on_state(state)
 
 
@@ -269,6 +276,19 @@ class _Connection(ConnectionHandler):  # type: ignore[misc]
 
     made = (0.0, 0.0)  #: the timeout granted with the last connection, and when that was asked for
     answer_timeout_s = math.inf  #: how long a server may take to take us on
+    _sought_s: float | None = None  #: since when a connection is sought; None while there is one
+
+    def _connect(self, *place: Any) -> Any:
+        now_s, (granted_s, _) = clock_s(), self.made
+        if self._sought_s is None:
+            self._sought_s = now_s
+        if now_s > self._sought_s + granted_s:
+            # Our session has ended, and with it the claim to see nothing older than before: servers that know less than
+            # we have seen, because their data was lost, or restored, would never let us in with that.
+            self.client.last_zxid = 0
+        found = super()._connect(*place)
+        self._sought_s = None
+        return found
 
     def _invoke(self, timeout: float, request: Any, xid: int | None = None) -> Any:
         if not isinstance(request, Connect):
