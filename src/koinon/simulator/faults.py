@@ -200,5 +200,5 @@ class Faults:
             self._ask(master_events.TeardownRequested(book.framework_id))
 
     def _weight(self, fault: Fault) -> None:
-        weight = _WEIGHTS[int(fault.size * len(_WEIGHTS))]
+        weight = _WEIGHTS[min(int(fault.size * len(_WEIGHTS)), len(_WEIGHTS) - 1)]
         self._ask(master_events.WeightsUpdated([v1.WeightInfo(weight=weight, role=fault.on)]))
