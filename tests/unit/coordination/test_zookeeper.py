@@ -140,7 +140,7 @@ async def test_a_cluster_may_have_the_root_for_itself(new_ensemble: Callable[[in
     store = await open_store(one.election.session, url.store_path, epoch=epoch)
     await store.commit([("key", b"value")])
     assert sorted(await one.election.session.children("/")) == [
-        "json.info_0000000002",
+        "json.info_0000000000",
         "log_replicas",
         "zookeeper",
     ]
