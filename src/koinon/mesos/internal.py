@@ -121,6 +121,8 @@ class Registered(_Message):
     #: from leader to leader. 0 where there is no election.
     cluster: str = ""
     epoch: int = 0
+    #: The cluster is so large that, when all agents have to come back at once, they shall spread over so long.
+    return_within_s: int = 0
 
 
 class Refused(_Message):
