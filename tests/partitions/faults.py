@@ -5,6 +5,7 @@ A fault returns the moments that measures are taken between. `FAULTS` is the ord
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -132,6 +133,20 @@ def quorum_lost(cluster: Cluster) -> Moments:
     return Moments(since, mended)
 
 
+def data_lost(cluster: Cluster) -> Moments:
+    since = now_s()
+    for server in cluster.zookeeper.servers:
+        server.kill()
+        shutil.rmtree(server.folder / "data" / "version-2")
+    time.sleep(_SERVER_GONE_S)
+    mended = now_s()
+    cluster.zookeeper.start()
+    cluster.wait_agents()
+    # Those, too, which were not restarted, and have seen more than the servers know now.
+    eventually(lambda: cluster.candidates() == len(cluster.masters), "all masters stand for election")
+    return Moments(since, mended)
+
+
 def agent_apart(cluster: Cluster) -> Moments:
     agent = cluster.agents[2]
     since = now_s()
@@ -231,6 +246,12 @@ FAULTS = (
     ),
     Fault("One of three ZooKeeper servers lost, the one that led", "nothing", server_lost),
     Fault("Two of three ZooKeeper servers lost, and back", _NO_LEADER, quorum_lost, from_mended=True),
+    Fault(
+        "All data of ZooKeeper lost, and its servers started again",
+        f"{_NO_LEADER}; then agents register with a registry that is begun anew",
+        data_lost,
+        from_mended=True,
+    ),
     Fault(
         "Agent cut off, given up, and back",
         "its tasks are out of reach (lost, for frameworks that know no partitions), and come back; others do not notice",
