@@ -154,10 +154,14 @@ class Server:
         """Stop listening, let requests under way end for a moment, close all connections."""
         if self._listener is not None and self._http is not None:
             self._listener.close()
-            for connection in list(self._hot_connections):
-                connection.close()
+            self.hang_up()
             self._http.pre_shutdown()
             await self._http.shutdown(_STOP_GRACE_S)
+
+    def hang_up(self) -> None:
+        """Break the connections on which `hot` calls come in: what comes on them now is not answered."""
+        for connection in list(self._hot_connections):
+            connection.close()
 
     def _protocol(self) -> asyncio.Protocol:
         return HotConnection(

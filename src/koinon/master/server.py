@@ -202,6 +202,8 @@ class MasterProcess:
                 task.cancel()
         self.watchers.stop()
         self.runtime.stop()
+        # As if we had died: clients wait for the next leader after a broken connection, and some end after a refusal.
+        self._server.hang_up()
         if self._store is not None:
             await self._store.close()
         if self._election is not None:
