@@ -4,7 +4,8 @@
 
 Each speaks what a real agent speaks to the master (`koinon.mesos.internal` over a WebSocket of its own): it
 registers, answers pings, runs tasks, sends each update again after a reconnection until it is acknowledged, one per
-task at a time, and comes back with its tasks when the master was away. A task with the command `sleep S` runs
+task at a time, and comes back with its tasks when the master was away, or when another one leads: after a random pause, as
+real ones do. `--master` is what a real agent takes; ZooKeeper has one session with all of them. A task with the command `sleep S` runs
 for S seconds, `sleep inf` until it is killed; any other finishes as soon as TASK_RUNNING is acknowledged.
 
 The WebSocket is written by hand, as far as needed: this process must cost less than the master it loads.
@@ -28,14 +29,19 @@ from typing import Any
 
 import uvloop
 
-from koinon import MESOS_VERSION
+from koinon import MESOS_VERSION, logs
+from koinon.coordination import Leader
+from koinon.coordination.detection import detect
+from koinon.coordination.following import Following
 from koinon.mesos import internal, v1
 from koinon.mesos.resources import Resources
 from koinon.mesos.v1 import TaskState
 
 _TEXT, _BINARY, _CLOSE, _PING, _PONG = 1, 2, 8, 9, 10
 _CAPABILITIES = ["MULTI_ROLE", "HIERARCHICAL_ROLE", "RESERVATION_REFINEMENT", "TASK_RESOURCE_LIMITS"]
-_RECONNECT_MAX_S = 2.0
+#: As `--registration_backoff_factor` of a real agent, and the longest pause.
+_BACKOFF_S = 1.0
+_PAUSE_MAX_S = 60.0
 
 #: A version 4 uuid is 16 random bytes to all who read it; a counter behind a random prefix is cheaper.
 _UUID_PREFIX = os.urandom(8)
@@ -45,12 +51,13 @@ _uuids = itertools.count()
 class Task:
     """A task on an emulated agent: its updates leave one by one, each after the one before is acknowledged."""
 
-    __slots__ = ("framework_id", "info", "state", "timer", "unacknowledged")
+    __slots__ = ("framework_id", "info", "state", "status", "timer", "unacknowledged")
 
     def __init__(self, framework_id: str, info: v1.TaskInfo) -> None:
         self.framework_id = framework_id
         self.info = info
         self.state = TaskState.TASK_STAGING
+        self.status: v1.TaskStatus  #: the newest
         self.unacknowledged: deque[v1.TaskStatus] = deque()
         self.timer: asyncio.TimerHandle | None = None
 
@@ -69,6 +76,8 @@ class EmulatedAgent(asyncio.Protocol):
         self._buffer = bytearray()
         self._open = False
         self._outgoing: list[internal.AgentMessage] = []
+        self._failed = 0  #: channels in a row that were not opened
+        self._spread_s = _BACKOFF_S
         self._receive: dict[type, Callable[[Any], None]] = {
             internal.Registered: self._registered,
             internal.Refused: self._refused,
@@ -80,22 +89,36 @@ class EmulatedAgent(asyncio.Protocol):
             internal.Ping: lambda message: self._send(internal.Pong()),
         }
 
-    async def connect(self) -> None:
-        """Opens the channel; the master may not be there yet, or not any more."""
-        host, port = self._fleet.master
+    async def connect(self, pause_s: float) -> None:
+        """Opens the channel after a random pause; the master may not be there yet, or not any more."""
+        fleet = self._fleet
         while True:
+            if pause_s and await fleet.pause(random.uniform(0, pause_s)):
+                pause_s = self._spread_s  # another one leads
+                continue
+            if (leader := fleet.leader) is None:
+                await fleet.pause(None)
+                pause_s = self._spread_s
+                continue
             try:
-                await asyncio.get_running_loop().create_connection(lambda: self, host, port)
+                await asyncio.get_running_loop().create_connection(lambda: self, leader.host, leader.port)
                 return
             except OSError:
-                await asyncio.sleep(random.uniform(0, _RECONNECT_MAX_S))
+                pause_s = min(2 * max(pause_s, _BACKOFF_S / 2), _PAUSE_MAX_S)
+
+    def leave(self) -> None:
+        """Ends the channel, if it is open: another master leads."""
+        if self._transport is not None:
+            self._transport.abort()
 
     # ── messages ──────────────────────────────────────────────────────────────────────────────────
     def _register(self) -> None:
         tasks = []
         for task in self._tasks.values():
             first = task.unacknowledged[0] if task.unacknowledged else None
-            reported = internal.ReportedTask(framework_id=task.framework_id, info=task.info, state=task.state)
+            reported = internal.ReportedTask(
+                framework_id=task.framework_id, info=task.info, state=task.state, statuses=[task.status]
+            )
             if first is not None:
                 reported.unacknowledged_state, reported.unacknowledged_uuid = first.state, first.uuid
             tasks.append(reported)
@@ -104,6 +127,7 @@ class EmulatedAgent(asyncio.Protocol):
                 agent_info=self._info,
                 pid=self._pid,
                 version=MESOS_VERSION,
+                protocol=internal.PROTOCOL,
                 capabilities=_CAPABILITIES,
                 frameworks=list(self._frameworks.values()),
                 tasks=tasks,
@@ -112,6 +136,8 @@ class EmulatedAgent(asyncio.Protocol):
 
     def _registered(self, message: internal.Registered) -> None:
         self._info.id = v1.AgentID(message.agent_id)
+        self._failed = 0
+        self._spread_s = max(_BACKOFF_S, message.return_within_s)
         self._fleet.one_registered()
         for framework_id in message.completed_frameworks:
             self._forget_framework(framework_id)
@@ -161,7 +187,7 @@ class EmulatedAgent(asyncio.Protocol):
 
     def _update(self, task: Task, state: TaskState) -> None:
         task.state = state
-        status = v1.TaskStatus(
+        status = task.status = v1.TaskStatus(
             task_id=task.info.task_id,
             state=state,
             source=v1.TaskStatus.Source.SOURCE_EXECUTOR,
@@ -208,7 +234,10 @@ class EmulatedAgent(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._fleet.one_lost(registered=self._open)
-        self._fleet.connect_later(self)
+        pause_s = self._spread_s
+        if self._failed:
+            pause_s = min(_BACKOFF_S * 2 ** (self._failed - 1), _PAUSE_MAX_S)
+        self._fleet.connect_later(self, pause_s)
 
     def data_received(self, data: bytes) -> None:
         buffer = self._buffer
@@ -218,7 +247,9 @@ class EmulatedAgent(asyncio.Protocol):
             if not separator:
                 return
             if b" 101 " not in head.split(b"\r\n", 1)[0]:
-                raise SystemExit(f"the master does not open a channel: {head.decode()}")
+                self._failed += 1  # it does not lead, or not yet
+                self.leave()
+                return
             del buffer[: len(head) + 4]
             self._open = True
             self._register()
@@ -253,8 +284,7 @@ class EmulatedAgent(asyncio.Protocol):
 class Fleet:
     """All emulated agents of this process."""
 
-    def __init__(self, master: tuple[str, int], agents: int, resources: str) -> None:
-        self.master = master
+    def __init__(self, master: str, agents: int, resources: str) -> None:
         self.resources = Resources.parse(resources).to_v1()
         self.started = 0  #: tasks
         self.ended = 0  #: tasks, whose end is acknowledged
@@ -264,17 +294,41 @@ class Fleet:
         self._loop = asyncio.get_running_loop()
         self._to_flush: list[EmulatedAgent] = []
         self._connecting: set[asyncio.Task[None]] = set()
+        self._following = Following(detect(master), self._leader_changed)
+        self._changed = asyncio.Event()
+
+    @property
+    def leader(self) -> Leader | None:
+        """The master to be at."""
+        return self._following.leader
 
     async def register(self, at_once: int = 200) -> None:
         """Connects all agents, `at_once` side by side, and waits until the master has registered them."""
+        self._following.start()
         agents = iter(self._agents)
 
         async def connect_some() -> None:
             for agent in agents:
-                await agent.connect()
+                await agent.connect(0.0)
 
         await asyncio.gather(*(connect_some() for _ in range(at_once)))
         await self.all_registered.wait()
+
+    async def pause(self, pause_s: float | None) -> bool:
+        """Waits so long, or until another master leads, and then returns True."""
+        changed = self._changed
+        try:
+            async with asyncio.timeout(pause_s):
+                await changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _leader_changed(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+        for agent in self._agents:
+            agent.leave()
 
     def one_registered(self) -> None:
         """An agent is registered."""
@@ -288,14 +342,9 @@ class Fleet:
             self.registered -= 1
             self.all_registered.clear()
 
-    def connect_later(self, agent: EmulatedAgent) -> None:
+    def connect_later(self, agent: EmulatedAgent, pause_s: float) -> None:
         """Brings an agent back after a while."""
-
-        async def connect() -> None:
-            await asyncio.sleep(random.uniform(0, _RECONNECT_MAX_S))
-            await agent.connect()
-
-        task = self._loop.create_task(connect())
+        task = self._loop.create_task(agent.connect(pause_s))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
 
@@ -355,9 +404,8 @@ def allow_many_files() -> None:
 
 async def run(master: str, agents: int, resources: str) -> None:
     """Registers the agents, says `ready`, and lets them be agents until it is cancelled."""
-    host, _, port = master.rpartition(":")
     began_s = time.perf_counter()
-    fleet = Fleet((host, int(port)), agents, resources)
+    fleet = Fleet(master, agents, resources)
     await fleet.register()
     print(f"ready: {agents} agents in {time.perf_counter() - began_s:.1f} s", flush=True)
     await asyncio.Event().wait()
@@ -366,11 +414,12 @@ async def run(master: str, agents: int, resources: str) -> None:
 def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description="Emulated agents.")
-    parser.add_argument("--master", required=True, help="host:port")
+    parser.add_argument("--master", required=True, help="host:port,… or zk://…")
     parser.add_argument("--agents", type=int, default=1000)
     parser.add_argument("--resources", default="cpus:4;mem:128", help="of each agent")
     arguments = parser.parse_args()
     allow_many_files()
+    logs.configure("WARNING")
     with contextlib.suppress(KeyboardInterrupt):
         uvloop.run(run(arguments.master, arguments.agents, arguments.resources))
 

@@ -51,19 +51,39 @@ class Pollers:
     """So many processes that poll until the end of the `with`. Then `latencies_ms` has all their times.
 
     `stalls_ms` are the same without the time for which the kernel let the server (its process `pid`) or the poller
-    wait for a CPU: on a machine where others are at work, too, they say how long the server itself took.
+    wait for a CPU: on a machine where others are at work, too, they say how long the server itself took. `fresh`: each
+    time over a new connection.
     """
 
     def __init__(
-        self, count: int, address: str, question: Question, *, pause_s: float = 0.0, pid: int | None = None
+        self,
+        count: int,
+        address: str,
+        question: Question,
+        *,
+        pause_s: float = 0.0,
+        pid: int | None = None,
+        fresh: bool = False,
     ) -> None:
         self.latencies_ms: list[float] = []
         self.stalls_ms: list[float] = []
+        self.asked_s: list[float] = []  #: when, on the clock on the wall
         self._end = _context.Event()
         self._ready = _context.Barrier(count + 1)
         self._results = _context.SimpleQueue()
-        arguments = (address, question, pause_s, pid, self._ready, self._end, self._results)
+        arguments = (address, question, pause_s, pid, fresh, self._ready, self._end, self._results)
         self._processes = [_context.Process(target=_poll, args=arguments) for _ in range(count)]
+
+    def between(self, begin_s: float, end_s: float) -> tuple[list[float], list[float]]:
+        """Of the questions asked or answered in that time: `latencies_ms` and `stalls_ms`."""
+        chosen = [
+            (took_ms, stall_ms)
+            for asked_s, took_ms, stall_ms in zip(
+                self.asked_s, self.latencies_ms, self.stalls_ms, strict=True
+            )
+            if asked_s < end_s and asked_s + took_ms / 1000 > begin_s
+        ]
+        return [took_ms for took_ms, _ in chosen], [stall_ms for _, stall_ms in chosen]
 
     def __enter__(self) -> Self:
         for process in self._processes:
@@ -74,24 +94,28 @@ class Pollers:
     def __exit__(self, *exc: object) -> None:
         self._end.set()
         for _ in self._processes:
-            latencies_ms, stalls_ms = self._results.get()
+            latencies_ms, stalls_ms, asked_s = self._results.get()
             self.latencies_ms += latencies_ms
             self.stalls_ms += stalls_ms
+            self.asked_s += asked_s
         for process in self._processes:
             process.join()
 
 
-def _poll(address, question, pause_s, pid, ready, end, results) -> None:  # type: ignore[no-untyped-def]
+def _poll(address, question, pause_s, pid, fresh, ready, end, results) -> None:  # type: ignore[no-untyped-def]
     connection = HTTPConnection(address, timeout=120)
     question.ask(connection)
     ready.wait(60)
-    latencies_ms, stalls_ms = [], []
+    latencies_ms, stalls_ms, asked_s = [], [], []
     while not latencies_ms or not end.is_set():  # once at least
         waited_ms = _waited_ms(pid)
+        asked_s.append(time.time())
+        if fresh:
+            connection.close()
         latencies_ms.append(question.ask(connection)[0])
         stalls_ms.append(max(latencies_ms[-1] - (_waited_ms(pid) - waited_ms), 0.0))
         time.sleep(pause_s)
-    results.put((latencies_ms, stalls_ms))
+    results.put((latencies_ms, stalls_ms, asked_s))
 
 
 def _waited_ms(pid: int | None) -> float:

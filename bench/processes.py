@@ -17,6 +17,8 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
+from koinon.cli.up.zookeeper import ZooKeeper
+
 IP = "127.0.0.1"
 ROOT = Path(__file__).parents[1]
 START_TIMEOUT_S = 30.0
@@ -75,17 +77,18 @@ class Account:
 
 
 class Process(Account):
-    """A child of ours that runs a Python module."""
+    """A child of ours that runs a Python module; with `profile` it leaves a profile there when it ends."""
 
-    def __init__(self, argv: Sequence[str], **options: Any) -> None:
-        self.popen = subprocess.Popen([sys.executable, "-m", *argv], cwd=ROOT, **options)
+    def __init__(self, argv: Sequence[str], *, profile: Path | None = None, **options: Any) -> None:
+        profiler = [] if profile is None else ["cProfile", "-o", str(profile), "-m"]
+        self.popen = subprocess.Popen([sys.executable, "-m", *profiler, *argv], cwd=ROOT, **options)
         super().__init__(self.popen.pid)
 
     def stop(self) -> None:
         """Ends it."""
         self.popen.send_signal(signal.SIGTERM)
         try:
-            self.popen.wait(10)
+            self.popen.wait(30)
         except subprocess.TimeoutExpired:
             self.popen.kill()
             self.popen.wait()
@@ -114,11 +117,26 @@ class Costs:
 
 # ── roles ─────────────────────────────────────────────────────────────────────────────────────────────
 @contextlib.contextmanager
-def started_master(directory: Path, **flags: str) -> Iterator[tuple[Process, str]]:
-    """A master with its registry in `directory`, and its address."""
+def started_master(
+    directory: Path, name: str = "master", *, profile: Path | None = None, **flags: str
+) -> Iterator[tuple[Process, str]]:
+    """A master with its folder and log in `directory`, and its address."""
     port = free_port()
-    with _role(directory, "master", port, flags) as process:
+    with _role(directory, "master", port, flags, name=name, profile=profile) as process:
         yield process, f"{IP}:{port}"
+
+
+@contextlib.contextmanager
+def started_zookeeper(directory: Path) -> Iterator[tuple[str, str]]:
+    """A ZooKeeper of one server, as `koinon up` starts it; its URL for masters, and for those who look for them."""
+    server = ZooKeeper(directory / "zookeeper", free_port(), directory / "zookeeper.log")
+    server.start()
+    try:
+        until(server.answers, "ZooKeeper answers")
+        yield server.secret_url, server.url
+    finally:
+        server.signal(signal.SIGTERM)
+        server.wait(10)
 
 
 @contextlib.contextmanager
@@ -155,11 +173,20 @@ def started_fleet(master: str, count: int, resources: str) -> Iterator[Process]:
 
 
 @contextlib.contextmanager
-def _role(directory: Path, kind: str, port: int, flags: Mapping[str, str]) -> Iterator[Process]:
-    own = {"ip": IP, "hostname": IP, "port": str(port), "work_dir": str(directory / kind)}
-    argv = [f"--{name}={value}" for name, value in {**own, **flags}.items()]
-    with (directory / f"{kind}.log").open("w+") as log:
-        process = Process(["koinon", kind, *argv], stdout=log, stderr=log)
+def _role(
+    directory: Path,
+    kind: str,
+    port: int,
+    flags: Mapping[str, str],
+    *,
+    name: str = "",
+    profile: Path | None = None,
+) -> Iterator[Process]:
+    name = name or kind
+    own = {"ip": IP, "hostname": IP, "port": str(port), "work_dir": str(directory / name)}
+    argv = [f"--{flag}={value}" for flag, value in {**own, **flags}.items()]
+    with (directory / f"{name}.log").open("w+") as log:
+        process = Process(["koinon", kind, *argv], profile=profile, stdout=log, stderr=log)
         try:
             deadline_s = time.monotonic() + START_TIMEOUT_S
             while not _healthy(port):

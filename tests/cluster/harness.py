@@ -23,7 +23,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -313,10 +313,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Remember a failure, and add the logs of the clusters that the test used to its report."""
     report = yield
     if report.failed:  # type: ignore[attr-defined]
-        for name in ("cluster", "new_cluster"):
-            used = getattr(item, "funcargs", {}).get(name)
-            clusters: Sequence[Cluster] = [used] if isinstance(used, Cluster) else getattr(used, "made", [])
-            for cluster in clusters:
+        for used in getattr(item, "funcargs", {}).values():
+            # Clusters, what makes them, and others that have roles with logs.
+            for cluster in [used] if hasattr(used, "logs") else getattr(used, "made", []):
                 report.sections.append((f"logs below {cluster.directory}", cluster.logs()))  # type: ignore[attr-defined]
     return report
 

@@ -44,6 +44,7 @@ class Masters:
     def __init__(
         self, directory: Path, zk: str, count: int = 3, flags: Mapping[str, str] | None = None
     ) -> None:
+        self.directory = directory
         own = {**MASTER_FLAGS, "zk": zk, "zk_session_timeout": f"{SESSION_S:g}secs", **(flags or {})}
         self.roles = [Role("master", f"master-{n}", directory, own) for n in range(1, count + 1)]
 
@@ -91,8 +92,5 @@ def running_masters(directory: Path, zk: str, count: int = 3, **flags: str) -> I
     try:
         masters.start()
         yield masters
-    except BaseException:
-        print(masters.logs())  # pytest shows it with a failure
-        raise
     finally:
         masters.stop()

@@ -18,6 +18,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from kazoo.client import KazooClient
+from kazoo.exceptions import KazooException
+
 from koinon.cli.client import Client
 from koinon.cli.errors import Failure
 from tests import zookeeper
@@ -273,6 +276,18 @@ class Cluster:
             return None if leader is other_than else leader
 
         return eventually(found, "a master leads", timeout_s)
+
+    def candidates(self) -> int:
+        """How many masters stand for election, the leader among them."""
+        client = KazooClient(self.zookeeper.hosts)
+        try:
+            client.start()
+            return sum(name.startswith("json.info_") for name in client.get_children("/koinon"))
+        except (KazooException, client.handler.timeout_exception):
+            return 0
+        finally:
+            client.stop()
+            client.close()
 
     def get(self, path: str) -> Any:
         """What the leading master answers."""

@@ -5,12 +5,13 @@ A fault returns the moments that measures are taken between. `FAULTS` is the ord
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.partitions.cluster import AGENTS, Cluster, Part, eventually
+from tests.partitions.cluster import AGENTS, SESSION_S, Cluster, Part, eventually
 from tests.partitions.journal import now_s
 
 #: How long ZooKeeper is without a server.
@@ -132,6 +133,20 @@ def quorum_lost(cluster: Cluster) -> Moments:
     return Moments(since, mended)
 
 
+def data_lost(cluster: Cluster) -> Moments:
+    since = now_s()
+    for server in cluster.zookeeper.servers:
+        server.kill()
+        shutil.rmtree(server.folder / "data" / "version-2")
+    time.sleep(_SERVER_GONE_S)
+    mended = now_s()
+    cluster.zookeeper.start()
+    cluster.wait_agents()
+    # Those, too, which were not restarted, and have seen more than the servers know now.
+    eventually(lambda: cluster.candidates() == len(cluster.masters), "all masters stand for election")
+    return Moments(since, mended)
+
+
 def agent_apart(cluster: Cluster) -> Moments:
     agent = cluster.agents[2]
     since = now_s()
@@ -165,6 +180,7 @@ def rolling_restart(cluster: Cluster) -> Moments:
         server.stop()
         server.start()
         server.wait_ready()
+        time.sleep(SESSION_S)  # else sessions end that lost two servers one after the other
     leader = cluster.wait_leader()
     for master in sorted(cluster.masters, key=lambda master: master is leader):  # the leader last
         master.stop()
@@ -182,6 +198,8 @@ def rolling_restart(cluster: Cluster) -> Moments:
 def _other_leads(cluster: Cluster, leader: Part, since: float) -> Moments:
     cluster.wait_leader(other_than=leader)
     cluster.wait_agents()
+    for framework in cluster.frameworks:  # which must find the other one without the help of a mended link
+        cluster.wait_entry(framework.name, "subscribed", since)
     mended = now_s()
     cluster.network.heal()
     return Moments(since, mended)
@@ -228,6 +246,12 @@ FAULTS = (
     ),
     Fault("One of three ZooKeeper servers lost, the one that led", "nothing", server_lost),
     Fault("Two of three ZooKeeper servers lost, and back", _NO_LEADER, quorum_lost, from_mended=True),
+    Fault(
+        "All data of ZooKeeper lost, and its servers started again",
+        f"{_NO_LEADER}; then agents register with a registry that is begun anew",
+        data_lost,
+        from_mended=True,
+    ),
     Fault(
         "Agent cut off, given up, and back",
         "its tasks are out of reach (lost, for frameworks that know no partitions), and come back; others do not notice",

@@ -13,6 +13,8 @@ from pathlib import Path
 from tests.partitions import workload
 from tests.partitions.journal import Entry
 
+#: A leadership: the number of the cluster, which is another one when ZooKeeper's data was lost, and the epoch. It only grows.
+Reign = tuple[int, int]
 #: What frameworks hear; all else in their journals is what they do.
 _HEARD_BY_FRAMEWORKS = frozenset({"subscribed", "offer", "rescinded", "update", "failure"})
 
@@ -22,7 +24,7 @@ class Act:
     """A master acted; or it was heard, by an agent or a framework."""
 
     at: float
-    epoch: int
+    reign: Reign
     who: str
     what: str
 
@@ -34,7 +36,7 @@ class Offer:
     offer_id: str
     who: str
     agent: str
-    epoch: int
+    reign: Reign
     ports: Sequence[tuple[int, int]]
     since: float
     until: float = math.inf
@@ -96,28 +98,29 @@ class History:
     ) -> None:
         self.ended = ended or {}
         self.agents_cut = agents_cut
-        self.epochs: dict[str, set[int]] = defaultdict(set)  #: of each master
+        self.reigns: dict[str, set[Reign]] = defaultdict(set)  #: of each master
         self.hostnames: dict[str, str] = {}  #: of agents, by their ids
         self.acts: list[Act] = []
         self.offers: dict[str, Offer] = {}
         self.tasks: dict[str, Task] = {}
         self.failures: list[Entry] = []
         self.strays: list[Entry] = []  #: updates of tasks that were launched before
+        self._clusters: dict[str, int] = {}
         for entry in entries:
             if entry["what"] == "Registered":
-                self.epochs[entry["master"]].add(entry["epoch"])
+                self.reigns[entry["master"]].add(self._reign(entry))
                 self.hostnames[entry["agent"]] = entry["who"]
         self._masters: dict[str, str] = {}  #: of each framework, now
-        self._agents: dict[str, int] = {}  #: of each agent the epoch, now
+        self._agents: dict[str, Reign] = {}  #: of each agent, now
         self._held: dict[str, dict[str, Offer]] = defaultdict(dict)
         for entry in entries:
             self._take(entry)
         for task in self.tasks.values():
             self._read(task, footprints / task.task_id)
 
-    def epoch_of(self, master_id: str) -> int:
-        """0 for a master that no agent has heard of."""
-        return max(self.epochs.get(master_id, {0}))
+    def reign_of(self, master_id: str) -> Reign:
+        """(0, 0) for a master that no agent has heard of."""
+        return max(self.reigns.get(master_id, {(0, 0)}))
 
     def starts(self, who: str, after: float = 0.0) -> list[Task]:
         """Tasks of a framework that were accepted after that moment, and started; in the order of their starts."""
@@ -139,11 +142,11 @@ class History:
     def _take(self, entry: Entry) -> None:
         who, what, at = entry["who"], entry["what"], entry["at"]
         if who.startswith("master"):
-            self.acts.append(Act(at, entry["epoch"], who, what))
+            self.acts.append(Act(at, self._reign(entry), who, what))
             return
         if who.startswith("agent"):
             if what == "Registered":
-                self._agents[who] = entry["epoch"]
+                self._agents[who] = self._reign(entry)
             if who in self._agents:
                 self.acts.append(Act(at, self._agents[who], who, what))
             return
@@ -152,13 +155,13 @@ class History:
                 offer.until = at
         if what == "subscribed":
             self._masters[who] = entry["master"]
-        epoch = self.epoch_of(self._masters.get(who, ""))
+        reign = self.reign_of(self._masters.get(who, ""))
         if what in _HEARD_BY_FRAMEWORKS:
-            self.acts.append(Act(at, epoch, who, what))
+            self.acts.append(Act(at, reign, who, what))
         match what:
             case "offer":
                 ports = [(begin, end) for begin, end in entry["ports"]]
-                offer = Offer(entry["offer"], who, entry["agent"], epoch, ports, at)
+                offer = Offer(entry["offer"], who, entry["agent"], reign, ports, at)
                 self._held[who][offer.offer_id] = offer
                 self.offers[offer.offer_id] = offer
             case "rescinded" | "declined" | "accepted":
@@ -175,6 +178,9 @@ class History:
                 (self.strays if task is None else task.updates).append(entry)
             case "failure":
                 self.failures.append(entry)
+
+    def _reign(self, entry: Entry) -> Reign:
+        return self._clusters.setdefault(entry["cluster"], len(self._clusters)), entry["epoch"]
 
     def _read(self, task: Task, footprint: Path) -> None:
         if footprint.exists():

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from tests.partitions import workload
-from tests.partitions.history import History, Offer, Task
+from tests.partitions.history import History, Offer, Reign, Task
 
 _GRACE_S = 0.25
 _TOLD_MAX = 10
@@ -30,42 +30,39 @@ def one_leader_acts(history: History) -> list[str]:
     But if it had ended before that, what it had said may still arrive, when a link is mended.
     """
     found = [
-        f"master {master} led in epochs {sorted(epochs)}"
-        for master, epochs in history.epochs.items()
-        if len(epochs) > 1
+        f"master {master} led in epochs {sorted(reigns)}"
+        for master, reigns in history.reigns.items()
+        if len(reigns) > 1
     ]
     masters = defaultdict(set)
-    for master, epochs in history.epochs.items():
-        for epoch in epochs:
-            masters[epoch].add(master)
-    found += [f"epoch {epoch} has masters {who}" for epoch, who in masters.items() if len(who) > 1]
-    ends = {epoch: history.ended.get(master, math.inf) for epoch, who in masters.items() for master in who}
-    newest, since = 0, 0.0
+    for master, reigns in history.reigns.items():
+        for reign in reigns:
+            masters[reign].add(master)
+    found += [f"epoch {reign} has masters {who}" for reign, who in masters.items() if len(who) > 1]
+    ends = {reign: history.ended.get(master, math.inf) for reign, who in masters.items() for master in who}
+    newest, since = (0, 0), 0.0
     for act in sorted(history.acts, key=lambda act: act.at):
-        if act.epoch > newest:
-            newest, since = act.epoch, act.at
-        elif act.epoch < newest and act.what == "acts":
-            found.append(
-                f"{act.who} acted in epoch {act.epoch} {act.at - since:.2f} s after epoch {newest} began"
-            )
-        elif act.epoch < newest and act.at > since + _GRACE_S and ends.get(act.epoch, math.inf) > since:
-            found.append(
-                f"{act.who} heard {act.what} of epoch {act.epoch} {act.at - since:.2f} s after epoch {newest} began"
-            )
+        late = f"{act.at - since:.2f} s after epoch {newest} began"
+        if act.reign > newest:
+            newest, since = act.reign, act.at
+        elif act.reign < newest and act.what == "acts":
+            found.append(f"{act.who} acted in epoch {act.reign} {late}")
+        elif act.reign < newest and act.at > since + _GRACE_S and ends.get(act.reign, math.inf) > since:
+            found.append(f"{act.who} heard {act.what} of epoch {act.reign} {late}")
     return found
 
 
 def nothing_is_offered_twice(history: History) -> list[str]:
     """While one holds an offer, nobody else is offered the same; offers end with the epoch they were made in."""
-    begins: dict[int, float] = {}
+    begins: dict[Reign, float] = {}
     for act in sorted(history.acts, key=lambda act: act.at):
-        begins.setdefault(act.epoch, act.at)
+        begins.setdefault(act.reign, act.at)
     found = []
-    by_agent: dict[tuple[str, int], list[Offer]] = defaultdict(list)
+    by_agent: dict[tuple[str, Reign], list[Offer]] = defaultdict(list)
     for offer in sorted(history.offers.values(), key=lambda offer: offer.since):
-        later = [at for epoch, at in begins.items() if epoch > offer.epoch]
+        later = [at for reign, at in begins.items() if reign > offer.reign]
         offer.until = min(offer.until, *later) if later else offer.until
-        earlier = by_agent[offer.agent, offer.epoch]
+        earlier = by_agent[offer.agent, offer.reign]
         earlier[:] = [one for one in earlier if one.until > offer.since]
         found += [
             f"{offer.offer_id} for {offer.who} at {offer.since:.2f}, while {one.who} has {one.offer_id} of {one.since:.2f}"

@@ -2,8 +2,9 @@
 
     python -m tests.partitions.pymesos_framework MASTER DIRECTORY
 
-The driver ends its thread on an answer that it does not expect; then a new one goes on with the framework's id, as a
-supervisor would see to.
+On an answer that it does not expect the driver ends its thread, and interrupts the program; then a new one goes on with the
+framework's id, as a supervisor would see to. It is given `failover`, so that it does not tear the framework down at that, and
+`timeout`: by default a call to a master that is frozen or cut off takes up to a day, and nothing else happens meanwhile.
 """
 
 import getpass
@@ -18,6 +19,7 @@ from pymesos import MesosSchedulerDriver, Scheduler
 from tests.partitions.workload import Work
 
 NAME = "pymesos"
+TIMEOUT_S = 10
 
 
 class Driver(MesosSchedulerDriver):
@@ -52,22 +54,23 @@ class Framework(Scheduler):
 
     def run(self):
         """Until told to leave."""
-        self.start_driver()
         threading.Thread(target=self.follow_orders, daemon=True).start()
         while self.work.mode != "leave":
-            if self.driver.aborted:
-                self.work.refused("driver", "aborted")
-                self.driver.join()
-                self.start_driver()
-            with self.lock:
-                self.work.tick()
-            time.sleep(0.05)
+            try:
+                self.drive()
+            except Exception as error:  # raised by the driver's thread
+                self.work.refused("driver", f"it ended: {error}")
+                self.driver.stop(failover=True)
         self.driver.stop()
         self.driver.join()
 
-    def start_driver(self):
-        self.driver = Driver(self, self.about, self.master)
+    def drive(self):
+        self.driver = Driver(self, self.about, self.master, failover=True, timeout=TIMEOUT_S)
         self.driver.start()
+        while self.work.mode != "leave":
+            with self.lock:
+                self.work.tick()
+            time.sleep(0.05)
 
     def follow_orders(self):
         for line in sys.stdin:

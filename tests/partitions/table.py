@@ -36,7 +36,8 @@ Seconds, median and worst of {rounds} rounds, on {machine}. In all of them {task
 
 *New work*: how long the framework started no new task (without any fault that is some {usual:.1f} s, its own pace); in rows
 with ¹ the time from the mending of the fault until a new task ran. *Agents*: until the last agent that had lost its master
-was with one again; ² counted from the mending. pymesos waits some seconds by itself before it calls again.
+was with one again; ² counted from the mending. pymesos waits some seconds by itself before it calls again, and longer for the
+answer of a leader that is frozen or cut off: here 10 s, as it was given `timeout=10`; by default a day.
 
 The time-outs were short:
 

@@ -8,7 +8,14 @@ import pytest
 from tests.partitions import laws
 from tests.partitions.history import History
 
-REGISTERED = {"who": "agent-1", "what": "Registered", "agent": "S1", "master": "m1", "epoch": 1}
+REGISTERED = {
+    "who": "agent-1",
+    "what": "Registered",
+    "agent": "S1",
+    "master": "m1",
+    "cluster": "c",
+    "epoch": 1,
+}
 
 
 def story(*entries: tuple[float, str, str, dict[str, Any]]) -> list[dict[str, Any]]:
@@ -56,7 +63,7 @@ def test_a_quiet_life_breaks_nothing(tmp_path: Path) -> None:
 
 
 def test_a_leader_heard_after_the_next_one_has_begun(tmp_path: Path) -> None:
-    takeover = (3.0, "agent-1", "Registered", {"agent": "S1", "master": "m2", "epoch": 2})
+    takeover = (3.0, "agent-1", "Registered", {"agent": "S1", "master": "m2", "cluster": "c", "epoch": 2})
     late = (4.0, "sdk", "update", update("t", "FINISHED"))
     assert broken(tmp_path, story(*LIFE, takeover, late)) == {"one_leader_acts"}
     assert broken(tmp_path, story(*LIFE, takeover, late), ended={"m1": 3.2}) == {"one_leader_acts"}
@@ -67,16 +74,23 @@ def test_a_leader_heard_after_the_next_one_has_begun(tmp_path: Path) -> None:
 
 
 def test_a_leader_that_acts_after_the_next_one_has_begun_though_nobody_hears_it(tmp_path: Path) -> None:
-    begins = (3.0, "master-2", "acts", {"epoch": 2})
-    late = (3.01, "master-1", "acts", {"epoch": 1})
+    begins = (3.0, "master-2", "acts", {"cluster": "c", "epoch": 2})
+    late = (3.01, "master-1", "acts", {"cluster": "c", "epoch": 1})
     assert broken(tmp_path, story(*LIFE, FINISHED, begins, late)) == {"one_leader_acts"}
     assert broken(tmp_path, story(*LIFE, FINISHED, late, begins)) == {"one_leader_acts"}
-    early = (2.99, "master-1", "acts", {"epoch": 1})
+    early = (2.99, "master-1", "acts", {"cluster": "c", "epoch": 1})
     assert broken(tmp_path, story(*LIFE, FINISHED, early, begins)) == set()
 
 
+def test_epochs_of_a_cluster_that_was_begun_anew_are_others(tmp_path: Path) -> None:
+    anew = (3.0, "master-2", "acts", {"cluster": "d", "epoch": 1})
+    late = (3.01, "master-1", "acts", {"cluster": "c", "epoch": 1})
+    assert broken(tmp_path, story(*LIFE, FINISHED, anew)) == set()
+    assert broken(tmp_path, story(*LIFE, FINISHED, anew, late)) == {"one_leader_acts"}
+
+
 def test_two_masters_of_one_epoch(tmp_path: Path) -> None:
-    other = (1.5, "agent-2", "Registered", {"agent": "S2", "master": "m2", "epoch": 1})
+    other = (1.5, "agent-2", "Registered", {"agent": "S2", "master": "m2", "cluster": "c", "epoch": 1})
     assert broken(tmp_path, story(*LIFE, other, FINISHED)) == {"one_leader_acts"}
 
 
@@ -99,7 +113,7 @@ def test_resources_offered_to_two_at_a_time(tmp_path: Path) -> None:
 
 def test_offers_of_a_leader_that_was_followed_are_void(tmp_path: Path) -> None:
     first = (3.0, "sdk", "offer", offer("o2", (10, 19)))
-    takeover = (3.5, "agent-1", "Registered", {"agent": "S1", "master": "m2", "epoch": 2})
+    takeover = (3.5, "agent-1", "Registered", {"agent": "S1", "master": "m2", "cluster": "c", "epoch": 2})
     moved = (3.6, "pymesos", "subscribed", {"framework": "f2", "master": "m2"})
     second = (3.7, "pymesos", "offer", offer("o3", (10, 19)))
     assert broken(tmp_path, story(*LIFE, FINISHED, first, takeover, moved, second)) == set()

@@ -21,7 +21,12 @@ def main() -> int:
         for message in messages:
             match message:
                 case internal.Registered():
-                    told = {"agent": message.agent_id, "master": message.master_id, "epoch": message.epoch}
+                    told = {
+                        "agent": message.agent_id,
+                        "master": message.master_id,
+                        "cluster": message.cluster,
+                        "epoch": message.epoch,
+                    }
                 case internal.RunTask():
                     told = {"task": message.task.task_id.value}
                 case internal.KillTask() | internal.Acknowledge():

@@ -32,9 +32,10 @@ def main() -> int:
         nonlocal written_s
         asked_s = now_s()
         allowed = may_act(self)
-        if allowed and asked_s >= written_s + _EVERY_S:
+        # Before it has read the registry it does not know which cluster it leads, and says nothing.
+        if allowed and self.core.state.cluster and asked_s >= written_s + _EVERY_S:
             written_s = asked_s
-            journal.write("acts", epoch=epoch, at=asked_s)
+            journal.write("acts", cluster=self.core.state.cluster, epoch=epoch, at=asked_s)
         return allowed
 
     Runtime.start, Runtime.may_act = watched_start, watched_may_act  # type: ignore[method-assign]

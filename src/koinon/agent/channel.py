@@ -74,6 +74,7 @@ class Channel:
         self._worth = True  #: whether this visit is any
         self._closing: set[asyncio.Task[bool]] = set()  #: held, so that they are not collected
         self._silence_s = _SILENCE_FIRST_S
+        self._spread_s = backoff_s  #: over which all agents return when they lose their master
         #: host:port of the master that we are connected to.
         self.connected_to: str | None = None
 
@@ -110,18 +111,17 @@ class Channel:
             leader = following.look()
             if leader is None:
                 await following.pause()
-                wait_s, failed = self._backoff_s, 0
+                wait_s, failed = self._spread_s, 0
                 continue
             # Random, so that not all agents come at once: to a leader that is new, or one that was away.
             if wait_s and await following.pause(random.uniform(0, wait_s)):
-                wait_s, failed = self._backoff_s, 0
+                wait_s, failed = self._spread_s, 0
                 continue
             if await self._visited(http, leader):
-                failed = 0
+                wait_s, failed = self._spread_s, 0
             else:
-                failed += 1
                 following.suspect(leader)
-            wait_s = min(self._backoff_s * 2 ** min(max(failed - 1, 0), 16), _WAIT_MAX_S)
+                wait_s, failed = min(self._backoff_s * 2 ** min(failed, 16), _WAIT_MAX_S), failed + 1
 
     async def flush(self) -> None:
         """Wait until what was sent has left; for the end of the process."""
@@ -210,6 +210,7 @@ class Channel:
                 continue
             if isinstance(message, internal.Registered):
                 self._silence_s = message.silence_timeout_s
+                self._spread_s = max(self._backoff_s, message.return_within_s)
             self._feed(MasterSaid(message))
             if isinstance(message, internal.Registered) and self._worth:
                 self._log.info("registered", master=self.connected_to, agent_id=message.agent_id)

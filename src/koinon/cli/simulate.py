@@ -54,7 +54,8 @@ def simulate(file: Path, what_ifs: tuple[str, ...], out: Path | None, plots: str
     offers resources to simulated frameworks; nothing runs. Shows what is used, how long tasks wait, and shares. The same
     file gives the same result.
 
-        koinon simulate cluster.yaml --what-if agents.small.count=60 --what-if roles.batch.weight=3
+    \b
+        koinon simulate cluster.yaml --what-if agents.small.count=60
     """
     studies = _studies(file, what_ifs)
     reports: dict[str, Report] = {}

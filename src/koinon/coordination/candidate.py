@@ -6,28 +6,34 @@ Candidates join under a path of ZooKeeper; each gets a *sequence* number, from 0
 *epoch* of its leadership is one more, so it only grows from leader to leader, and is never 0. Joining ends with the
 session: ZooKeeper forgets a client that it has not heard from for the session's timeout, which both have agreed on.
 
-A leader holds a **lease**: ZooKeeper certainly keeps our session until the last confirmed contact was *sent*, plus the
-timeout. Some of it is not used (`margin_s`). Once the lease is over the leader is deposed, whatever else it hears: so a
-process that was frozen, or cut off, stops before another one may begin. Deposed is final: the process ends, and a new
-one stands as a new candidate. A standby that is forgotten has promised nothing, and joins again.
+A leader holds a **lease**: so long ZooKeeper certainly keeps our session. Once it is over the leader is deposed, whatever
+else it hears: so a process that was frozen, or cut off, stops before another one may begin. Deposed is final: the
+process ends, and a new one stands as a new candidate. A standby that is forgotten has promised nothing, and joins again.
 
-A *contact* is a question about our own membership that only a quorum can answer. Pure: `now_s` comes from a clock that
-only goes forward and goes on while the machine sleeps.
+The lease counts from when we were surely *heard*. A *contact* is a question about our own membership that only a quorum
+can answer. But what ends sessions is the leading server's list of who was heard when, and the other servers tell it only
+every half tick: a contact may be confirmed, and the server that heard it die with the news. As no session is shorter
+than two ticks, a contact has been heard when another one was confirmed that was sent a quarter of a session after the
+answer to the first (`RELAYED`). A connection is heard at once: the leading server itself takes it up. From there the lease has the session's
+timeout, less a margin for clocks that run unequally.
+
+Pure: `now_s` comes from a clock that only goes forward and goes on while the machine sleeps.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from enum import Enum
 
 from msgspec import Struct
 
-#: So often within a session's timeout a contact is wanted, by a leader and by who is about to be one.
+#: So often within a session's timeout each member makes a contact; standbys, too, to be heard when they are elected.
 _CONTACTS = 10
-#: What a server of ZooKeeper may be late in telling the leading server whom it heard from: half a tick, and no session
-#: is shorter than two ticks. Clocks that run unequally, and answers under way, are small beside that.
-_MARGIN = 0.25
+#: So much of a session after the answer to a contact its server has told of it.
+RELAYED = 0.25
+_MARGIN = 0.1
 _MARGIN_MIN_S = 0.1
 
 
@@ -77,6 +83,7 @@ class SessionMade(Event, frozen=True):
     """Connected with ZooKeeper: for the first time, again within the same session, or with a new one."""
 
     timeout_s: float  #: as the server granted it
+    sent_s: float  #: when the connection was asked for
 
 
 class SessionSuspended(Event, frozen=True):
@@ -148,7 +155,9 @@ class Candidate:
         self._timeout_s = 0.0
         self._own: int | None = None  #: our sequence
         self._lowest = False  #: whether ours is the lowest
-        self._contact_s = -math.inf  #: when the newest confirmed contact was sent
+        self._heard_s = -math.inf  #: since when we are not heard from, at the worst
+        #: When contacts were sent, and confirmed, that may not have been told of.
+        self._contacts_s: deque[tuple[float, float]] = deque()
         self._asked_s = -math.inf  #: when we last asked for one
         self._followed: Member | None = None
 
@@ -159,8 +168,8 @@ class Candidate:
     @property
     def lease_end_s(self) -> float:
         """Until when we may lead, by what is confirmed so far."""
-        # A session that came back with another timeout counts with that from its last contact on.
-        return self._contact_s + self._timeout_s - margin_s(self._timeout_s)
+        # A session that came back with another timeout counts with that.
+        return self._heard_s + self._timeout_s - margin_s(self._timeout_s)
 
     def next_wakeup_s(self) -> float:
         """When a ClockTicked is wanted next; infinity if never."""
@@ -178,11 +187,11 @@ class Candidate:
         if self.phase is Phase.LEADING and now_s >= self.lease_end_s:
             # First of all, even if the event would renew the lease: another one may lead since.
             return self._step_down(
-                f"no contact with ZooKeeper for {now_s - self._contact_s:.3f} s, of a session of {self._timeout_s:g} s"
+                f"not heard by ZooKeeper for {now_s - self._heard_s:.3f} s, of a session of {self._timeout_s:g} s"
             )
         match event:
-            case SessionMade(timeout_s):
-                return self._session_made(timeout_s, now_s)
+            case SessionMade(timeout_s, sent_s):
+                return self._session_made(timeout_s, sent_s, now_s)
             case SessionSuspended():
                 self._connected = False
                 return []
@@ -201,11 +210,10 @@ class Candidate:
                 return []
         raise TypeError(f"not an event of a candidate: {event!r}")
 
-    def _session_made(self, timeout_s: float, now_s: float) -> list[Effect]:
+    def _session_made(self, timeout_s: float, sent_s: float, now_s: float) -> list[Effect]:
         self._connected, self._timeout_s = True, timeout_s
-        if self._own is None:
-            return [Join()]
-        return [self._confirm(now_s)] if self._lowest else []
+        self._heard_s = max(self._heard_s, sent_s)
+        return [Join()] if self._own is None else [self._confirm(now_s)]
 
     def _membership(self, members: tuple[Member, ...], own: int | None, now_s: float) -> list[Effect]:
         if self.phase is Phase.LEADING:
@@ -214,6 +222,7 @@ class Candidate:
             if not self._is_lowest(members):  # the path was removed, sequences count from the beginning again
                 return self._step_down("somebody has begun the election anew")
             return []
+        fresh = own is not None and own != self._own
         left, self._own = self._own is not None and own is None, own
         self._lowest = self._is_lowest(members)
         effects: list[Effect] = []
@@ -223,14 +232,16 @@ class Candidate:
             effects.append(Follow(leader))
         if left and self._connected:  # somebody removed us, who have promised nothing
             effects.append(Join())
-        if self._lowest and self._connected:
+        if (fresh or self._lowest) and self._connected:
             effects.append(self._confirm(now_s))
         return effects
 
     def _contact(self, sequence: int, sent_s: float, now_s: float) -> list[Effect]:
         if sequence != self._own:  # of a session before this one
             return []
-        self._contact_s = max(self._contact_s, sent_s)
+        while self._contacts_s and self._contacts_s[0][1] <= sent_s - RELAYED * self._timeout_s:
+            self._heard_s = max(self._heard_s, self._contacts_s.popleft()[0])
+        self._contacts_s.append((sent_s, now_s))
         if self.phase is Phase.STANDBY and self._lowest and now_s < self.lease_end_s:
             self._become(Phase.LEADING)
             self.epoch = epoch_of(sequence)
@@ -241,7 +252,7 @@ class Candidate:
         return bool(members) and members[0].sequence == self._own
 
     def _wants_contacts(self) -> bool:
-        return self._connected and self._lowest
+        return self._connected and self._own is not None
 
     def _contact_interval_s(self) -> float:
         return self._timeout_s / _CONTACTS

@@ -11,6 +11,8 @@ can do, not HTTP.
                               │ no                            │ None: not for me
                               ▼                               ▼
                            aiohttp ◀──────────────────────────┘
+
+Requests of clients that are *patient* wait for their turn before they are handed over.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from koinon import logs
 from koinon.edge.answers import Answer, HttpError, answer_error
 from koinon.edge.negotiation import Headers
+from koinon.edge.turns import Turns
 
 #: Takes headers and body; None gives the request, untouched, to the ordinary way. Raises HttpError.
 HotHandler = Callable[[Headers, bytes], Answer | None]
@@ -58,7 +61,7 @@ class HotConnection(asyncio.Protocol):
     """One connection, until it is handed over.
 
     `routes` maps request lines (`POST /x HTTP/1.1`) to handlers; `ordinary` makes aiohttp's protocol; `connections`
-    holds all that are open here.
+    holds all that are open here. `patient` has request lines, for which `turns` are taken.
     """
 
     __slots__ = (
@@ -67,10 +70,13 @@ class HotConnection(asyncio.Protocol):
         "_connections",
         "_heads",
         "_is_blocked",
+        "_is_leaving",
         "_loop",
         "_ordinary",
+        "_patient",
         "_routes",
         "_transport",
+        "_turns",
     )
 
     def __init__(
@@ -79,14 +85,19 @@ class HotConnection(asyncio.Protocol):
         ordinary: Callable[[], asyncio.Protocol],
         connections: set[HotConnection],
         body_bytes_max: int,
+        patient: tuple[bytes, ...],
+        turns: Turns,
     ) -> None:
         self._routes = routes
+        self._patient = patient
+        self._turns = turns
         self._ordinary = ordinary
         self._connections = connections
         self._body_bytes_max = body_bytes_max
         self._buffer = bytearray()  #: what is not answered yet
         self._heads: dict[bytes, _Head] = {}
         self._is_blocked = False  #: the client does not read its answers
+        self._is_leaving = False  #: it waits to be handed over
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
 
@@ -123,7 +134,7 @@ class HotConnection(asyncio.Protocol):
     def _answer(self) -> None:
         """Answer what is whole, as long as the turn lasts; then read on, or go on in the next turn."""
         transport = self._transport
-        if transport.is_closing() or self._is_blocked or transport.get_protocol() is not self:
+        if transport.is_closing() or self._is_blocked or self._is_leaving:
             return
         buffer, answers = self._buffer, list[bytes]()
         at, end = 0, len(buffer)
@@ -172,9 +183,20 @@ class HotConnection(asyncio.Protocol):
 
     def _hand_over(self, answers: list[bytes], at: int) -> None:
         """Let aiohttp have the connection, and the requests from `at` on."""
-        transport, rest = self._transport, bytes(self._buffer[at:])
         if answers:
-            transport.write(b"".join(answers))
+            self._transport.write(b"".join(answers))
+        del self._buffer[:at]
+        self._is_leaving = True
+        if self._buffer.startswith(self._patient):
+            self._transport.pause_reading()
+            self._turns.add(self._leave)
+        else:
+            self._leave()
+
+    def _leave(self) -> None:
+        transport, rest = self._transport, bytes(self._buffer)
+        if transport.is_closing():
+            return
         self._connections.discard(self)
         transport.resume_reading()  # that was our care; aiohttp has its own
         successor = self._ordinary()

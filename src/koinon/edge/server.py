@@ -23,6 +23,7 @@ from koinon import logs
 from koinon.edge.answers import Answer, HttpError, answer_error
 from koinon.edge.hot import HotConnection, HotHandler
 from koinon.edge.negotiation import accepts_gzip
+from koinon.edge.turns import Turns
 from koinon.mesos import codec
 
 Handler = Callable[[BaseRequest], Awaitable[Answer | web.StreamResponse]]
@@ -101,12 +102,21 @@ class Server:
         self._open_paths: frozenset[str] = frozenset()
         self._hot: dict[bytes, HotHandler] = {}
         self._hot_connections: set[HotConnection] = set()
+        self._patient: tuple[bytes, ...] = ()
         self._http: web.Server | None = None
         self._listener: asyncio.Server | None = None
+        self.turns: Turns  #: for what patient clients ask for later, too
 
-    def route(self, path: str, handler: Handler, methods: tuple[str, ...] = ("GET",)) -> None:
-        """Let `handler` answer `path` and all below it that has no handler of its own. HEAD comes with GET."""
+    def route(
+        self, path: str, handler: Handler, methods: tuple[str, ...] = ("GET",), *, patient: bool = False
+    ) -> None:
+        """Let `handler` answer `path` and all below it that has no handler of its own. HEAD comes with GET.
+
+        `patient`: who begins a connection with that may come by the thousand, and waits in `turns` with the others.
+        """
         self._routes[path] = _Route(handler, methods)
+        if patient:
+            self._patient += tuple(f"{method} {path} HTTP/1.1\r\n".encode() for method in methods)
 
     def guard(
         self, check: Callable[[BaseRequest], None] | None, open_paths: frozenset[str] = frozenset()
@@ -125,6 +135,7 @@ class Server:
     async def start(self, ip: str, port: int) -> None:
         """Listen. Raises OSError when the address is taken or not ours."""
         loop = asyncio.get_running_loop()
+        self.turns = Turns()
         self._http = web.Server(
             self._serve,
             request_factory=self._request,
@@ -143,13 +154,24 @@ class Server:
         """Stop listening, let requests under way end for a moment, close all connections."""
         if self._listener is not None and self._http is not None:
             self._listener.close()
-            for connection in list(self._hot_connections):
-                connection.close()
+            self.hang_up()
             self._http.pre_shutdown()
             await self._http.shutdown(_STOP_GRACE_S)
 
+    def hang_up(self) -> None:
+        """Break the connections on which `hot` calls come in: what comes on them now is not answered."""
+        for connection in list(self._hot_connections):
+            connection.close()
+
     def _protocol(self) -> asyncio.Protocol:
-        return HotConnection(self._hot, self._ordinary_protocol, self._hot_connections, self._body_bytes_max)
+        return HotConnection(
+            self._hot,
+            self._ordinary_protocol,
+            self._hot_connections,
+            self._body_bytes_max,
+            self._patient,
+            self.turns,
+        )
 
     def _ordinary_protocol(self) -> asyncio.Protocol:
         assert self._http is not None

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from aiohttp import WSCloseCode, WSMsgType, web
 from aiohttp.web_request import BaseRequest
 from msgspec import DecodeError
 
 from koinon import logs
+from koinon.edge.turns import Turns
 from koinon.mesos import internal
 
 #: The largest frame: an agent that comes back reports all its tasks in one message.
@@ -30,7 +32,8 @@ _BINARY = b"\x82"
 class Channel:
     """One agent's connection. `on_message` is called for each message, `serve` returns when it is over.
 
-    `may_send` is asked right before anything leaves; what it forbids is forgotten.
+    `may_send` is asked right before anything leaves; what it forbids is forgotten. The first frame, with which the agent
+    registers, waits for its turn in `turns`.
     """
 
     __slots__ = (
@@ -43,11 +46,16 @@ class Channel:
         "_queued",
         "_socket",
         "_transport",
+        "_turns",
     )
 
     def __init__(
-        self, on_message: Callable[[internal.AgentMessage], None], may_send: Callable[[], bool] = lambda: True
+        self,
+        on_message: Callable[[internal.AgentMessage], None],
+        turns: Turns,
+        may_send: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._turns = turns
         self._on_message = on_message
         self._may_send = may_send
         self._socket = web.WebSocketResponse(max_msg_size=FRAME_BYTES_MAX, compress=False, timeout=_CLOSE_S)
@@ -75,23 +83,30 @@ class Channel:
         self._transport = request.transport
         if self._closing:  # before it began
             self._flush_soon()
+        is_first = True
         try:
             async for frame in socket:
                 if frame.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                     continue
                 try:
-                    messages = internal.decode_from_agent(frame.data)
+                    if is_first:
+                        is_first = False
+                        await self._turns.do(partial(self._hear, frame.data))
+                    else:
+                        self._hear(frame.data)
                 except DecodeError as error:
                     self._log.warning("agent sent what is no message", peer=request.remote, error=str(error))
                     await socket.close(code=WSCloseCode.INVALID_TEXT, message=b"not a message")
                     break
-                for message in messages:
-                    self._on_message(message)
         finally:
             self._transport = None
             if self._closer is not None:
                 await self._closer
         return socket
+
+    def _hear(self, data: str | bytes) -> None:
+        for message in internal.decode_from_agent(data):
+            self._on_message(message)
 
     def _flush_soon(self) -> None:
         if not self._flushing:

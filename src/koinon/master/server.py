@@ -202,6 +202,8 @@ class MasterProcess:
                 task.cancel()
         self.watchers.stop()
         self.runtime.stop()
+        # As if we had died: clients wait for the next leader after a broken connection, and some end after a refusal.
+        self._server.hang_up()
         if self._store is not None:
             await self._store.close()
         if self._election is not None:
@@ -284,7 +286,7 @@ class MasterProcess:
         self._scheduler = SchedulerApi(runtime)
         server.route("/api/v1/scheduler", self._scheduler, methods=("POST",))
         server.route("/api/v1", operator, methods=("POST",))
-        server.route(internal.PATH, self._serve_agent)
+        server.route(internal.PATH, self._serve_agent, patient=True)
         Endpoints(runtime, self.about).serve(server)
         files.serve(server)
         serve_common(server, self.metrics, self.about.flags, level)
@@ -303,7 +305,7 @@ class MasterProcess:
         def said(message: internal.AgentMessage) -> None:
             runtime.tell(events.AgentSaid(channel_id, message))
 
-        channel = runtime.channels[channel_id] = Channel(said, runtime.may_act)
+        channel = runtime.channels[channel_id] = Channel(said, self._server.turns, runtime.may_act)
         try:
             return await channel.serve(request)
         finally:

@@ -8,7 +8,8 @@ a master understands the agents of every version up to its own, and tells them n
 refuses younger ones: masters are upgraded first. Version 1 of an agent does not say its version.
 
 1  the first
-2  `Registered` says in which cluster and epoch the master leads; an agent leaves the master of an epoch that is over
+2  `Registered` says in which cluster and epoch the master leads; an agent leaves the master of an epoch that is over.
+   `RunTask` and `RunTaskGroup` say whether the master counts a new executor
 """
 
 from __future__ import annotations
@@ -120,6 +121,8 @@ class Registered(_Message):
     #: from leader to leader. 0 where there is no election.
     cluster: str = ""
     epoch: int = 0
+    #: The cluster is so large that, when all agents have to come back at once, they shall spread over so long.
+    return_within_s: int = 0
 
 
 class Refused(_Message):
@@ -133,12 +136,16 @@ class RunTask(_Message):
 
     framework: FrameworkInfo
     task: TaskInfo
+    #: Whether the master counts a new executor for it: if none is started it must hear that it ended. If not, none may be
+    #: started: the one that the master knows has ended meanwhile. None: the master does not say.
+    new_executor: bool | None = None
 
 
 class RunTaskGroup(_Message):
     framework: FrameworkInfo
     executor: ExecutorInfo
     task_group: TaskGroupInfo
+    new_executor: bool | None = None  #: as for one task
 
 
 class KillTask(_Message):

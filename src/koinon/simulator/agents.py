@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from itertools import count
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,19 +16,28 @@ from aiohttp import WSMsgType
 
 from koinon.agent.channel import Channel
 from koinon.agent.containers import Containers
-from koinon.agent.core import Agent, Config
-from koinon.agent.core.events import Effect, Event, Incompatible, StateLoaded
+from koinon.agent.core import Agent, Config, custom
+from koinon.agent.core.events import (
+    Effect,
+    Event,
+    ExecutorCalled,
+    ExecutorStreamClosed,
+    ExecutorSubscribed,
+    Incompatible,
+    Refused,
+    StateLoaded,
+)
 from koinon.agent.runtime import Runtime
-from koinon.mesos import v1
+from koinon.mesos import codec, v1
 from koinon.mesos.resources import Resources
+from koinon.mesos.v1.executor import Call
 from koinon.simulator import launcher
-from koinon.simulator.disk import DiskStore
-from koinon.simulator.http import Frames, framed
+from koinon.simulator.disk import AGENT_FILE, DiskStore
+from koinon.simulator.http import Frames, HttpConnection, framed
 from koinon.simulator.machines import Machine, Node, Process
 from koinon.simulator.observer import Observer
 
 PORT = 5051
-FILE = "agent"
 
 _DRAIN_S = 5.0
 _CLOSED = SimpleNamespace(type=WSMsgType.CLOSED, data=None)
@@ -59,7 +69,7 @@ class AgentNode(Node):
 
     async def main(self, process: Process) -> int:
         """What `agent/server.py` does."""
-        store = DiskStore(process, self.machine.disk, FILE)
+        store = DiskStore(process, self.machine.disk, AGENT_FILE)
         containers = Containers(
             lambda event: runtime.tell(event),
             cast(Any, None),
@@ -85,6 +95,7 @@ class AgentNode(Node):
             self.world.tell(process.name, str(error))
             return 1
         containers.recovered()
+        self.machine.network.listen(process, PORT, Front(process, runtime).accept)
         channel = process.loop.create_task(runtime.channel.run())
         channel.add_done_callback(lambda task: task.cancelled() or task.result())
         status = await runtime.exit
@@ -121,6 +132,50 @@ class ObservedAgent(Agent):
         effects = super().handle(event, now)
         self._observer.agent_handled(self._node, event, effects)
         return effects
+
+
+class Front:
+    """What listens on an agent's port, for executors; see `agent/executors.py`."""
+
+    def __init__(self, process: Process, runtime: Runtime) -> None:
+        self._process = process
+        self._runtime = runtime
+        self._streams = count(1)
+
+    def accept(self) -> HttpConnection:
+        """A connection was made."""
+        return HttpConnection(self._handle)
+
+    def _handle(self, connection: HttpConnection, path: str, headers: dict[str, str], body: bytes) -> None:
+        self._process.world.story.tell(self._process.name, body)
+        call = codec.decode(Call, body)
+        try:
+            if (problem := custom.problem(call)) is not None:
+                raise Refused(400, problem)
+            if call.type is Call.Type.SUBSCRIBE:
+                self._subscribe(connection, call)
+            else:
+                self._runtime.feed(ExecutorCalled(call))
+                connection.answer(202)
+        except Refused as refused:
+            self._process.world.tell(self._process.name, f"refuses: {refused.status} {refused}")
+            connection.answer(refused.status, str(refused).encode())
+
+    def _subscribe(self, connection: HttpConnection, call: Call) -> None:
+        stream_id, streams = f"{self._process.name}-stream-{next(self._streams)}", self._runtime.streams
+
+        def closed(reason: str) -> None:
+            if streams.pop(stream_id, None) is not None:
+                self._runtime.tell(ExecutorStreamClosed(stream_id))
+
+        stream = connection.stream(closed, lambda: True)
+        streams[stream_id] = cast(Any, stream)
+        try:
+            self._runtime.feed(ExecutorSubscribed(stream_id, call))
+        except Refused:
+            del streams[stream_id]
+            raise
+        stream.open({"Content-Type": codec.JSON})
 
 
 class Http:

@@ -8,6 +8,7 @@ from koinon.master.core import Config
 from koinon.mesos.resources import Resources
 from koinon.simulator.agents import AgentNode
 from koinon.simulator.disk import Disk
+from koinon.simulator.executors import spawn
 from koinon.simulator.frameworks import FrameworkNode
 from koinon.simulator.keepers.ensemble import Ensemble
 from koinon.simulator.keepers.server import PORT as KEEPER_PORT
@@ -26,6 +27,7 @@ class Cluster:
 
     def __init__(self, plan: Plan, world: World, observer: Observer) -> None:
         self.plan = plan
+        self._observer = observer
         self.world = world
         self.network = Network(world)
         self.machines: dict[str, Machine] = {}
@@ -54,7 +56,7 @@ class Cluster:
         self.agents: dict[str, AgentNode] = {}
         for name, cpus in zip(plan.agent_names, plan.agents, strict=True):
             machine = self._machine(name)
-            launcher = Launcher(machine, world.random(f"{name}/launcher"), _no_executors)
+            launcher = Launcher(machine, world.random(f"{name}/launcher"), self._spawn, observer)
             self.launchers[name] = launcher
             resources = Resources.parse(f"cpus:{cpus};mem:{128 * cpus}")
             self.agents[name] = AgentNode(machine, name, resources, where, launcher, observer)
@@ -72,9 +74,13 @@ class Cluster:
 
     def _machine(self, name: str) -> Machine:
         machine = Machine(self.world, self.network, name, f"10.0.0.{len(self.machines) + 1}")
+        machine.rate = 1.0 + self.plan.drift * self.world.random(f"{name}/clock").uniform(-1, 1)
         machine.disk = Disk(self.world, f"{name}/disk", self.world.random(f"{name}/disk"))
         self.machines[name] = machine
         return machine
+
+    def _spawn(self, machine: Machine, spec: LaunchSpec) -> Process:
+        return spawn(machine, spec, self._observer)
 
     def start(self) -> None:
         """Start every node."""
@@ -90,7 +96,3 @@ class Cluster:
             if master.core is not None and master.core.state.recovered and master.may_act:
                 return master
         return None
-
-
-def _no_executors(machine: Machine, spec: LaunchSpec) -> Process:
-    raise NotImplementedError

@@ -14,6 +14,9 @@ from koinon.coordination import Change, StoreError
 from koinon.simulator.machines import Process
 from koinon.simulator.world import World
 
+#: What an agent's checkpoint is called.
+AGENT_FILE = "agent"
+
 
 class Disk:
     """What is on it, by file and key."""

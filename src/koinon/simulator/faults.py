@@ -14,6 +14,8 @@ from koinon.simulator.plan import Fault
 if TYPE_CHECKING:
     from koinon.simulator.cluster import Cluster
 
+#: The clock on the wall of a machine is set forward or back by so much at most.
+_JUMP_S = 7200.0
 _WEIGHTS = (0.5, 1.0, 2.0, 4.0)
 
 
@@ -36,6 +38,7 @@ class Faults:
             "slow link": self._slow_link,
             "break connections": self._break_connections,
             "slow disk": self._slow_disk,
+            "clock jumps": self._clock_jumps,
             "full disk": self._full_disk,
             "launcher dies": self._launcher_dies,
             "launches fail": self._launches_fail,
@@ -111,6 +114,10 @@ class Faults:
             disk.write_s -= more_s
 
         return fast
+
+    def _clock_jumps(self, fault: Fault) -> None:
+        """For good: a clock that is wrong is no reason to do nothing."""
+        self._machine(fault.on).offset_s += _JUMP_S * (2 * fault.size - 1) ** 3
 
     def _full_disk(self, fault: Fault) -> Callable[[], None] | None:
         disk = self._machine(fault.on).disk
@@ -193,5 +200,5 @@ class Faults:
             self._ask(master_events.TeardownRequested(book.framework_id))
 
     def _weight(self, fault: Fault) -> None:
-        weight = _WEIGHTS[int(fault.size * len(_WEIGHTS))]
+        weight = _WEIGHTS[min(int(fault.size * len(_WEIGHTS)), len(_WEIGHTS) - 1)]
         self._ask(master_events.WeightsUpdated([v1.WeightInfo(weight=weight, role=fault.on)]))

@@ -250,18 +250,19 @@ class Mind(Scheduler):
         while book.wanted > 0 and random.random() < 0.9:
             if random.random() < plan.groups:
                 each = Resources.parse(random.choice(_SIZES))
-                executor = Resources.parse(_EXECUTOR)
-                if free.contains(each + each + executor):
+                if free.contains(each + each + Resources.parse(_EXECUTOR)):
                     if singles:
                         break  # one operation for each offer
-                    self._launch_group(offer, each, executor)
+                    self._launch_group(offer, each)
                     return
                 break
             each = Resources.parse(random.choice(_SIZES))
-            if not free.contains(each):
+            executor = self._executor(offer) if random.random() < plan.executors else None
+            needed = each if executor is None else each + Resources.parse(_EXECUTOR)
+            if not free.contains(needed):
                 break
-            free = free - each
-            singles.append(self._task(offer, each))
+            free = free - needed
+            singles.append(self._task(offer, each, executor=executor))
         refuse_s = random.choice((None, 0.0, 1.0, 3.0))
         if singles:
             for task in singles:
@@ -278,18 +279,36 @@ class Mind(Scheduler):
                 self._suppressed = True
                 self.suppress()
 
-    def _launch_group(self, offer: v1.Offer, each: Resources, resources: Resources) -> None:
+    def _launch_group(self, offer: v1.Offer, each: Resources) -> None:
         tasks = [self._task(offer, each), self._task(offer, each)]
         executor = v1.ExecutorInfo(
             executor_id=v1.ExecutorID(f"{self._node.name}-group-{tasks[0].task_id.value}"),
             type=v1.ExecutorInfo.Type.DEFAULT,
-            resources=resources.to_v1(),
+            resources=Resources.parse(_EXECUTOR).to_v1(),
         )
         for task in tasks:
             self._node.observer.launched(self._node, task)
         self.launch_group(offer, executor, tasks)
 
-    def _task(self, offer: v1.Offer, resources: Resources, seconds: float | None = None) -> v1.TaskInfo:
+    def _executor(self, offer: v1.Offer) -> v1.ExecutorInfo:
+        """One of two for each agent; it may run there already."""
+        name = f"{self._node.name}-executor-{self._random.randint(1, 2)}"
+        return v1.ExecutorInfo(
+            executor_id=v1.ExecutorID(name),
+            type=v1.ExecutorInfo.Type.CUSTOM,
+            command=v1.CommandInfo(value="executor"),
+            resources=Resources.parse(_EXECUTOR).to_v1(),
+            shutdown_grace_period=v1.DurationInfo(2_000_000_000),
+        )
+
+    def _task(
+        self,
+        offer: v1.Offer,
+        resources: Resources,
+        *,
+        seconds: float | None = None,
+        executor: v1.ExecutorInfo | None = None,
+    ) -> v1.TaskInfo:
         book, random = self.book, self._random
         book.wanted = max(book.wanted - 1, 0)
         task_id = f"{self._node.name}-task-{next(book.numbers)}"
@@ -298,7 +317,10 @@ class Mind(Scheduler):
         status = random.choice((0, 0, 0, 1))
         term = random.choice(("0.05", "0.05", "0.5", "never"))
         book.tasks[task_id] = Entry(task_id, offer.agent_id.value)
-        return task_info(task_id, offer, resources, command=f"run {seconds:.3f} exit {status} term {term}")
+        command = f"run {seconds:.3f} exit {status} term {term}"
+        if executor is not None:
+            return task_info(task_id, offer, resources, executor=executor, data=command.encode())
+        return task_info(task_id, offer, resources, command=command)
 
     def _work_arrives(self) -> None:
         node, random = self._node, self._random

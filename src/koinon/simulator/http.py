@@ -42,9 +42,9 @@ class HttpConnection(asyncio.Protocol):
         head = f"HTTP/1.1 {status} {reason}\r\n{lines}Content-Length: {len(body)}\r\n\r\n"
         self._transport.write(head.encode() + body)
 
-    def stream(self, on_closed: Callable[[str], None]) -> Stream:
-        """An answer that does not end; it begins with `open`."""
-        stream = Stream(self._transport, on_closed)
+    def stream(self, on_closed: Callable[[str], None], may_act: Callable[[], bool]) -> Stream:
+        """An answer that does not end; it begins with `open`. `may_act` is asked before each write."""
+        stream = Stream(self._transport, on_closed, may_act)
         self.on_lost = stream.lost
         return stream
 
@@ -91,9 +91,12 @@ class HttpConnection(asyncio.Protocol):
 class Stream:
     """Stands in for `koinon.edge.EventStream`: what is sent in one turn leaves in one write."""
 
-    def __init__(self, transport: asyncio.Transport, on_closed: Callable[[str], None]) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, on_closed: Callable[[str], None], may_act: Callable[[], bool]
+    ) -> None:
         self._transport = transport
         self._on_closed = on_closed
+        self._may_act = may_act
         self._loop = asyncio.get_running_loop()
         self._queued: list[bytes] = []
         self._begun = False
@@ -138,6 +141,8 @@ class Stream:
         if self._queued and self._begun:
             payload = b"".join(self._queued)
             self._queued.clear()
+            if not self._may_act():
+                return
             self._transport.write(b"%x\r\n%b\r\n" % (len(payload), payload))
 
     def _end(self) -> None:

@@ -1,6 +1,6 @@
 """The launcher of a machine and the programs that it runs: a model of `koinon.agent.launcher` and its client.
 
-    run SECONDS [exit STATUS] [term SECONDS]     a command that ends by itself with a status; SIGTERM ends it after so
+    run SECONDS [exit STATUS [term SECONDS]]     a command that ends by itself with a status; SIGTERM ends it after so
                                                  long (`term never`: it must be killed)
     executor                                     a program of the SDK, see `executors.py`
 
@@ -18,6 +18,7 @@ from random import Random
 
 from koinon.agent.launching import Container, Exit, LaunchFailed, LaunchSpec
 from koinon.simulator.machines import Machine, Process
+from koinon.simulator.observer import Observer
 from koinon.simulator.world import Handle, World
 
 #: How long a request and its answer take.
@@ -30,6 +31,11 @@ _SIGKILL = 9
 
 #: Makes the process of a custom executor from its environment.
 Spawn = Callable[[Machine, LaunchSpec], Process]
+
+
+def duration_and_status(words: list[str]) -> tuple[float, int]:
+    """How long a command runs, and how it ends then."""
+    return float(words[1]), int(words[3]) if len(words) > 3 else 0
 
 
 class Run:
@@ -49,7 +55,7 @@ class Run:
 class Launcher:
     """All that the launchers of a machine know, one after the other."""
 
-    def __init__(self, machine: Machine, random: Random, spawn: Spawn) -> None:
+    def __init__(self, machine: Machine, random: Random, spawn: Spawn, observer: Observer) -> None:
         self.machine = machine
         self.world: World = machine.world
         self.random = random
@@ -59,6 +65,7 @@ class Launcher:
         self.away = False  #: it has died, and there is no other yet
         self.client: Containers | None = None
         self._spawn = spawn
+        self._observer = observer
         self._awaited: list[tuple[Process, asyncio.Future[None]]] = []
         self._pids = count(1000)
 
@@ -67,6 +74,7 @@ class Launcher:
         """Start a container; the pid of one that is there already."""
         if (known := self.runs.get(spec.container_id)) is not None:
             return known.pid
+        self._observer.runs(self.machine, spec)
         run = Run(spec, next(self._pids), self.machine.wall())
         self.runs[spec.container_id] = run
         self.started[spec.container_id] = self.started.get(spec.container_id, 0) + 1
@@ -76,14 +84,13 @@ class Launcher:
         words = spec.argv[-1].split()
         if words[0] == "executor":
             run.process = self._spawn(self.machine, spec)
-            run.process.on_end.append(lambda: self._ended(run, _SIGKILL if run.process is None else 0))
+            run.process.on_end.append(lambda: self._executor_ended(run))
             run.term_s = None
         else:
-            options = dict(zip(words[2::2], words[3::2], strict=True))
-            status = int(options.get("exit", "0")) << 8
-            term = options.get("term", "0.05")
+            term = words[5] if len(words) > 5 else "0.05"
             run.term_s = None if term == "never" else float(term)
-            run.end = self.world.after(float(words[1]), self._ended, run, status)
+            seconds, status = duration_and_status(words)
+            run.end = self.world.after(seconds, self._ended, run, status << 8)
         return run.pid
 
     def signal(self, container_id: str, number: int) -> bool:
@@ -144,6 +151,10 @@ class Launcher:
             run.process.kill(f"its container ended: {message}")
         if self.client is not None:
             self.client.hear(run.exit)
+
+    def _executor_ended(self, run: Run) -> None:
+        if self.machine.up:  # else nobody sees it
+            self._ended(run, 0)
 
     def die(self) -> None:
         """The launcher is killed; its containers are not."""

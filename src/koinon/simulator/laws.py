@@ -1,12 +1,16 @@
 """The laws of the first act: what must be true whatever goes wrong.
 
+- *One leader acts*: after a master has begun to lead, none of an older epoch sends anything.
 - *The registry keeps what was promised.* What a master was told to be stored is there for the next one; what was not
   stored nobody has heard of; nothing comes from a master after the next one has loaded.
 - *Histories are true.* A framework hears of a task only after it launched it, in states that may follow each other; the
   end comes once, and after it the task does not run.
 - *Nothing runs twice*: each task is started once, and agents and leader agree on what holds resources.
 - *An update is kept until its framework has acknowledged it.*
-- *Ids belong to one agent*, for ever.
+- *Ids belong to one agent*, for ever; and an agent obeys no master of an epoch that it knows to be over.
+- *Nobody is given up too early*: a framework has its failover timeout, an agent the time of its pings, whatever clocks on
+  the wall show.
+- *Nothing runs unrecorded*: a program that outlives its agent is on the agent's disk before it runs.
 """
 
 from __future__ import annotations
@@ -18,15 +22,18 @@ import msgspec
 from msgspec import Struct
 
 from koinon.agent.core import events as agent
-from koinon.agent.core.tables import TASK_MOVES
+from koinon.agent.core.tables import TASK_MOVES, AgentState, ExecutorState
+from koinon.agent.launching import LaunchSpec
 from koinon.master.core import events as master
 from koinon.master.core.checks import Broken
-from koinon.master.core.state import AgentEntry, Standing
+from koinon.master.core.state import AgentEntry, Framework, Standing
 from koinon.master.core.tables import HOLDING
 from koinon.mesos import internal, v1
 from koinon.mesos.resources import ResourceError, Resources
 from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1 import TaskState
+from koinon.simulator.disk import AGENT_FILE
+from koinon.simulator.machines import Machine
 from koinon.simulator.world import World
 
 if TYPE_CHECKING:
@@ -51,6 +58,8 @@ _IGNORANCE = frozenset(
     )
 )
 _AGENTS = "agents/"
+#: Clocks do not run exactly as fast as each other.
+_EARLY = 0.9
 
 #: What a framework hears of a task from its agent.
 _MOVES: dict[TaskState | None, frozenset[TaskState]] = {
@@ -131,6 +140,11 @@ class Laws:
         self.registry = RegistryStory(world)
         self.tasks: dict[str, TaskStory] = {}
         self.owners: dict[str, str] = {}  #: which node has which agent id
+        self._epoch = 0  #: the newest that a master began
+        self._began_s = 0.0  #: when it did
+        self._left: dict[str, float] = {}  #: when each subscription ended, by its framework
+        self._silent: dict[str, float] = {}  #: when each agent last answered a ping of who leads
+        self._obeyed: dict[str, int] = {}  #: the newest epoch that each process of an agent obeyed
         self.cluster: Cluster
 
     # ── masters ───────────────────────────────────────────────────────────────────────────────────
@@ -139,15 +153,27 @@ class Laws:
         process = node.process
         assert process is not None
         if isinstance(event, master.RegistryLoaded):
+            self._began(node, event.epoch)
             self.registry.loaded(process, dict(event.entries))
+            self._left.clear()
+            self._silent.clear()
         elif isinstance(event, master.RegistryStored):
             self.registry.stored(process, event.ticket)
+        elif isinstance(event, master.AgentSaid) and isinstance(
+            event.message, internal.Pong | internal.Register
+        ):
+            self._answered(node, event)
         for effect in effects:
             match effect:
                 case master.Store(ticket, changes):
                     self.registry.asked(process, ticket, changes)
+                    self._given_up(node, changes)
                 case master.SendToAgent(_, internal.Registered(agent_id=agent_id)):
                     self._promised(agent_id, (Standing.ADMITTED,), "was admitted")
+                case master.Announce(master.FrameworkUpdated(framework)) if not framework.connected:
+                    self._left[framework.id] = self._world.now
+                case master.Announce(master.FrameworkRemoved(framework)):
+                    self._removed(framework)
                 case master.SendEvent(_, sent) if sent.update is not None:
                     self._told(sent.update.status)
                 case master.SendEvent(_, sent) if sent.failure is not None:
@@ -155,6 +181,49 @@ class Laws:
                     if failure.executor_id is None and failure.agent_id is not None:
                         gone = (Standing.UNREACHABLE, Standing.GONE, None)
                         self._promised(failure.agent_id.value, gone, "was said to be lost")
+
+    def _answered(self, node: MasterNode, event: master.AgentSaid) -> None:
+        assert node.core is not None
+        for agent_id, known in node.core.state.agents.items():
+            if known.channel_id == event.channel_id:
+                self._silent[agent_id] = self._world.now
+
+    def _given_up(self, node: MasterNode, changes: Sequence[tuple[str, bytes | None]]) -> None:
+        """Agents are to be unreachable: have they been silent for long enough?"""
+        config = node.config
+        patience_s = min(
+            config.agent_ping_timeout_s * config.max_agent_ping_timeouts, config.agent_reregister_timeout_s
+        )
+        for key, value in changes:
+            agent_id = key.removeprefix(_AGENTS)
+            if value is None or agent_id == key or b'"unreachable"' not in value:
+                continue
+            since_s = self._silent.get(agent_id, self._began_s)
+            if self._world.now - since_s < _EARLY * patience_s:
+                silent_s = self._world.now - since_s
+                text = f"agent {agent_id} is given up after {silent_s:.3f} s, and has {patience_s:g} s"
+                self._world.accuse("nobody is given up too early", text, agent_id)
+
+    def _removed(self, framework: Framework) -> None:
+        """A framework is removed: did somebody want that, or was it away for long enough?"""
+        if framework.decisions and framework.decisions[-1].code == "torn_down":
+            return
+        away_s = self._world.now - self._left.get(framework.id, self._world.now)
+        if away_s < _EARLY * framework.info.failover_timeout:
+            text = f"{framework.id} is removed after {away_s:.3f} s, and has {framework.info.failover_timeout:g} s"
+            self._world.accuse("nobody is given up too early", text, framework.id)
+
+    def _began(self, node: MasterNode, epoch: int) -> None:
+        if epoch and epoch <= self._epoch:
+            self._world.accuse("one leader acts", f"{node.name} begins epoch {epoch} after {self._epoch}")
+        self._epoch = epoch
+        self._began_s = self._world.now
+
+    def master_acts(self, node: MasterNode) -> None:
+        """See `Observer`."""
+        if node.core is not None and node.core.state.epoch < self._epoch:
+            text = f"{node.name} acts in epoch {node.core.state.epoch}, and {self._epoch} has begun"
+            self._world.accuse("one leader acts", text, node.name)
 
     def _told(self, status: v1.TaskStatus) -> None:
         if status.source is not _Source.SOURCE_MASTER or status.agent_id is None:
@@ -180,8 +249,9 @@ class Laws:
         assert node.core is not None
         if isinstance(event, agent.MasterSaid):
             match event.message:
-                case internal.Registered(agent_id=agent_id):
+                case internal.Registered(agent_id=agent_id, epoch=epoch):
                     self._owns(node, agent_id)
+                    self._obeys(node, epoch)
                 case internal.Acknowledge(task_id=task_id, uuid=uuid):
                     task = self.tasks.get(task_id)
                     if task is not None and uuid not in task.acknowledged:
@@ -190,17 +260,47 @@ class Laws:
         for effect in effects:
             if isinstance(effect, agent.LaunchContainer):
                 place = node.core.state.containers[effect.container_id]
-                if place.task_id and (task := self.tasks.get(place.task_id)) is not None:
-                    task.starts += 1
-                    if task.starts > 1:
-                        text = f"{node.name} starts {place.task_id} a second time"
-                        self._world.accuse("nothing runs twice", text, place.task_id)
+                if place.task_id:
+                    self._starts(node.name, place.task_id)
 
     def _owns(self, node: AgentNode, agent_id: str) -> None:
         owner = self.owners.setdefault(agent_id, node.name)
         if owner != node.name:
             text = f"{node.name} was given the id {agent_id} of {owner}"
             self._world.accuse("ids belong to one agent", text, agent_id)
+
+    def _obeys(self, node: AgentNode, epoch: int) -> None:
+        assert node.core is not None
+        assert node.process is not None
+        if node.core.state.state is not AgentState.REGISTERED:
+            return
+        if epoch < self._obeyed.get(node.process.name, 0):
+            self._world.accuse("no old epochs", f"{node.name} obeys epoch {epoch}", node.name)
+        self._obeyed[node.process.name] = epoch
+
+    def runs(self, machine: Machine, spec: LaunchSpec) -> None:
+        """See `Observer`."""
+        if spec.tied:
+            return
+        wanted = spec.container_id.encode()
+        recorded = any(
+            wanted in value
+            for key, value in machine.disk.file(AGENT_FILE).items()
+            if key.startswith(("tasks/", "executors/"))
+        )
+        if not recorded:
+            text = f"{machine.name} runs {spec.container_id}, and no record of it is on its disk"
+            self._world.accuse("nothing runs unrecorded", text, spec.container_id)
+
+    def begins(self, process: Process, task_id: str) -> None:
+        """See `Observer`."""
+        self._starts(process.name, task_id)
+
+    def _starts(self, who: str, task_id: str) -> None:
+        if (task := self.tasks.get(task_id)) is not None:
+            task.starts += 1
+            if task.starts > 1:
+                self._world.accuse("nothing runs twice", f"{who} starts {task_id} a second time", task_id)
 
     # ── frameworks ────────────────────────────────────────────────────────────────────────────────
     def launched(self, node: FrameworkNode, task: v1.TaskInfo) -> None:
@@ -279,7 +379,7 @@ class Laws:
         known = None if core is None else node.core.state.agents.get(core.state.agent_id)
         if core is None or known is None or not node.is_connected_with(known.channel_id, agent_node.process):
             return
-        if core.state.session is None or core.state.state.name != "REGISTERED":
+        if core.state.session is None or core.state.state is not AgentState.REGISTERED:
             return
         held: list[Resources] = [offer.resources for offer in known.offers.values()]
         for framework in core.state.frameworks.values():
@@ -287,7 +387,8 @@ class Laws:
                 continue
             believed = known.tasks.get(framework.framework_id, {})
             for executor in framework.executors.values():
-                held.append(executor.resources)
+                if executor.state is not ExecutorState.TERMINATED:
+                    held.append(executor.resources)
             for task in framework.tasks.values():
                 if task.terminal:
                     continue

@@ -7,6 +7,7 @@ and an agent's request for its channel opens one.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from itertools import count
 from types import SimpleNamespace
 from typing import Any, cast
@@ -101,8 +102,15 @@ class MasterNode(Node):
         return 1
 
     def _listen(self, process: Process, runtime: Runtime, standby: Standby | None) -> None:
-        front = Front(process, runtime, standby, self._observer)
+        front = Front(process, runtime, standby, self._acts)
         self.machine.network.listen(process, PORT, front.accept)
+
+    def _acts(self) -> bool:
+        """It is about to send something, if it may."""
+        may_act = self.runtime is not None and self.runtime.may_act()
+        if may_act:
+            self._observer.master_acts(self)
+        return may_act
 
     def _info(self) -> v1.MasterInfo:
         ip = self.machine.ip
@@ -177,12 +185,12 @@ class Front:
     """What listens on a master's port."""
 
     def __init__(
-        self, process: Process, runtime: Runtime, standby: Standby | None, observer: Observer
+        self, process: Process, runtime: Runtime, standby: Standby | None, may_act: Callable[[], bool]
     ) -> None:
         self._process = process
         self._runtime = runtime
         self._standby = standby  #: who answers until we lead
-        self._observer = observer
+        self._may_act = may_act
         self._api = SchedulerApi(runtime)
         self._channels = count(1)
         self._streams = count(1)
@@ -200,7 +208,7 @@ class Front:
             return
         if path == internal.PATH:
             channel_id = f"{self._process.name}-channel-{next(self._channels)}"
-            self._runtime.channels[channel_id] = Channel(connection, self._runtime, channel_id)  # type: ignore[assignment]
+            self._runtime.channels[channel_id] = Channel(connection, self._runtime, channel_id, self._may_act)  # type: ignore[assignment]
             return
         self._process.world.story.tell(self._process.name, body)
         try:
@@ -222,7 +230,7 @@ class Front:
             if streams.pop(stream_id, None) is not None:
                 runtime.tell(events.SchedulerStreamClosed(stream_id, reason))
 
-        stream = connection.stream(closed)
+        stream = connection.stream(closed, self._may_act)
         streams[stream_id] = stream  # type: ignore[assignment]
         try:
             runtime.feed(events.SchedulerSubscribed(stream_id, call))
@@ -235,7 +243,10 @@ class Front:
 class Channel:
     """Stands in for the master's end of an agent's channel: what is sent in one turn is one frame."""
 
-    def __init__(self, connection: HttpConnection, runtime: Runtime, channel_id: str) -> None:
+    def __init__(
+        self, connection: HttpConnection, runtime: Runtime, channel_id: str, may_act: Callable[[], bool]
+    ) -> None:
+        self._may_act = may_act
         self._connection = connection
         self._runtime = runtime
         self._id = channel_id
@@ -265,10 +276,9 @@ class Channel:
         self._connection.close()
 
     def _flush(self) -> None:
-        if self._queued and self._open:
-            payload = internal.encode(self._queued)
-            self._connection.write(framed(payload))
-        self._queued.clear()
+        queued, self._queued = self._queued, []
+        if queued and self._open and self._may_act():
+            self._connection.write(framed(internal.encode(queued)))
 
     def _hear(self, data: bytes) -> None:
         for frame in self._frames.feed(data):

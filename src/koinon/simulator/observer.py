@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from koinon.agent.core import events as agent
+    from koinon.agent.launching import LaunchSpec
     from koinon.master.core import events as master
     from koinon.mesos import v1
     from koinon.simulator.agents import AgentNode
     from koinon.simulator.frameworks import FrameworkNode
+    from koinon.simulator.machines import Machine, Process
     from koinon.simulator.masters import MasterNode
 
 
@@ -19,6 +21,15 @@ class Observer(Protocol):
 
     def master_handled(self, node: MasterNode, event: master.Event, effects: Sequence[master.Effect]) -> None:
         """A master's core took in an event; the effects have not left yet."""
+
+    def master_acts(self, node: MasterNode) -> None:
+        """A master sends something."""
+
+    def runs(self, machine: Machine, spec: LaunchSpec) -> None:
+        """A launcher is about to run a program."""
+
+    def begins(self, process: Process, task_id: str) -> None:
+        """An executor begins with a task."""
 
     def agent_handled(self, node: AgentNode, event: agent.Event, effects: Sequence[agent.Effect]) -> None:
         """An agent's core took in an event; the effects have not left yet."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from koinon.agent.core.tables import AgentState
 from koinon.mesos.resources import Resources
+from koinon.mesos.v1 import TaskState
 from koinon.simulator.frameworks import Mood
 
 if TYPE_CHECKING:
@@ -154,12 +155,17 @@ def _framework(cluster: Cluster, leader: MasterNode, node: FrameworkNode) -> Ite
     if mind is None or not mind.is_subscribed or known is None or not known.connected:
         yield f"{node.name} is not subscribed", node.name
         return
+    # An agent that died before its first id was on disk came back as another one; its tasks are unreachable for ever.
+    there = {one.core.state.agent_id for one in cluster.agents.values() if one.core is not None}
     for entry in node.book.living.values():
+        if entry.agent_id not in there and entry.state is TaskState.TASK_UNREACHABLE:
+            continue
         yield f"{node.name} believes that {entry.task_id} is {entry.state}", entry.task_id
     for task in known.tasks.values():
         yield f"{leader.name} has {task.task_id} {task.state.name}", task.task_id
     for task in known.unreachable_tasks.values():
-        yield f"{leader.name} awaits {task.task_id}", task.task_id
+        if task.agent_id in there:
+            yield f"{leader.name} awaits {task.task_id}", task.task_id
     if known.used_sum() != Resources():
         yield f"{node.name} uses {known.used_sum().format()}", node.name
 

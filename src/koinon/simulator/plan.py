@@ -22,6 +22,7 @@ KINDS: dict[str, tuple[float, str]] = {
     "slow link": (20.0, "machine"),
     "break connections": (0.0, "machine"),
     "slow disk": (15.0, "machine"),
+    "clock jumps": (0.0, "machine"),
     "full disk": (10.0, "agent"),
     "launcher dies": (0.0, "agent"),
     "launches fail": (10.0, "agent"),
@@ -79,6 +80,7 @@ class Plan(Struct, frozen=True):
     tick: float  #: of ZooKeeper, as a portion of that
     detectors: bool  #: agents and frameworks ask ZooKeeper who leads
     faults: tuple[Fault, ...]
+    drift: float = 0.0  #: how much faster or slower than others clocks may run, as a portion
 
     @property
     def machines(self) -> list[str]:
@@ -122,6 +124,7 @@ def draw(seed: int) -> Plan:
         tick=random.choice((0.1, 0.25, 0.5)),
         detectors=random.random() < 0.5,
         faults=(),
+        drift=random.choice((0.0, 0.0001, 0.002)),
     )
     return _with_faults(plan, random)
 
@@ -139,7 +142,7 @@ def _framework(random: Random, number: int) -> FrameworkPlan:
         task_s=random.choice((1.0, 5.0, 20.0)),
         kills=random.choice((0.0, 0.1, 0.3)),
         groups=random.choice((0.0, 0.0, 0.3)),
-        executors=0.0,
+        executors=random.choice((0.0, 0.3, 0.6)),
     )
 
 

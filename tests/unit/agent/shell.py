@@ -56,6 +56,7 @@ class FakeMaster:
         self.registrations: list[internal.Register] = []
         self.redirect: str | None = None
         self.epoch = 0
+        self.return_within_s = 0
         self.awake = asyncio.Event()  #: while this is cleared, only one more frame is read
         self.awake.set()
         self.address = ""
@@ -155,6 +156,7 @@ class FakeMaster:
                     silence_timeout_s=self.silence_timeout_s,
                     cluster="C",
                     epoch=self.epoch,
+                    return_within_s=self.return_within_s,
                 )
                 await self.say(registered)
             case internal.Update(framework_id=framework_id, status=status) if self.acknowledges:

@@ -249,6 +249,23 @@ def test_a_task_for_an_executor_that_is_leaving_is_dropped(subscribed):
     )
 
 
+def test_a_master_that_counts_a_new_executor_hears_that_none_is_started(subscribed):
+    subscribed.exited(container_of(subscribed), 0)  # the end of its task is not acknowledged yet
+    info = task("t2", executor=executor())
+    effects = subscribed.hear(internal.RunTask(framework=framework(), task=info, new_executor=True))
+    assert internal.ExecutorExited(framework_id="F", executor_id="e", status=-1) in said(effects)
+    assert not of_type(effects, ev.LaunchContainer)
+
+
+def test_no_executor_is_started_that_the_master_does_not_count(subscribed):
+    subscribed.exited(container_of(subscribed), 0)
+    subscribed.acknowledge_all()
+    info = task("t2", executor=executor())
+    effects = subscribed.hear(internal.RunTask(framework=framework(), task=info, new_executor=False))
+    assert states_in(effects) == ["TASK_LOST"]
+    assert not of_type(effects, ev.LaunchContainer)
+
+
 def test_an_executor_that_does_not_shut_down_in_time_is_destroyed(subscribed):
     effects = subscribed.hear(internal.ShutdownExecutor(framework_id="F", executor_id="e"))
     assert events_in(effects) == ["SHUTDOWN"]

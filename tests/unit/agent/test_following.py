@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -144,6 +145,20 @@ async def test_a_new_leader_ends_the_wait_for_one_that_does_not_answer(masters, 
     word.say(at(masters[0].address, 2))
     async with asyncio.timeout(0.5):
         await masters[0].registered()
+
+
+async def test_agents_of_a_large_cluster_take_their_time_to_come_to_a_new_leader(masters, run, monkeypatch):
+    monkeypatch.setattr(random, "uniform", lambda least, most: most)
+    first, second = masters
+    first.return_within_s = 60
+    word = Word(at(first.address))
+    core = run(word)
+    await core.hears(*REGISTERED)
+    word.say(at(second.address, 2))
+    await core.hears(MasterLost)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await second.registered()
 
 
 async def test_of_a_list_of_masters_any_that_answers_will_do(masters, run):

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from koinon.master.core import agents
 from koinon.master.core import events as m
 from koinon.master.core.state import AgentEntry, Standing
 from koinon.mesos import internal, v1
@@ -44,6 +45,17 @@ def test_an_agent_is_stored_before_it_is_told_its_id(cluster):
     assert cluster.store() == [registered("channel-1")]
     assert entry(cluster).standing is Standing.ADMITTED
     assert cluster.facts == [m.AgentAdded(cluster.agent)]
+
+
+def test_agents_learn_how_long_all_may_take_to_come_back(cluster, monkeypatch):
+    monkeypatch.setattr(agents, "_RETURNS_PER_S", 2)
+    told = []
+    for _ in range(3):
+        cluster.register()
+        told += [effect.message.return_within_s for effect in cluster.store()]
+    assert told == [0, 1, 1]
+    after = Cluster(cluster.registry)
+    assert [effect.message.return_within_s for effect in after.register(register("M-S0"))] == [1]
 
 
 def test_a_new_agent_that_vanishes_before_it_is_stored_is_forgotten(cluster):

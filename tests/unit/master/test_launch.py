@@ -205,6 +205,13 @@ def test_a_group_is_sent_whole_with_its_executor(roomy):
     assert [task.executor_id for task in roomy.framework.tasks.values()] == ["x", "x"]
 
 
+def test_the_agent_hears_whether_an_executor_is_counted_anew(roomy):
+    (first,) = roomy.accept("stream-1", launch_group(default_executor(), task_info("t1")))
+    roomy.tick(10.0)
+    (second,) = roomy.accept("stream-1", launch_group(default_executor(), task_info("t2")))
+    assert (first.message.new_executor, second.message.new_executor) == (True, False)
+
+
 def test_one_bad_task_fails_the_whole_group(roomy):
     group = launch_group(default_executor(), task_info("t1"), task_info("t2", text="cpus:9"))
     errors = statuses(roomy.accept("stream-1", group))

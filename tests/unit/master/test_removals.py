@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from koinon.master.core import events as m
+from koinon.master.core import registry
 from koinon.master.core.state import Standing
 from koinon.mesos import internal
 from tests.unit.master.cluster import Cluster, failure, framework_info, refusal, register, statuses, task_info
@@ -305,3 +306,17 @@ def test_a_gone_agent_may_be_forgotten_while_it_is_declared_gone():
     cluster.store()
     assert entry(cluster).standing is Standing.GONE
     assert statuses(cluster.tick()) == []
+
+
+def test_thousands_are_forgotten_with_several_writes():
+    """A store in ZooKeeper takes a megabyte at once."""
+    info = register().agent_info
+    gone = [registry.agent_change(f"M-S{number}", info, Standing.GONE, 0.0) for number in range(2500)]
+    cluster = Cluster(
+        {"cluster": b'"C"', **dict(gone)}, registry_max_agent_count=100, allocation_interval_s=1e6
+    )
+    cluster.tick(900)
+    assert [len(write.changes) for write in cluster.unstored] == [1000, 1000, 400]
+    cluster.store()
+    assert len(cluster.master.state.gone_agents) == 100
+    assert len(cluster.registry) == 101

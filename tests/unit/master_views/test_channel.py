@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from koinon.edge.turns import Turns
 from koinon.master import channel as module
 from koinon.master.channel import Channel
 from koinon.mesos import internal
@@ -22,6 +23,7 @@ class Listener:
         self.ended = asyncio.Queue()
 
     async def __aenter__(self):
+        self._turns = Turns()
         server = web.Server(self._serve, handler_cancellation=True)
         self._runner = web.ServerRunner(server)
         await self._runner.setup()
@@ -34,7 +36,7 @@ class Listener:
         await self._runner.cleanup()
 
     async def _serve(self, request):
-        channel = Channel(self.heard.put_nowait)
+        channel = Channel(self.heard.put_nowait, self._turns)
         self.channels.put_nowait(channel)
         try:
             return await channel.serve(request)

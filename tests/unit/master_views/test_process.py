@@ -14,6 +14,8 @@ from koinon.coordination.embedded import EmbeddedStore
 from koinon.flags import FlagError, load
 from koinon.master.core.state import AgentEntry, Standing
 from koinon.master.flags import MasterFlags
+from koinon.master.registry import MemoryStore
+from koinon.master.server import MasterProcess
 from koinon.mesos import v1
 
 
@@ -123,3 +125,24 @@ def test_flag_that_cannot_be_used_is_told_in_a_sentence(argv, sentence):
 
 def test_secure_by_default():
     assert load(MasterFlags, ["--registry=in_memory"], environ={}).ip == "127.0.0.1"
+
+
+async def test_a_master_that_ends_breaks_connections_rather_than_refuse_calls():
+    class SlowStore(MemoryStore):
+        async def close(self):
+            await may_close.wait()
+
+    may_close = asyncio.Event()
+    master = MasterProcess(MasterFlags(port=0, registry="in_memory"), SlowStore())
+    await master.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", master.about.port)
+    call = b"POST /api/v1/scheduler HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+    writer.write(call)
+    assert (await reader.readline()).startswith(b"HTTP/1.1 400")
+    ending = asyncio.create_task(master.stop())
+    async with asyncio.timeout(10):
+        while line := await reader.readline():
+            assert not line.startswith(b"HTTP")
+    may_close.set()
+    await ending
+    writer.close()

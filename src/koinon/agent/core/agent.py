@@ -141,10 +141,10 @@ class Agent:
         match message:
             case internal.Acknowledge(framework_id=framework_id, task_id=task_id, uuid=uuid):
                 self._life.acknowledge(framework_id, task_id, uuid)
-            case internal.RunTask(framework=info, task=task):
-                self._run(info, task.executor, [task], group=False)
-            case internal.RunTaskGroup(framework=info, executor=executor, task_group=task_group):
-                self._run(info, executor, task_group.tasks, group=True)
+            case internal.RunTask(framework=info, task=task, new_executor=new):
+                self._run(info, task.executor, [task], group=False, new_executor=new)
+            case internal.RunTaskGroup(framework=info, executor=executor, task_group=group, new_executor=new):
+                self._run(info, executor, group.tasks, group=True, new_executor=new)
             case internal.KillTask(framework_id=framework_id, task_id=task_id, kill_policy=policy):
                 self._kill(framework_id, task_id, policy)
             case internal.SchedulerMessage(framework_id=framework_id, executor_id=executor_id, data=data):
@@ -268,6 +268,7 @@ class Agent:
         tasks: list[v1.TaskInfo],
         *,
         group: bool,
+        new_executor: bool | None,
     ) -> None:
         assert info.id is not None
         if self._context.state.state is AgentState.TERMINATING:
@@ -289,17 +290,25 @@ class Agent:
             is_default = executor_info.type is v1.ExecutorInfo.Type.DEFAULT
             kind = Kind.DEFAULT if is_default else Kind.CUSTOM
         leaving = (ExecutorState.TERMINATING, ExecutorState.TERMINATED)
+        obstacle, reason = None, Reason.REASON_EXECUTOR_TERMINATED
         if executor is not None and executor.state in leaving:
-            text = f"The executor {executor.executor_id} is {executor.state.value}"
-            for task in tasks:
-                self._drop(framework, task.task_id, framework.dropped, text)
+            obstacle = f"The executor {executor.executor_id} is {executor.state.value}"
+        elif executor is None and new_executor is False:
+            obstacle = f"The executor {executor_id.value} ended before the task came"
         elif executor is not None and executor.kind is not kind:
-            text = f"There is an executor {executor.executor_id} here already, of another kind"
+            obstacle = f"There is an executor {executor.executor_id} here already, of another kind"
+            reason = Reason.REASON_TASK_INVALID
+        else:
+            obstacle = self._shortage(executor_info if executor is None else None, tasks)
+        if obstacle is not None:
             for task in tasks:
-                self._drop(framework, task.task_id, framework.dropped, text, Reason.REASON_TASK_INVALID)
-        elif (shortage := self._shortage(executor_info if executor is None else None, tasks)) is not None:
-            for task in tasks:
-                self._drop(framework, task.task_id, framework.dropped, shortage)
+                self._drop(framework, task.task_id, framework.dropped, obstacle, reason)
+            if new_executor:
+                self._context.say(
+                    internal.ExecutorExited(
+                        framework_id=framework.framework_id, executor_id=executor_id.value, status=-1
+                    )
+                )
         elif executor_info is None:
             self._builtin.run_command(framework, tasks[0])
         elif kind is Kind.DEFAULT:

@@ -63,30 +63,33 @@ class Detector:
             self._look_soon()
 
     def _look_soon(self) -> None:
-        if self._looking is not None and not self._looking.done():
-            self._look_again = True
-        else:
+        self._look_again = True
+        if self._looking is None or self._looking.done():
             self._looking = asyncio.get_running_loop().create_task(self._look())
 
     async def _look(self) -> None:
-        path = self._session.url.path or "/"
-        self._look_again = True
         try:
             while self._look_again:
                 self._look_again = False
                 try:
-                    member = await members.read_leader(self._session, watch=self._look_soon)
-                except NoNodeError:
-                    member = None
-                    # Waits for the path to be made; if it was made in between there is something to see at once.
-                    self._look_again = await self._session.exists(path, watch=self._look_soon) is not None
-                self._tell(None if member is None else members.leader(member))
-        except LOST:  # the next connection looks again
-            return
+                    await self._look_once()
+                except LOST:
+                    self._look_again = True
+                    await self._session.connected()
         except KazooException as error:
             what = "may not be read by us" if isinstance(error, NoAuthError) else f"cannot be read: {error!r}"
             self._failed = DetectionError(f"{self._session.url} {what}")
             self._news.set()
+
+    async def _look_once(self) -> None:
+        try:
+            member = await members.read_leader(self._session, watch=self._look_soon)
+        except NoNodeError:
+            member = None
+            # Waits for the path to be made; if it was made in between there is something to see at once.
+            if await self._session.exists(self._session.url.path or "/", watch=self._look_soon) is not None:
+                self._look_again = True
+        self._tell(None if member is None else members.leader(member))
 
     def _tell(self, leader: Leader | None) -> None:
         self._known, self._newest = True, leader

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
@@ -20,18 +19,15 @@ from koinon import logs
 from koinon.coordination import Leader
 from koinon.coordination import candidate as core
 from koinon.coordination.zookeeper import members
-from koinon.coordination.zookeeper.session import LOST, Session, SessionState
+from koinon.coordination.zookeeper.session import LOST, Session, SessionState, clock_s
 from koinon.coordination.zookeeper.url import Url
 
 #: A contact that takes longer than this part of the session's timeout is tried with another server. The lease lasts
 #: long enough for that server not to answer either, and for a third one.
 _PATIENCE = 0.2
 _PATIENCE_MIN_S = 0.3
-
-
-def clock_s() -> float:
-    """Seconds that pass even while the machine sleeps: a lease goes on then."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+#: Who wakes up so much later than it wanted was not waiting for others.
+_LATE_S = 0.05
 
 
 class Election:
@@ -124,13 +120,11 @@ class Election:
     def _session_changed(self, state: SessionState) -> None:
         match state:
             case SessionState.MADE:
-                self._feed(core.SessionMade(self.session.granted_timeout_s))
-                if self._own is not None:  # watches ended with the connection
-                    self._look_soon()
+                self._feed(core.SessionMade(self.session.granted_timeout_s, self.session.asked_s))
+                self._look_soon()  # watches ended with the connection
             case SessionState.SUSPENDED:
                 self._feed(core.SessionSuspended())
             case SessionState.LOST:
-                self._own = None
                 self._feed(core.SessionLost())
 
     def _join_soon(self) -> None:
@@ -142,33 +136,28 @@ class Election:
     async def _join(self) -> None:
         session, path = self.session, self.session.url.path
         await session.ensure(path)
-        if (own := await self._find_own()) is None:
-            own = await session.create(f"{path}/{members.PREFIX}", self._info, ephemeral=True, sequence=True)
-        self._own = (members.sequences([own.rpartition("/")[2]])[0][0], own)
+        # The connection may have broken between the making of our znode and the word that it is made.
+        _, own = await members.read(session, watch=lambda: None)
+        if own is None:
+            await session.create(f"{path}/{members.PREFIX}", self._info, ephemeral=True, sequence=True)
         self._look_soon()
 
-    async def _find_own(self) -> str | None:
-        """The path of a znode that we made before the connection broke, and did not hear of."""
-        session, path = self.session, self.session.url.path
-        for _, name in members.sequences(await session.children(path or "/")):
-            stat = await session.exists(f"{path}/{name}")
-            if stat is not None and stat.ephemeralOwner == session.session_id:
-                return f"{path}/{name}"
-        return None
-
     def _look_soon(self) -> None:
-        if self._looking is not None and not self._looking.done():
-            self._look_again = True
-        else:
+        self._look_again = True
+        if self._looking is None or self._looking.done():
             self._looking = self._loop.create_task(self._attempt(self._look))
 
     async def _look(self) -> None:
-        self._look_again = True
         while self._look_again:
             self._look_again = False
-            seen = await members.read(self.session, watch=self._look_soon)
-            if self._own is not None and all(member.sequence != self._own[0] for member in seen):
-                self._own = None
+            try:
+                seen, self._own = await members.read(self.session, watch=self._look_soon)
+            except NoNodeError:  # nobody has ever joined
+                seen, self._own = (), None
+            except LOST:
+                self._look_again = True
+                await self.session.connected()
+                continue
             self._feed(core.MembershipSeen(seen, None if self._own is None else self._own[0]))
 
     def _confirm_soon(self, sequence: int) -> None:
@@ -179,15 +168,10 @@ class Election:
     async def _confirm(self, sequence: int) -> None:
         if self._own is None or self._own[0] != sequence:
             return
-        patience_s = max(_PATIENCE * self.session.granted_timeout_s, _PATIENCE_MIN_S)
-        impatience = self._loop.call_later(patience_s, self.session.change_server)
-        try:
-            sent_s = clock_s()
-            question = self.session.transaction()
-            question.check(self._own[1], -1)
-            (answer,) = await self.session.commit(question)
-        finally:
-            impatience.cancel()
+        sent_s = clock_s()
+        question = self.session.transaction()
+        question.check(self._own[1], -1)
+        (answer,) = await self._patiently(self.session.commit(question))
         if isinstance(answer, NoNodeError):
             self._look_soon()
         elif isinstance(answer, KazooException):
@@ -195,8 +179,21 @@ class Election:
         else:
             self._feed(core.ContactConfirmed(sequence, sent_s))
 
+    async def _patiently(self, answer: asyncio.Future[list[Any]]) -> list[Any]:
+        """The answer; if it does not come, we go to another server, and this one is lost."""
+        patience_s = max(_PATIENCE * self.session.granted_timeout_s, _PATIENCE_MIN_S)
+        for _ in range(2):
+            begun_s = clock_s()
+            await asyncio.wait((answer,), timeout=patience_s)
+            if answer.done() or clock_s() < begun_s + patience_s + _LATE_S:
+                break
+            # It was ourselves who were frozen, or busy: the answer is here, and only not read yet.
+        if not answer.done():
+            self.session.change_server()
+        return await answer
+
     async def _attempt(self, do: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Try; after a broken connection the next session leads to another attempt."""
+        """Try; after a broken connection the core asks for it again."""
         try:
             await do()
         except LOST:

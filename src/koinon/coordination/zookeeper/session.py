@@ -6,6 +6,8 @@ session are answered in the order they are made.
 What we change about kazoo, through what is not its public interface (so the version is locked, and tests hold it):
 
 - it does not tell the timeout that the server granted: `_Connection` keeps it;
+- it tells servers for ever what it has seen last, and those that know less refuse it: `_Connection` forgets that with the
+  session;
 - it gives each server the whole session's timeout to accept a connection, and a good part of it to answer, so that one
   that is cut off, or hangs, may cost the session: `_Handler` and `_Connection` give it less.
 """
@@ -28,8 +30,12 @@ from kazoo.exceptions import (
     ConnectionLoss,
     KazooException,
     NodeExistsError,
+    OperationTimeoutError,
+    RequestTimeoutError,
     SessionExpiredError,
+    SessionMovedError,
     UnimplementedError,
+    WriterNotClosedException,
 )
 from kazoo.handlers.threading import SequentialThreadingHandler
 from kazoo.interfaces import IAsyncResult
@@ -43,8 +49,15 @@ from koinon import logs
 from koinon.coordination.zookeeper.reads import ReadMany
 from koinon.coordination.zookeeper.url import Url
 
-#: A request that got no answer: whether it was done is unknown. The session may live on.
-LOST = (ConnectionLoss, ConnectionClosedError, SessionExpiredError)
+#: A request that got no answer, or none that counts: whether it was done is unknown. The session may live on.
+LOST = (
+    ConnectionLoss,
+    ConnectionClosedError,
+    OperationTimeoutError,
+    RequestTimeoutError,
+    SessionExpiredError,
+    SessionMovedError,
+)
 
 #: Pauses between two rounds of attempts to reach the servers.
 _RETRY_FIRST_S = 0.05
@@ -57,6 +70,11 @@ _REPEAT_S = 10.0
 _CONNECT_MIN_S = 0.25
 #: What a server has to answer who is hasty, at least.
 _ANSWER_MIN_S = 0.5
+
+
+def clock_s() -> float:
+    """Seconds that pass even while the machine sleeps: sessions, and leases, go on then."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class SessionState(Enum):
@@ -107,14 +125,12 @@ class Session:
         self._reads_many = True
         self._closed = False
 
-    @property
-    def granted_timeout_s(self) -> float:
-        """The session's timeout, as the server granted it with the last connection."""
-        return self._connection.granted_timeout_s
+    granted_timeout_s = 0.0  #: the session's timeout, as the server granted it with the last connection
+    asked_s = 0.0  #: when that connection was asked for
 
     @property
     def session_id(self) -> int | None:
-        """The session's number, as it stands in `ephemeralOwner`."""
+        """The session's number, as it stands in `ephemeralOwner`; None without a connection."""
         found = self._client.client_id
         return None if found is None else found[0]
 
@@ -132,8 +148,11 @@ class Session:
             await asyncio.to_thread(self._end)
 
     def _end(self) -> None:
-        self._client.stop()
-        self._client.close()
+        try:
+            self._client.stop()
+            self._client.close()
+        except WriterNotClosedException:  # its threads end with the process
+            self._log.warning("the connection could not be closed in time")
 
     def change_server(self) -> None:
         """Break the connection, which is then sought with any of the servers."""
@@ -213,7 +232,8 @@ class Session:
 
     def _listen(self, state: KazooState) -> None:
         if state == KazooState.CONNECTED:
-            self._hand_over(self._tell, SessionState.MADE)
+            # Taken now: by the time the loop hears of it there may be the next attempt.
+            self._hand_over(self._made, *self._connection.made)
         elif state == KazooState.SUSPENDED:
             self._hand_over(self._tell, SessionState.SUSPENDED)
         else:
@@ -224,14 +244,19 @@ class Session:
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(call, *arguments)
 
+    def _made(self, granted_timeout_s: float, asked_s: float) -> None:
+        self.granted_timeout_s, self.asked_s = granted_timeout_s, asked_s
+        self._tell(SessionState.MADE)
+
     def _tell(self, state: SessionState) -> None:
         if self._closed:
             return
-        self._log.info(f"session {state.value}", timeout_s=self.granted_timeout_s)
         if state is SessionState.MADE:
             self._up.set()
+            self._log.info("session made", timeout_s=self.granted_timeout_s)
         else:
             self._up.clear()
+            self._log.warning(f"session {state.value}")
         self._on_state(state)
 
 
@@ -249,15 +274,28 @@ class _Handler(SequentialThreadingHandler):  # type: ignore[misc]
 class _Connection(ConnectionHandler):  # type: ignore[misc]
     """Kazoo's connection, which keeps what it hears about the session's timeout."""
 
-    granted_timeout_s = 0.0
+    made = (0.0, 0.0)  #: the timeout granted with the last connection, and when that was asked for
     answer_timeout_s = math.inf  #: how long a server may take to take us on
+    _sought_s: float | None = None  #: since when a connection is sought; None while there is one
+
+    def _connect(self, *place: Any) -> Any:
+        now_s, (granted_s, _) = clock_s(), self.made
+        if self._sought_s is None:
+            self._sought_s = now_s
+        if now_s > self._sought_s + granted_s:
+            # Our session has ended, and with it the claim to see nothing older than before: servers that know less than
+            # we have seen, because their data was lost, or restored, would never let us in with that.
+            self.client.last_zxid = 0
+        found = super()._connect(*place)
+        self._sought_s = None
+        return found
 
     def _invoke(self, timeout: float, request: Any, xid: int | None = None) -> Any:
-        if isinstance(request, Connect):
-            timeout = min(timeout, self.answer_timeout_s)
-        answer = super()._invoke(timeout, request, xid)
-        if isinstance(request, Connect):
-            self.granted_timeout_s = answer[0].time_out / 1000
+        if not isinstance(request, Connect):
+            return super()._invoke(timeout, request, xid)
+        asked_s = clock_s()
+        answer = super()._invoke(min(timeout, self.answer_timeout_s), request, xid)
+        self.made = (answer[0].time_out / 1000, asked_s)
         return answer
 
 

@@ -21,6 +21,9 @@ from koinon.master.core.validation.agents import agent_problem
 from koinon.mesos import internal, v1
 from koinon.mesos.resources import Resources
 
+#: So many agents, each with some tasks, a new master takes in with half a processor.
+_RETURNS_PER_S = 1000
+
 
 # ── registration ──────────────────────────────────────────────────────────────────────────────────
 def register(core: Core, channel_id: str, message: internal.Register) -> None:
@@ -159,6 +162,7 @@ def _welcome(core: Core, agent: Agent, message: internal.Register) -> internal.R
         ],
         cluster=core.state.cluster,
         epoch=core.state.epoch,
+        return_within_s=(len(core.state.agents) + len(core.state.recovered_agents)) // _RETURNS_PER_S,
     )
 
 

@@ -217,8 +217,9 @@ def _launch(
             core, framework, task, agent.id, TaskState.TASK_ERROR, Reason.REASON_TASK_INVALID, message
         )
         return remaining
+    new = None if executor is None else _is_new(framework, agent, executor)
     _start(core, framework, agent, role, task, resources, executor)
-    core.tell(agent, internal.RunTask(framework=framework.info, task=task))
+    core.tell(agent, internal.RunTask(framework=framework.info, task=task, new_executor=new))
     return rest
 
 
@@ -249,12 +250,15 @@ def _launch_group(
             reason = Reason.REASON_TASK_GROUP_INVALID
             _not_launched(core, framework, task, agent.id, TaskState.TASK_ERROR, reason, message)
         return remaining
+    new = _is_new(framework, agent, executor)
     for task, of_task in zip(tasks, resources, strict=True):
         task.executor = executor.info
         _start(core, framework, agent, role, task, of_task, executor)
     core.tell(
         agent,
-        internal.RunTaskGroup(framework=framework.info, executor=executor.info, task_group=group.task_group),
+        internal.RunTaskGroup(
+            framework=framework.info, executor=executor.info, task_group=group.task_group, new_executor=new
+        ),
     )
     return rest
 
@@ -357,6 +361,11 @@ def _take_executor(
     return executor, remaining
 
 
+def _is_new(framework: Framework, agent: Agent, executor: Executor) -> bool:
+    """Is it still to be counted?"""
+    return executors.find(agent, framework.id, executor.executor_id) is None
+
+
 def _start(
     core: Core,
     framework: Framework,
@@ -369,7 +378,7 @@ def _start(
     """The task is ours: from here on it has a state."""
     task_id = task.task_id.value
     task.resources = resources.to_v1()
-    if executor is not None and executors.find(agent, framework.id, executor.executor_id) is None:
+    if executor is not None and _is_new(framework, agent, executor):
         executors.add(core, framework, agent, executor)
     add(
         core,

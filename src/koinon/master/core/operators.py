@@ -12,6 +12,9 @@ from koinon.master.core.events import AgentGoneRequested, Refused, TeardownReque
 from koinon.mesos import v1
 from koinon.mesos.names import role_problem
 
+#: Agents forgotten with one write: what ZooKeeper takes at once has an end (1 MB).
+_FORGOTTEN_TOGETHER = 1000
+
 
 def load(core: Core, entries: Mapping[str, bytes], epoch: int) -> None:
     """This master leads from now on, and knows what the registry knows."""
@@ -97,9 +100,9 @@ def collect_garbage(core: Core, _: str) -> None:
         ]
     coming_or_going = core.state.joining.keys() | core.state.leaving.keys()
     old = [agent_id for agent_id in old if agent_id not in coming_or_going]
-    if old:
-        changes = [registry.agent_removal(agent_id) for agent_id in old]
-        core.store(changes, partial(_forgotten, core, old))
+    for begin in range(0, len(old), _FORGOTTEN_TOGETHER):
+        some = old[begin : begin + _FORGOTTEN_TOGETHER]
+        core.store([registry.agent_removal(agent_id) for agent_id in some], partial(_forgotten, core, some))
 
 
 def _forgotten(core: Core, agent_ids: list[str], ticket: int) -> None:

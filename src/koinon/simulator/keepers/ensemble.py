@@ -14,7 +14,7 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
-from koinon.simulator.keepers.tree import Change, CloseSession, Tree
+from koinon.simulator.keepers.tree import Change, CloseSession, OpenSession, Tree
 
 if TYPE_CHECKING:
     from koinon.simulator.keepers.server import ServerNode
@@ -44,7 +44,9 @@ class Ensemble:
         self._uncertain: list[Change] = []  #: proposed to a leader that was lost
         self._alone_s: dict[str, float] = {}  #: since when a server lacks what it needs
         self._election: tuple[float, ServerNode] | None = None
+        self._arrives_s: dict[str, float] = {}  #: when the newest request of each server is with the leader
         self._committed_s = 0.0  #: when the newest commit is done
+        self._owners: dict[int, str] = {}  #: which server each session is with
         self._numbers = 0
 
     def start(self) -> None:
@@ -148,21 +150,37 @@ class Ensemble:
         server.catch_up(len(self.log))
 
     # ── what is agreed ────────────────────────────────────────────────────────────────────────────
-    def propose(self, origin: ServerNode, change: Change, answer: Answer) -> None:
+    def propose(self, origin: ServerNode, session: int, change: Change, answer: Answer) -> None:
         """A client of `origin` wants something done. Answered when it is, and `origin` knows; perhaps never."""
         leader = self.leader
         if leader is None or origin.term != self.term or not _reach(origin, leader):
             return
         network = leader.machine.network
         takes_s = network.latency(origin.machine, leader.machine) if origin is not leader else 0.0
+        # Of one server all arrives in order.
+        arrives_s = max(self.world.now + takes_s, self._arrives_s.get(origin.name, 0.0))
+        self._arrives_s[origin.name] = arrives_s
+        self.world.at(arrives_s, self._take, self.term, origin, session, change, answer)
+
+    def _take(self, term: int, origin: ServerNode, session: int, change: Change, answer: Answer) -> None:
+        """It has come to the leader, which asks the others."""
+        leader = self.leader
+        if leader is None or term != self.term or not leader.is_awake:
+            return
+        if isinstance(change, OpenSession):
+            self._owners[change.number] = origin.name
+            self._expires[change.number] = self._tick_after(self.world.now + change.timeout_s)
+        elif self._owners.get(session, origin.name) != origin.name:
+            return  # its client has gone to another server, which counts from then on
+        network = leader.machine.network
         others = sorted(
             network.latency(leader.machine, server.machine) + network.latency(server.machine, leader.machine)
             for server in self.servers
             if server is not leader
         )
-        takes_s += others[len(self.servers) // 2 - 1] if others else 0.0
+        takes_s = others[len(self.servers) // 2 - 1] if others else 0.0
         self._committed_s = max(self._committed_s, self.world.now + takes_s)
-        self.world.at(self._committed_s, self._commit, self.term, origin, change, answer)
+        self.world.at(self._committed_s, self._commit, term, origin, change, answer)
 
     def _commit(self, term: int, origin: ServerNode, change: Change, answer: Answer) -> None:
         leader = self.leader
@@ -205,18 +223,21 @@ class Ensemble:
             return None
         if number not in self.tree.sessions:
             return False
+        self._owners[number] = server.name
         self._touched(self.term, server, number)
         return True
 
     def _touched(self, term: int, server: ServerNode, number: int) -> None:
         leader = self.leader
-        heard = leader is not None and term == self.term and leader.is_awake and _reach(server, leader)
-        if heard and number in self.tree.sessions:
+        told = server.is_awake and server.term == term == self.term
+        if (
+            told
+            and leader is not None
+            and leader.is_awake
+            and _reach(server, leader)
+            and (number in self.tree.sessions)
+        ):
             self._expires[number] = self._tick_after(self.world.now + self.tree.sessions[number])
-
-    def opened(self, number: int, timeout_s: float) -> None:
-        """A session has begun."""
-        self._expires[number] = self._tick_after(self.world.now + timeout_s)
 
     def _expire(self) -> None:
         assert self.leader is not None
@@ -224,7 +245,7 @@ class Ensemble:
             if expires_s <= self.world.now:
                 del self._expires[number]
                 self.world.tell("keepers", f"session {number} expires")
-                self.propose(self.leader, CloseSession(number), lambda result: None)
+                self.propose(self.leader, 0, CloseSession(number), lambda result: None)
 
     def _tick_after(self, time_s: float) -> float:
         return (math.floor(time_s / self.tick_s) + 1) * self.tick_s

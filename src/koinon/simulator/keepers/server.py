@@ -158,7 +158,6 @@ class Connection(asyncio.Protocol):
 
         def opened(_: object) -> None:
             self.session = new
-            ensemble.opened(new, granted_s)
             self._say(number, (new, granted_s))
 
         self._propose(OpenSession(new, granted_s), opened)
@@ -177,7 +176,7 @@ class Connection(asyncio.Protocol):
             self._busy = False
             self._serve()
 
-        self._ensemble.propose(self._server, change, done)
+        self._ensemble.propose(self._server, self.session, change, done)
 
     def _say(self, number: int, result: object) -> None:
         self._transport.write(framed(pickle.dumps((number, result))))

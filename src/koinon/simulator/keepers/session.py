@@ -32,6 +32,7 @@ _RETRY_S = 0.05
 _RETRY_MAX_S = 1.0
 _REST_S = 0.02
 _CONNECT_MIN_S = 0.25
+_ANSWER_MIN_S = 0.5
 
 
 class Transaction:
@@ -68,6 +69,8 @@ class Session:
         self.url = url
         self.acl: list[object] = []
         self.granted_timeout_s = 0.0
+        self.asked_s = 0.0
+        self._hasty = hasty
         self._process = process
         self._timeout_s = timeout_s
         self._on_state = on_state
@@ -190,9 +193,12 @@ class Session:
                 _, protocol = await self._process.loop.create_connection(_Link, host, port)
                 link = cast(_Link, protocol)
             greeting = self._process.loop.create_future()
+            asked_s = self._process.machine.monotonic()
             link.ask("greet", (self._number, self._timeout_s), greeting, None)
-            async with asyncio.timeout(self._timeout_s * 2 / 3):
+            answer_s = max(self._timeout_s / 6, _ANSWER_MIN_S) if self._hasty else self._timeout_s * 2 / 3
+            async with asyncio.timeout(answer_s):
                 self._number, self.granted_timeout_s = await greeting
+            self.asked_s = asked_s
         except SessionExpiredError:
             if link is not None:
                 link.abort()
