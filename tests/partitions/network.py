@@ -30,8 +30,13 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 def cannot_run() -> str | None:
     """Why networks cannot be made here; None if they can."""
+    wants = "the test makes network namespaces, and cuts the links between them"
     if os.geteuid() != 0:
-        return "needs root: the test makes network namespaces, and cuts the links between them"
+        return f"needs root: {wants}"
+    try:
+        os.close(_new_namespace())
+    except OSError as error:  # root of a container, perhaps
+        return f"needs all of root's rights, and has not got them ({error}): {wants}"
     return None
 
 
@@ -114,12 +119,7 @@ class Network:
             machine.heal()
 
     def _new_namespace(self) -> int:
-        def make() -> int:
-            _call(_LIBC.unshare, _CLONE_NEWNET)
-            return os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-
-        with ThreadPoolExecutor(1) as thread:  # which ends, and only it has left our own network
-            namespace = thread.submit(make).result()
+        namespace = _new_namespace()
         self._namespaces.append(namespace)
         return namespace
 
@@ -143,6 +143,17 @@ class _Switch:
 
     def _ip(self, *commands: str) -> None:
         _batch(self._prefix, *commands)
+
+
+def _new_namespace() -> int:
+    """Its file descriptor. Raises OSError."""
+
+    def make() -> int:
+        _call(_LIBC.unshare, _CLONE_NEWNET)
+        return os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+
+    with ThreadPoolExecutor(1) as thread:  # which ends, and only it has left our own network
+        return thread.submit(make).result()
 
 
 def _batch(prefix: Sequence[str], *commands: str) -> None:
