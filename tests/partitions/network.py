@@ -129,17 +129,18 @@ class _Switch:
 
     def __init__(self, namespace: int) -> None:
         self._prefix = ["nsenter", f"--net=/proc/{os.getpid()}/fd/{namespace}"]
-        self._ip(f"link add {_SWITCH} type bridge", f"link set {_SWITCH} up")
+        self._ip(f"link add name {_SWITCH} type bridge", f"link set dev {_SWITCH} up")
 
     def connect(self, port: str, machine: Machine) -> None:
         place = machine.prefix[-1].removeprefix("--net=")
         self._ip(
-            f"link add {port} type veth peer name eth0 netns {place}", f"link set {port} master {_SWITCH} up"
+            f"link add name {port} type veth peer name eth0 netns {place}",
+            f"link set dev {port} master {_SWITCH} up",
         )
         _batch(machine.prefix, "link set lo up", f"addr add {machine.ip}/24 dev eth0", "link set eth0 up")
 
     def set_port(self, port: str, state: str) -> None:
-        self._ip(f"link set {port} {state}")
+        self._ip(f"link set dev {port} {state}")
 
     def _ip(self, *commands: str) -> None:
         _batch(self._prefix, *commands)
