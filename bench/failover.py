@@ -36,7 +36,7 @@ from koinon.sdk import TERMINAL_STATES, Resources, Scheduler, framework_info, ta
 
 FRAMEWORKS = 10
 PING_S = 0.005
-SESSION = "4secs"
+SESSION_S = 10
 HEALTH = Question("/health")
 _TEN = Resources.parse("cpus:10;mem:320")
 
@@ -50,7 +50,7 @@ def measure(given: argparse.Namespace) -> Iterator[Figure]:
 
 
 def _measure(directory: Path, agents: int, profile: Path | None) -> list[Figure]:
-    flags = {"zk_session_timeout": SESSION}
+    flags = {"zk_session_timeout": f"{SESSION_S}secs"}
     with (
         started_zookeeper(directory) as (flags["zk"], zk),
         started_master(directory, "first", **flags) as (first, _),
@@ -100,7 +100,7 @@ class _Cluster:
             health_ms, stalls_ms = pings.between(elected_s, back["tasks"])
             knocks_ms, _ = knocks.between(elected_s, back["tasks"])
         return [
-            Figure("killed → elected (a session of 4 s has to end first)", elected_s - killed_s, "s"),
+            Figure(f"killed → elected (a session of {SESSION_S} s has to end first)", elected_s - killed_s, "s"),
             Figure("elected → registry read", leads_s - elected_s, "s"),
             Figure("elected → first offer", curious.offered_s - elected_s, "s", at_most=15),
             Figure("elected → a task launched on it runs", curious.ran_s - elected_s, "s", at_most=15),
