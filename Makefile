@@ -4,8 +4,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SEEDS := 5000
 
-.PHONY: up test check bench faults format docs proto clean
+.PHONY: up test check simulate bench faults format docs proto clean
 
 up: $(VENV)/.ready  ## run a cluster on this machine
 	@$(BIN)/koinon up $(ARGS)
@@ -19,6 +20,9 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+simulate: $(VENV)/.dev  ## play bad days of clusters: make simulate SEEDS=5000
+	$(BIN)/python -m koinon.simulator --seeds $(SEEDS) $(ARGS)
 
 bench: $(VENV)/.dev  ## measure; see bench/README.md
 	$(BIN)/python -m bench $(ARGS)

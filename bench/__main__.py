@@ -19,7 +19,7 @@ from bench.figures import Figure
 from bench.processes import ROOT
 
 NAMES = (
-    "startup", "allocation", "task_life", "one_agent", "coordination", "executor_tasks", "running", "state", "slurm", "soak",
+    "startup", "allocation", "task_life", "one_agent", "coordination", "executor_tasks", "running", "state", "failover", "slurm", "soak",
     "study",
 )  # fmt: skip
 

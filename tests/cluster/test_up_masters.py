@@ -77,6 +77,20 @@ def test_the_next_up_goes_on_with_the_same_registry(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_zookeeper_that_dies_is_started_again_and_the_leader_goes_on(tmp_path: Path) -> None:
+    def server() -> int:
+        return next((pid for pid, line in command_lines(up).items() if "QuorumPeerMain" in line), 0)
+
+    with running(tmp_path / "work", "--masters", "2") as up:
+        before, killed = leader(up), server()
+        os.kill(killed, signal.SIGKILL)
+        eventually(lambda: server() not in (0, killed), "it runs again")
+        done = up.koinon("run", "echo it works", "--timeout", "30secs")  # which asks it who leads
+        assert (done.returncode, done.stdout) == (0, "it works\n"), done.stderr
+        assert leader(up) == before
+
+
+@pytest.mark.slow
 def test_nobody_else_learns_the_password(tmp_path: Path) -> None:
     with running(tmp_path / "work", "--masters", "2", "--agents", "0") as up:
         path = tmp_path / "work" / "zookeeper" / "password"

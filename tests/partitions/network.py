@@ -30,8 +30,13 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 def cannot_run() -> str | None:
     """Why networks cannot be made here; None if they can."""
+    wants = "the test makes network namespaces, and cuts the links between them"
     if os.geteuid() != 0:
-        return "needs root: the test makes network namespaces, and cuts the links between them"
+        return f"needs root: {wants}"
+    try:
+        os.close(_new_namespace())
+    except OSError as error:  # root of a container, perhaps
+        return f"needs all of root's rights, and has not got them ({error}): {wants}"
     return None
 
 
@@ -114,12 +119,7 @@ class Network:
             machine.heal()
 
     def _new_namespace(self) -> int:
-        def make() -> int:
-            _call(_LIBC.unshare, _CLONE_NEWNET)
-            return os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-
-        with ThreadPoolExecutor(1) as thread:  # which ends, and only it has left our own network
-            namespace = thread.submit(make).result()
+        namespace = _new_namespace()
         self._namespaces.append(namespace)
         return namespace
 
@@ -129,20 +129,32 @@ class _Switch:
 
     def __init__(self, namespace: int) -> None:
         self._prefix = ["nsenter", f"--net=/proc/{os.getpid()}/fd/{namespace}"]
-        self._ip(f"link add {_SWITCH} type bridge", f"link set {_SWITCH} up")
+        self._ip(f"link add name {_SWITCH} type bridge", f"link set dev {_SWITCH} up")
 
     def connect(self, port: str, machine: Machine) -> None:
         place = machine.prefix[-1].removeprefix("--net=")
         self._ip(
-            f"link add {port} type veth peer name eth0 netns {place}", f"link set {port} master {_SWITCH} up"
+            f"link add name {port} type veth peer name eth0 netns {place}",
+            f"link set dev {port} master {_SWITCH} up",
         )
         _batch(machine.prefix, "link set lo up", f"addr add {machine.ip}/24 dev eth0", "link set eth0 up")
 
     def set_port(self, port: str, state: str) -> None:
-        self._ip(f"link set {port} {state}")
+        self._ip(f"link set dev {port} {state}")
 
     def _ip(self, *commands: str) -> None:
         _batch(self._prefix, *commands)
+
+
+def _new_namespace() -> int:
+    """Its file descriptor. Raises OSError."""
+
+    def make() -> int:
+        _call(_LIBC.unshare, _CLONE_NEWNET)
+        return os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+
+    with ThreadPoolExecutor(1) as thread:  # which ends, and only it has left our own network
+        return thread.submit(make).result()
 
 
 def _batch(prefix: Sequence[str], *commands: str) -> None:

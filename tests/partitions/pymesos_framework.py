@@ -9,9 +9,11 @@ framework's id, as a supervisor would see to. It is given `failover`, so that it
 
 import getpass
 import logging
+import queue
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 from pymesos import MesosSchedulerDriver, Scheduler
@@ -31,13 +33,17 @@ class Driver(MesosSchedulerDriver):
 
 
 class Framework(Scheduler):
-    """Hands what it hears to its Work, and back."""
+    """Hands what it hears to its Work, and back.
+
+    Its driver holds a lock of its own when it calls us, and takes it when we call: so what we hear waits in a queue for the
+    thread that works, or each could wait for the other for ever.
+    """
 
     def __init__(self, master, directory):
         self.master = master
         self.master_id = ""
         self.about = {"user": getpass.getuser(), "name": NAME, "checkpoint": True, "failover_timeout": 3600}
-        self.lock = threading.RLock()
+        self.heard = queue.SimpleQueue()
         self.work = Work(
             NAME,
             directory,
@@ -68,14 +74,14 @@ class Framework(Scheduler):
         self.driver = Driver(self, self.about, self.master, failover=True, timeout=TIMEOUT_S)
         self.driver.start()
         while self.work.mode != "leave":
-            with self.lock:
-                self.work.tick()
+            while not self.heard.empty():
+                self.heard.get()()
+            self.work.tick()
             time.sleep(0.05)
 
     def follow_orders(self):
         for line in sys.stdin:
-            with self.lock:
-                self.work.order(line.strip())
+            self.heard.put(partial(self.work.order, line.strip()))
 
     def call(self, name, *arguments):
         """A call that may fail at any time: what came of it shows later."""
@@ -87,34 +93,28 @@ class Framework(Scheduler):
     # ── what the driver calls, on its thread ──────────────────────────────────────────────────────
     def registered(self, driver, framework_id, master_info):
         self.about["id"] = framework_id
-        with self.lock:
-            self.work.subscribed(framework_id["value"], self.master_id)
+        self.heard.put(partial(self.work.subscribed, framework_id["value"], self.master_id))
 
     def reregistered(self, driver, master_info):
         self.registered(driver, self.about["id"], master_info)
 
     def disconnected(self, driver):
-        with self.lock:
-            self.work.disconnected()
+        self.heard.put(self.work.disconnected)
 
     def resourceOffers(self, driver, offers):
-        with self.lock:
-            self.work.offered(offers)
+        self.heard.put(partial(self.work.offered, offers))
 
     def offerRescinded(self, driver, offer_id):
-        with self.lock:
-            self.work.rescinded(offer_id["value"])
+        self.heard.put(partial(self.work.rescinded, offer_id["value"]))
 
     def statusUpdate(self, driver, status):
-        with self.lock:
-            self.work.updated(status)
+        self.heard.put(partial(self.work.updated, status))
 
     def slaveLost(self, driver, agent_id):
-        with self.lock:
-            self.work.failed(agent_id["value"])
+        self.heard.put(partial(self.work.failed, agent_id["value"]))
 
     def error(self, driver, message):
-        self.work.refused("subscription", message)
+        self.heard.put(partial(self.work.refused, "subscription", message))
 
 
 if __name__ == "__main__":

@@ -244,6 +244,15 @@ def _never_arrived(status: TaskStatus) -> bool:
     )
 
 
+def is_echo(status: TaskStatus) -> bool:
+    """Is this a master's answer that the task has ended, where its agent says more about it: the exit status?"""
+    return (
+        status.reason is TaskStatus.Reason.REASON_RECONCILIATION
+        and status.uuid is None
+        and status.state in (TaskState.TASK_FINISHED, TaskState.TASK_FAILED, TaskState.TASK_KILLED)
+    )
+
+
 def exit_status_of(status: TaskStatus) -> int:
     """Exit status of a task that ended so, as a shell counts: 128 + n after signal n."""
     if status.state is TaskState.TASK_FINISHED:

@@ -155,8 +155,11 @@ class _Execution(Scheduler):
         self._wanted = Resources.sum(Resources.from_v1(task.resources) for task in tasks) + self._executor
 
     def subscribed(self, framework_id: str) -> None:
-        """Say which framework we are."""
+        """Say which framework we are; again, where another master leads: then what is not over must show."""
         print(f"Subscribed with ID {framework_id}", flush=True)
+        if self._launched:
+            living = [id for id, state in self.states.items() if state not in TERMINAL_STATES]
+            self.reconcile(dict.fromkeys(living), until_answered=True)
 
     def offers(self, offers: list[Offer]) -> None:
         """Take the first that fits."""

@@ -110,12 +110,12 @@ class Master(Client):
         waited_s = time.monotonic() - begun_s
         if not hopeful and len(tried) == 1:
             raise tried[0][1]
-        said = "; ".join(f"{address} {away.why}" for address, away in tried)
+        named = "" if self.where.zookeeper is None else f", which {self.where} names,"
+        said = "; ".join(f"{address}{named} {away.why}" for address, away in tried)
         if not hopeful:
             raise Failure(f"no master answers: {said}")
         if waited_s >= self._patience_s:
-            found = f", found by {self.where}," if self.where.zookeeper is not None else ""
-            raise Failure(f"no master leads: {said}{found} (waited {waited_s:.0f} s)")
+            raise Failure(f"no master leads: {said} (waited {waited_s:.0f} s)")
         if waited_s < _SAID_AFTER_S <= waited_s + _PAUSE_S:
             _say(f"waiting for a master that leads: {said}")
         time.sleep(_PAUSE_S)

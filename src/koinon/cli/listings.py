@@ -11,7 +11,7 @@ import click
 from koinon.cli.client import Client, agent_address
 from koinon.cli.options import json_option, master_option
 from koinon.cli.output import Column, Cut, Record, age, number, share, short_duration, show, text
-from koinon.cli.tasks import TERMINAL, agents_by_id, all_tasks, is_meant, statistics
+from koinon.cli.tasks import TERMINAL, agents_by_id, all_tasks, awaited, is_meant, statistics
 from koinon.mesos.v1 import TaskState
 
 
@@ -52,14 +52,14 @@ def show_running(master: Client, *, as_json: bool) -> None:
 
 
 def _tell_who_is_awaited(master: Client) -> None:
-    """After its restart the master learns from the agents which tasks there are: say so while some are missing."""
-    awaited = len(master.get("/slaves")["recovered_slaves"])
-    if not awaited:
+    """A new master learns from the agents which tasks there are: say so while some are missing."""
+    missing = len(awaited(master))
+    if not missing:
         return
     elected_s = master.call({"type": "GET_MASTER"})["get_master"]["elected_time"]
-    agents = "1 agent has" if awaited == 1 else f"{awaited} agents have"
+    agents = "1 agent has" if missing == 1 else f"{missing} agents have"
     print(
-        f"koinon: the master restarted {short_duration(max(0.0, time.time() - elected_s))} ago;"
+        f"koinon: this master leads for {short_duration(max(0.0, time.time() - elected_s))};"
         f" {agents} not come back yet, and the tasks there are not listed",
         file=sys.stderr,
     )

@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from koinon.cli.batch import Batch, Instance, Spec
+from koinon.cli.batch import Batch, Instance, Spec, is_echo
 from koinon.cli.errors import Failure
 from koinon.cli.leader import Master
 from koinon.cli.options import master_option
@@ -39,6 +39,8 @@ TIMED_OUT = 124
 #: When to say what a run waits for, and how often to look again.
 _WAIT_FIRST_S = 1.5
 _WAIT_AGAIN_S = 5.0
+#: How long an agent may take to tell how a task ended of which the master knows only that it did.
+_TRUE_END_S = 15.0
 #: How long ending may take before a word is said about it.
 _PATIENCE_S = 1.0
 _NEVER_S = 7 * 86_400.0
@@ -238,6 +240,13 @@ class _Runner(Scheduler):
 
     def update(self, status: TaskStatus) -> None:
         """An instance is in another state."""
+        if is_echo(status):
+            # The agent goes on telling how it ended, until we have heard it.
+            asyncio.get_running_loop().call_later(_TRUE_END_S, self._take, status)
+        else:
+            self._take(status)
+
+    def _take(self, status: TaskStatus) -> None:
         instance = self._batch.update(status)
         if instance is None:
             if self._batch.is_stray(status):

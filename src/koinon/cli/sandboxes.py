@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any, BinaryIO
@@ -10,10 +11,11 @@ from typing import Any, BinaryIO
 import click
 
 from koinon.cli.client import Client
+from koinon.cli.errors import Failure
 from koinon.cli.following import Followed
 from koinon.cli.options import framework_option, json_option, master_option
 from koinon.cli.output import Record, show_json
-from koinon.cli.tasks import TERMINAL, Sandbox, find_task, sandbox_of
+from koinon.cli.tasks import TERMINAL, Sandbox, awaited, find_task, sandbox_of
 
 _POLL_S = 0.4
 _TAIL_BLOCK = 1 << 16
@@ -53,19 +55,53 @@ def print_logs(
             if tail is not None:
                 follower.skip_to_tail(tail)
             follower.drain()
-        while follow:
-            # Asked before reading: what is there once the task has ended is all there will be.
-            ended = _has_ended(master, record)
-            for follower in followers:
-                follower.drain()
-            if ended:
-                return
+        if not follow:
+            return
+        watch = _Watch(master, record)
+        watch.start()
+        ended = False
+        try:
+            while not ended:
+                # Asked before reading: what is there once the task has ended is all there will be.
+                ended = watch.ended.wait(_POLL_S)
+                for follower in followers:
+                    follower.drain()
+        finally:
+            watch.ended.set()  # nobody wants to know any more
+
+
+class _Watch(threading.Thread):
+    """Asks the master whether the task has ended, beside those who read: without a master the task goes on."""
+
+    def __init__(self, master: Client, task: Record) -> None:
+        super().__init__(daemon=True)
+        self._master = master
+        self._task = task
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        """Ask until it has."""
+        away = False
+        while not self.ended.is_set():
+            try:
+                if self._has_ended():
+                    self.ended.set()
+                away = False
+            except Failure as failure:
+                if not away:
+                    _say(f"{failure}; going on with what the task writes")
+                away = True
             time.sleep(_POLL_S)
 
-
-def _has_ended(master: Client, task: Record) -> bool:
-    found = master.get("/tasks", task_id=task["id"], framework_id=task["framework_id"], limit=1)["tasks"]
-    return not found or found[0]["state"].removeprefix("TASK_") in TERMINAL
+    def _has_ended(self) -> bool:
+        task = self._task
+        found = self._master.get("/tasks", task_id=task["id"], framework_id=task["framework_id"], limit=1)[
+            "tasks"
+        ]
+        if found:
+            return found[0]["state"].removeprefix("TASK_") in TERMINAL
+        # A new master knows a task once its agent has come back.
+        return all(agent["id"] != task["agent_id"] for agent in awaited(self._master))
 
 
 class _Follower:
@@ -100,7 +136,11 @@ class _Follower:
             self._out.flush()
         if self._file.lost:
             self._file.lost = False
-            print(f"koinon: some of {self._name} was removed before it was read", file=sys.stderr)
+            _say(f"some of {self._name} was removed before it was read")
+
+
+def _say(sentence: str) -> None:
+    print(f"koinon: {sentence}", file=sys.stderr, flush=True)
 
 
 @click.command()

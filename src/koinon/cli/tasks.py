@@ -47,6 +47,12 @@ def agents_by_id(master: Client) -> dict[str, Record]:
     return {agent["id"]: agent for agent in master.get("/slaves")["slaves"]}
 
 
+def awaited(master: Client) -> list[Record]:
+    """Agents that a new master knows and has not heard of yet; it learns from them which tasks there are."""
+    found: list[Record] = master.get("/slaves")["recovered_slaves"]
+    return found
+
+
 def all_tasks(
     master: Client, *, framework_id: str | None = None, agents: dict[str, Record] | None = None
 ) -> list[Record]:
@@ -66,7 +72,12 @@ def find_task(master: Client, given: str, framework: str | None = None) -> Recor
     tasks = [
         task for task in all_tasks(master) if framework is None or is_meant(task["framework_id"], framework)
     ]
-    return choose(tasks, given)
+    try:
+        return choose(tasks, given)
+    except Failure as failure:
+        if missing := len(awaited(master)):
+            raise Failure(f"{failure}; {missing} agents have not come back to it yet: try again") from None
+        raise
 
 
 def is_meant(full_id: str, given: str) -> bool:

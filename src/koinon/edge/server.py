@@ -22,6 +22,7 @@ from aiohttp.web_request import BaseRequest
 from koinon import logs
 from koinon.edge.answers import Answer, HttpError, answer_error
 from koinon.edge.hot import HotConnection, HotHandler
+from koinon.edge.listener import Listener
 from koinon.edge.negotiation import accepts_gzip
 from koinon.edge.turns import Turns
 from koinon.mesos import codec
@@ -36,8 +37,6 @@ _GZIP_BYTES_MIN = 1024
 _GZIP_INLINE_BYTES_MAX = 64 * 1024
 #: What is made in slices is written in pieces of this size.
 _WRITE_BYTES = 64 * 1024
-#: Connections that may wait to be accepted: a whole cluster comes back at once after a restart.
-_BACKLOG = 4096
 #: How long requests under way may go on once the server stops.
 _STOP_GRACE_S = 0.5
 
@@ -104,7 +103,7 @@ class Server:
         self._hot_connections: set[HotConnection] = set()
         self._patient: tuple[bytes, ...] = ()
         self._http: web.Server | None = None
-        self._listener: asyncio.Server | None = None
+        self._listener: Listener | None = None
         self.turns: Turns  #: for what patient clients ask for later, too
 
     def route(
@@ -134,21 +133,19 @@ class Server:
 
     async def start(self, ip: str, port: int) -> None:
         """Listen. Raises OSError when the address is taken or not ours."""
-        loop = asyncio.get_running_loop()
         self.turns = Turns()
         self._http = web.Server(
             self._serve,
             request_factory=self._request,
             handler_cancellation=True,  # a reader that went away costs nothing more
         )
-        self._listener = await loop.create_server(self._protocol, ip, port, backlog=_BACKLOG)
+        self._listener = Listener(self._protocol, ip, port)
 
     @property
     def port(self) -> int:
         """The port we listen on; interesting when 0 was asked for."""
         assert self._listener is not None, "the server has not started"
-        port: int = self._listener.sockets[0].getsockname()[1]
-        return port
+        return self._listener.port
 
     async def stop(self) -> None:
         """Stop listening, let requests under way end for a moment, close all connections."""

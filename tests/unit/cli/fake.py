@@ -21,6 +21,7 @@ class Fake:
         self.address = ""
         self.answers: dict[str, Any] = {"/health": None}
         self.redirect: str | None = None
+        self.status = 200  #: what all is answered with, as an error
         self.files: dict[str, bytes] = {}
         self.calls: dict[str, Any] = {}  #: answers of other v1 calls, by their type
 
@@ -69,6 +70,9 @@ def serving(fake: Fake) -> Iterator[Fake]:
         def do_GET(self) -> None:
             if fake.redirect:
                 self._send(307, b"", {"Location": fake.redirect})
+                return
+            if fake.status != 200:
+                self._send(fake.status, b"No master leads at the moment: try again.", {})
                 return
             parts = urlsplit(self.path)
             self._answer(fake.get(parts.path, parse_qs(parts.query)))

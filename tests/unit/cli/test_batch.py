@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from koinon.cli.batch import Batch, Spec, exit_status_of
+from koinon.cli.batch import Batch, Spec, exit_status_of, is_echo
 from koinon.mesos.v1 import (
     URL,
     Address,
@@ -199,3 +199,60 @@ def test_summary_tells_what_became_of_each_instance() -> None:
             }
         ],
     }
+
+
+# ── masters that fail ─────────────────────────────────────────────────────────────────────────────
+def reconciled(one: TaskStatus) -> TaskStatus:
+    one.reason, one.source = TaskStatus.Reason.REASON_RECONCILIATION, TaskStatus.Source.SOURCE_MASTER
+    return one
+
+
+@pytest.mark.parametrize("never", [status(0, "DROPPED"), reconciled(status(0, "GONE"))])
+def test_an_instance_that_never_arrived_is_placed_again_under_another_id(never: TaskStatus) -> None:
+    one = batch()
+    one.place([offer("a")])
+    instance = one.update(never)
+    assert instance is not None
+    assert (instance.placed, one.waiting, one.done) == (False, 1, False)
+    ((_, (task,)),) = one.place([offer("b")])
+    assert task.task_id.value == "job-x1.0-2"
+    again = status(0, "FINISHED")
+    again.task_id = task.task_id
+    one.update(again)
+    assert (one.done, one.exit_status) == (True, 0)
+
+
+def test_should_the_first_one_turn_up_all_the_same_it_can_be_told_apart() -> None:
+    one = batch()
+    one.place([offer("a")])
+    one.update(status(0, "DROPPED"))
+    assert one.update(status(0, "RUNNING")) is None
+    assert one.is_stray(status(0, "RUNNING"))
+    assert not one.is_stray(status(0, "KILLED"))
+    assert not one.is_stray(status(1, "RUNNING"))
+
+
+def test_an_instance_that_was_heard_of_is_not_placed_again() -> None:
+    one = batch()
+    one.place([offer("a")])
+    one.update(status(0, "STARTING"))
+    one.update(reconciled(status(0, "GONE")))
+    assert (one.done, one.exit_status) == (True, 1)
+
+
+def test_an_instance_that_arrives_nowhere_is_given_up_in_the_end() -> None:
+    one = batch()
+    placings = 0
+    while one.waiting:
+        ((_, (task,)),) = one.place([offer("a")])
+        placings += 1
+        lost = status(0, "DROPPED")
+        lost.task_id = task.task_id
+        one.update(lost)
+    assert (placings, one.done, one.instances[0].state) == (5, True, "DROPPED")
+
+
+def test_a_master_that_only_knows_that_a_task_ended_is_not_the_last_word() -> None:
+    assert is_echo(reconciled(status(0, "FAILED")))
+    for last_word in (status(0, "FAILED"), reconciled(status(0, "RUNNING")), reconciled(status(0, "GONE"))):
+        assert not is_echo(last_word)

@@ -264,7 +264,7 @@ def test_listings_of_tasks_say_that_agents_are_still_to_come_back(fake: Fake, ko
     fake.calls["GET_MASTER"] = {"get_master": {"elected_time": time.time() - 100}}
     for command in ("ps", "tasks"):
         assert re.fullmatch(
-            r"koinon: the master restarted 10\ds ago; 1 agent has not come back yet, and the tasks there"
+            r"koinon: this master leads for 10\ds; 1 agent has not come back yet, and the tasks there"
             r" are not listed\n",
             koinon(command)[2],
         )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from koinon.simulator.world import World
 
 #: So often within a tick it is looked who reaches whom.
-_LOOKS = 4
+_LOOKS = 2
 #: A server without contact with the leader, or the leader without a quorum, gives up after so many ticks.
 _SYNC_TICKS = 2
 
