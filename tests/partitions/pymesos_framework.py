@@ -5,6 +5,8 @@
 On an answer that it does not expect the driver ends its thread, and interrupts the program; then a new one goes on with the
 framework's id, as a supervisor would see to. It is given `failover`, so that it does not tear the framework down at that, and
 `timeout`: by default a call to a master that is frozen or cut off takes up to a day, and nothing else happens meanwhile.
+It may also be redirected to the leader before by a standby that has not heard yet that there is another one; if that leader
+is cut off, the driver waits for it for ever. So it is started again, too, when it has had no master for `PATIENCE_S`.
 """
 
 import getpass
@@ -22,6 +24,7 @@ from tests.partitions.workload import Work
 
 NAME = "pymesos"
 TIMEOUT_S = 10
+PATIENCE_S = 15
 
 
 class Driver(MesosSchedulerDriver):
@@ -64,9 +67,12 @@ class Framework(Scheduler):
         while self.work.mode != "leave":
             try:
                 self.drive()
-            except Exception as error:  # raised by the driver's thread
+            except Exception as error:  # raised by the driver's thread, perhaps
                 self.work.refused("driver", f"it ended: {error}")
                 self.driver.stop(failover=True)
+                self.driver.join()
+                with self.lock:
+                    self.work.disconnected()
         self.driver.stop()
         self.driver.join()
 
