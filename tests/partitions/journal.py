@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,22 @@ class Journal:
     def __init__(self, path: Path, who: str) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         self._who = who
+        self._about: float | None = None
 
     def write(self, what: str, **fields: object) -> None:
         """Add a line. It is about now unless `at` is given."""
-        line = json.dumps({"at": now_s(), "who": self._who, "what": what, **fields})
+        at = now_s() if self._about is None else self._about
+        line = json.dumps({"at": at, "who": self._who, "what": what, **fields})
         os.write(self._file, f"{line}\n".encode())
+
+    @contextmanager
+    def about(self, at: float) -> Iterator[None]:
+        """What is written meanwhile is about that moment."""
+        self._about = at
+        try:
+            yield
+        finally:
+            self._about = None
 
 
 class Reader:

@@ -5,6 +5,8 @@
 On an answer that it does not expect the driver ends its thread, and interrupts the program; then a new one goes on with the
 framework's id, as a supervisor would see to. It is given `failover`, so that it does not tear the framework down at that, and
 `timeout`: by default a call to a master that is frozen or cut off takes up to a day, and nothing else happens meanwhile.
+It may also be redirected to the leader before by a standby that has not heard yet that there is another one; if that leader
+is cut off, the driver waits for it for ever. So it is started again, too, when it has had no master for `PATIENCE_S`.
 """
 
 import getpass
@@ -18,10 +20,12 @@ from pathlib import Path
 
 from pymesos import MesosSchedulerDriver, Scheduler
 
+from tests.partitions.journal import now_s
 from tests.partitions.workload import Work
 
 NAME = "pymesos"
 TIMEOUT_S = 10
+PATIENCE_S = 15
 
 
 class Driver(MesosSchedulerDriver):
@@ -64,24 +68,37 @@ class Framework(Scheduler):
         while self.work.mode != "leave":
             try:
                 self.drive()
-            except Exception as error:  # raised by the driver's thread
+            except Exception as error:  # raised by the driver's thread, perhaps
                 self.work.refused("driver", f"it ended: {error}")
                 self.driver.stop(failover=True)
+                self.driver.join()
+                self.work.disconnected()
         self.driver.stop()
         self.driver.join()
 
     def drive(self):
         self.driver = Driver(self, self.about, self.master, failover=True, timeout=TIMEOUT_S)
         self.driver.start()
+        connected_s = time.monotonic()
         while self.work.mode != "leave":
             while not self.heard.empty():
-                self.heard.get()()
+                at, take = self.heard.get()
+                with self.work.journal.about(at):
+                    take()
             self.work.tick()
+            if self.driver.connected:
+                connected_s = time.monotonic()
+            elif time.monotonic() > connected_s + PATIENCE_S:
+                raise RuntimeError("it has no master")
             time.sleep(0.05)
+
+    def hear(self, take, *arguments):
+        """Let the thread that works take it in; it is written down as of now."""
+        self.heard.put((now_s(), partial(take, *arguments)))
 
     def follow_orders(self):
         for line in sys.stdin:
-            self.heard.put(partial(self.work.order, line.strip()))
+            self.hear(self.work.order, line.strip())
 
     def call(self, name, *arguments):
         """A call that may fail at any time: what came of it shows later."""
@@ -93,28 +110,28 @@ class Framework(Scheduler):
     # ── what the driver calls, on its thread ──────────────────────────────────────────────────────
     def registered(self, driver, framework_id, master_info):
         self.about["id"] = framework_id
-        self.heard.put(partial(self.work.subscribed, framework_id["value"], self.master_id))
+        self.hear(self.work.subscribed, framework_id["value"], self.master_id)
 
     def reregistered(self, driver, master_info):
         self.registered(driver, self.about["id"], master_info)
 
     def disconnected(self, driver):
-        self.heard.put(self.work.disconnected)
+        self.hear(self.work.disconnected)
 
     def resourceOffers(self, driver, offers):
-        self.heard.put(partial(self.work.offered, offers))
+        self.hear(self.work.offered, offers)
 
     def offerRescinded(self, driver, offer_id):
-        self.heard.put(partial(self.work.rescinded, offer_id["value"]))
+        self.hear(self.work.rescinded, offer_id["value"])
 
     def statusUpdate(self, driver, status):
-        self.heard.put(partial(self.work.updated, status))
+        self.hear(self.work.updated, status)
 
     def slaveLost(self, driver, agent_id):
-        self.heard.put(partial(self.work.failed, agent_id["value"]))
+        self.hear(self.work.failed, agent_id["value"])
 
     def error(self, driver, message):
-        self.heard.put(partial(self.work.refused, "subscription", message))
+        self.hear(self.work.refused, "subscription", message)
 
 
 if __name__ == "__main__":

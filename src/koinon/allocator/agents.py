@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from koinon.allocator.constraints import Traits
 from koinon.allocator.filters import Refusals
@@ -101,7 +102,7 @@ class Agent:
 
     def give(self, client: Client, part: Resources) -> Resources:
         """Hand a part of what is free to the client; return it with the client's role on it."""
-        given = part.allocated(client.role)
+        given = _allocated(part, client.role)
         self._given, self._part = given, part
         self.used[client] = self.used[client] + given if client in self.used else given
         if part is self.free:
@@ -125,3 +126,9 @@ class Agent:
         else:
             self.free = self.free + (part.filter(lambda kind: not kind.shared) if self.shared else part)
         return part
+
+
+@lru_cache(8192)
+def _allocated(part: Resources, role: str) -> Resources:
+    # Agents that are alike have the same to give: so the messages that say it are made once.
+    return part.allocated(role)

@@ -32,8 +32,8 @@ _BINARY = b"\x82"
 class Channel:
     """One agent's connection. `on_message` is called for each message, `serve` returns when it is over.
 
-    `may_send` is asked right before anything leaves; what it forbids is forgotten. The first frame, with which the agent
-    registers, waits for its turn in `turns`.
+    `may_send` is asked right before anything leaves; what it forbids is forgotten. When many agents talk at once, each
+    frame waits for its turn in `turns`.
     """
 
     __slots__ = (
@@ -83,17 +83,12 @@ class Channel:
         self._transport = request.transport
         if self._closing:  # before it began
             self._flush_soon()
-        is_first = True
         try:
             async for frame in socket:
                 if frame.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                     continue
                 try:
-                    if is_first:
-                        is_first = False
-                        await self._turns.do(partial(self._hear, frame.data))
-                    else:
-                        self._hear(frame.data)
+                    await self._turns.do(partial(self._hear, frame.data))
                 except DecodeError as error:
                     self._log.warning("agent sent what is no message", peer=request.remote, error=str(error))
                     await socket.close(code=WSCloseCode.INVALID_TEXT, message=b"not a message")

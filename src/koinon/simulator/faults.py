@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from koinon.agent.core.events import ShutdownRequested
 from koinon.master.core import Refused
 from koinon.master.core import events as master_events
 from koinon.mesos import v1
@@ -44,6 +45,10 @@ class Faults:
             "launches fail": self._launches_fail,
             "containers crash": self._containers_crash,
             "declared gone": self._declared_gone,
+            "shut down": self._shut_down,
+            "taken over": self._taken_over,
+            "all masters down": self._all_masters_down,
+            "rolling restart": self._rolling_restart,
             "torn down": self._torn_down,
             "weight": self._weight,
         }
@@ -85,6 +90,29 @@ class Faults:
         if node.process is not None:
             node.process.kill("SIGKILL")
         return node.release
+
+    def _all_masters_down(self, fault: Fault) -> Callable[[], None]:
+        masters = list(self._cluster.masters.values())
+        for master in masters:
+            master.hold()
+            if master.process is not None:
+                master.process.kill("SIGKILL")
+
+        def start() -> None:
+            for master in masters:
+                master.release()
+
+        return start
+
+    def _rolling_restart(self, fault: Fault) -> None:
+        """One after the other, everything is ended, and started again by who looks after it."""
+        nodes = list(self._cluster.nodes.values())
+        for number, node in enumerate(nodes):
+            self._world.after(fault.for_s * number / len(nodes), self._end, node)
+
+    def _end(self, node: Node) -> None:
+        if node.process is not None:
+            node.process.kill("SIGTERM")
 
     def _freeze(self, fault: Fault) -> Callable[[], None] | None:
         process = self._node(fault.on).process
@@ -193,6 +221,18 @@ class Faults:
         agent = self._cluster.agents[fault.on]
         if agent.core is not None and (agent_id := agent.core.state.agent_id):
             self._ask(master_events.AgentGoneRequested(agent_id))
+
+    def _shut_down(self, fault: Fault) -> None:
+        """SIGUSR1: it kills its tasks, takes leave of the master, and comes back as another agent."""
+        node = self._cluster.agents[fault.on]
+        if node.process is not None and node.runtime is not None and not node.process.frozen:
+            node.process.within(node.runtime.tell, ShutdownRequested("SIGUSR1 was received"))
+
+    def _taken_over(self, fault: Fault) -> None:
+        """A second instance of the scheduler subscribes while the first one runs."""
+        node = self._cluster.frameworks[fault.on]
+        if node.machine.up and node.book.framework_id is not None:
+            node.start_another()
 
     def _torn_down(self, fault: Fault) -> None:
         book = self._cluster.frameworks[fault.on].book

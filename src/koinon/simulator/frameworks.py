@@ -95,12 +95,12 @@ class FrameworkNode(Node):
 
     async def main(self, process: Process) -> int:
         """Be a scheduler, until somebody ends it."""
-        self.mind = Mind(self, process)
+        mind = self.mind = Mind(self, process)
         try:
-            await self.mind.run()
+            await mind.run()
         except FrameworkError as error:
             self.world.tell(process.name, f"error: {error}")
-            if "removed" in str(error):
+            if "removed" in str(error) and mind.framework.id == v1.FrameworkID(self.book.framework_id or ""):
                 self.begin_anew()
         return 1
 

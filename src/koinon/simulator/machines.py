@@ -198,9 +198,13 @@ class Node:
     def start(self) -> None:
         """Start a process, if there is to be one and is none."""
         if self.process is None and not self._holds and self.machine.up:
-            process = self.process = Process(self.machine, f"{self.name}.{next(self._starts)}")
-            process.on_end.append(self._ended)
-            process.start(self.main(process))
+            self.start_another()
+
+    def start_another(self) -> None:
+        """Start a process; should there be one already, it is left to itself."""
+        process = self.process = Process(self.machine, f"{self.name}.{next(self._starts)}")
+        process.on_end.append(lambda: self._ended(process))
+        process.start(self.main(process))
 
     def hold(self) -> None:
         """No process is to run for now."""
@@ -214,7 +218,9 @@ class Node:
     def over(self) -> None:
         """Forget what the process knew; it has ended."""
 
-    def _ended(self) -> None:
+    def _ended(self, process: Process) -> None:
+        if process is not self.process:
+            return
         self.process = None
         self.over()
         self.world.after(self.RESTART_S * self.random.uniform(0.5, 2), self.start)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from koinon.agent.core.tables import AgentState
+from koinon.master.core.tables import HOLDING
 from koinon.mesos.resources import Resources
 from koinon.mesos.v1 import TaskState
 from koinon.simulator.frameworks import Mood
@@ -202,6 +203,11 @@ def _share(cluster: Cluster) -> None:
 
 def _tasks_by_role(cluster: Cluster) -> Counter[str]:
     tasks: Counter[str] = Counter()
+    leader = cluster.leader
     for node in cluster.frameworks.values():
-        tasks[node.plan.role.partition("/")[0]] += len(node.book.living)
+        known = None
+        if leader is not None and leader.core is not None:
+            known = leader.core.state.frameworks.get(node.book.framework_id or "")
+        living = () if known is None else [task for task in known.tasks.values() if task.state in HOLDING]
+        tasks[node.plan.role.partition("/")[0]] += len(living)
     return tasks

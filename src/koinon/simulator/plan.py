@@ -28,6 +28,10 @@ KINDS: dict[str, tuple[float, str]] = {
     "launches fail": (10.0, "agent"),
     "containers crash": (0.0, "agent"),
     "declared gone": (0.0, "agent"),
+    "shut down": (0.0, "agent"),
+    "taken over": (0.0, "framework"),
+    "all masters down": (60.0, "everybody"),
+    "rolling restart": (30.0, "everybody"),
     "torn down": (0.0, "framework"),
     "weight": (0.0, "role"),
 }
@@ -45,7 +49,8 @@ class Fault(Struct, frozen=True):
 
     def __str__(self) -> str:
         other = f" – {self.to}" if self.to else ""
-        return f"{self.at_s:8.3f} s  {self.kind}: {self.on}{other}, {self.for_s:.3f} s, {self.size:.3f}"
+        where = f": {self.on}{other}" if self.on else ""
+        return f"{self.at_s:8.3f} s  {self.kind}{where}, {self.for_s:.3f} s, {self.size:.3f}"
 
 
 class FrameworkPlan(Struct, frozen=True):
@@ -171,6 +176,8 @@ def _fault(plan: Plan, random: Random, at_s: float, kind: str) -> Fault:
             on = random.choice(plan.agent_names)
         case "framework":
             on = random.choice(plan.frameworks).name
+        case "everybody":
+            on = ""
         case _:
             on = random.choice(plan.frameworks).role
     # Most are short, some as long as may be.

@@ -102,7 +102,7 @@ class World:
                 raise self.violation
             if enough is not None and enough():
                 return True
-        self.now = until_s
+        self.now = max(self.now, until_s)
         return False
 
     def accuse(self, law: str, text: str, *subjects: str) -> NoReturn:

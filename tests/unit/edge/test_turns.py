@@ -35,14 +35,35 @@ async def test_short_work_is_done_in_one_turn():
     assert len(done) == 100
 
 
+async def test_work_is_done_at_once_as_long_as_there_is_time_in_the_turn():
+    queue, done = Turns(), []
+    for _ in range(3):
+        for number in range(4):
+            work = asyncio.ensure_future(
+                queue.do(lambda number=number: (busy(turns._TURN_S / 2), done.append(number)))
+            )
+        await work
+    assert done == [0, 1, 2, 3] * 3
+    loops = 0
+    for _ in range(10):
+        before = len(done)
+        await queue.do(lambda: done.append(9))
+        loops += len(done) == before
+    assert loops == 0
+
+
 async def test_who_waits_for_work_gets_its_exception_and_may_give_up():
     queue, done = Turns(), []
 
     def fail():
         raise KeyError("inside")
 
-    with pytest.raises(KeyError):
-        await queue.do(fail)
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            await queue.do(fail)
+        queue.add(lambda: None)  # now that somebody waits the next one does, too
+    queue.add(lambda: busy(2 * turns._TURN_S))
+    queue.add(lambda: None)
     waiting = asyncio.create_task(queue.do(lambda: done.append("never")))
     await asyncio.sleep(0)
     waiting.cancel()

@@ -24,7 +24,7 @@ Compact: TypeAlias = dict[str, float | str]
 class Resources:
     """Quantities by kind. Immutable and hashable; equal if the quantities are."""
 
-    __slots__ = ("_allocated", "_amounts", "_compact", "_hash", "_scalars", "_v1")
+    __slots__ = ("_allocated", "_amounts", "_compact", "_hash", "_roles", "_scalars", "_v1")
 
     def __init__(self) -> None:
         self._amounts: Amounts = {}
@@ -32,6 +32,7 @@ class Resources:
         self._v1: dict[Form, list[v1.Resource]] | None = None
         self._compact: Compact | None = None
         self._hash: int | None = None
+        self._roles: frozenset[str] | None = None
         #: The last that was made for a role, as the same role tends to ask again.
         self._allocated: tuple[str | None, Resources] | None = None
 
@@ -298,14 +299,22 @@ class Resources:
     @property
     def allocation_roles(self) -> frozenset[str]:
         """The roles that hold some of it."""
-        roles = {kind.allocation_role for kind in self._amounts}
-        return frozenset(role for role in roles if role is not None)
+        if self._roles is None:
+            roles = {kind.allocation_role for kind in self._amounts}
+            self._roles = _role_set(tuple(role for role in roles if role is not None))
+        return self._roles
+
+
+@lru_cache(4096)
+def _role_set(roles: tuple[str, ...]) -> frozenset[str]:
+    # Nearly always one role, and the same few over and over: they share one set.
+    return frozenset(roles)
 
 
 def _make(amounts: Amounts) -> Resources:
     made = Resources.__new__(Resources)
     made._amounts = amounts
-    made._scalars = made._v1 = made._compact = made._hash = made._allocated = None
+    made._scalars = made._v1 = made._compact = made._hash = made._roles = made._allocated = None
     return made
 
 
