@@ -34,7 +34,7 @@ def measure(given: argparse.Namespace) -> Iterator[Figure]:
     """Fresh servers for each size."""
     os.environ["_JAVA_OPTIONS"] = HEAP
     for entries in (100,) if given.quick else (10_000, 50_000):
-        with tempfile.TemporaryDirectory() as directory, started_zookeeper(Path(directory)) as url:
+        with tempfile.TemporaryDirectory() as directory, started_zookeeper(Path(directory)) as (url, _):
             yield from uvloop.run(_registry(parse_url(url), entries))
 
 
