@@ -96,6 +96,10 @@ class Framework(Scheduler):
         """Let the thread that works take it in; it is written down as of now."""
         self.heard.put((now_s(), partial(take, *arguments)))
 
+    def updated(self, status, known):
+        self.work.updated(status)
+        known.set()
+
     def follow_orders(self):
         for line in sys.stdin:
             self.hear(self.work.order, line.strip())
@@ -125,7 +129,10 @@ class Framework(Scheduler):
         self.hear(self.work.rescinded, offer_id["value"])
 
     def statusUpdate(self, driver, status):
-        self.hear(self.work.updated, status)
+        # The driver acknowledges it as soon as we return: not before the thread that asks about tasks knows of it.
+        known = threading.Event()
+        self.hear(self.updated, status, known)
+        known.wait(TIMEOUT_S)
 
     def slaveLost(self, driver, agent_id):
         self.hear(self.work.failed, agent_id["value"])

@@ -45,6 +45,8 @@ class Cluster:
             agent_ping_timeout_s=plan.ping_s,
             max_agent_ping_timeouts=plan.pings_missed,
             agent_reregister_timeout_s=plan.reregister_s,
+            agent_removal_interval_s=plan.removal_interval_s,
+            offer_timeout_s=plan.offer_timeout_s,
         )
         self.masters = {
             name: MasterNode(self._machine(name), name, config, observer, url, plan.session_s)

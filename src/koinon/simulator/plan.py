@@ -85,6 +85,8 @@ class Plan(Struct, frozen=True):
     tick: float  #: of ZooKeeper, as a portion of that
     detectors: bool  #: agents and frameworks ask ZooKeeper who leads
     faults: tuple[Fault, ...]
+    offer_timeout_s: float | None = None
+    removal_interval_s: float | None = None
     drift: float = 0.0  #: how much faster or slower than others clocks may run, as a portion
 
     @property
@@ -130,6 +132,8 @@ def draw(seed: int) -> Plan:
         detectors=random.random() < 0.5,
         faults=(),
         drift=random.choice((0.0, 0.0001, 0.002)),
+        offer_timeout_s=random.choice((None, None, 5.0)),
+        removal_interval_s=random.choice((None, None, 4.0)),
     )
     return _with_faults(plan, random)
 

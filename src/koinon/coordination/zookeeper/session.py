@@ -19,6 +19,7 @@ import contextlib
 import logging
 import math
 import socket
+import threading
 import time
 from collections.abc import Callable, Sequence
 from enum import Enum
@@ -62,6 +63,8 @@ LOST = (
 #: Pauses between two rounds of attempts to reach the servers.
 _RETRY_FIRST_S = 0.05
 _RETRY_MAX_S = 1.0
+#: How long the end of a session may take.
+_CLOSE_S = 1.0
 #: The end of a connection is heard from requests before it is heard from the connection.
 _REST_S = 0.02
 #: How often the same warning is logged.
@@ -141,18 +144,24 @@ class Session:
         self._client.start_async()
 
     async def close(self) -> None:
-        """End the session: what is ephemeral goes at once. May take as long as a server takes to answer."""
-        if not self._closed:
-            self._closed = True
-            self._client.logger.disabled = True  # an end without a connection is nothing to warn of
-            await asyncio.to_thread(self._end)
+        """End the session: what is ephemeral goes at once. Servers that do not answer are not waited for."""
+        if self._closed:
+            return
+        self._closed = True
+        self._client.logger.disabled = True  # an end without a connection is nothing to warn of
+        ended = asyncio.Event()
+        # No thread of the loop's: the end of the process would wait for it.
+        threading.Thread(target=self._end, args=(ended,), daemon=True).start()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_S):
+                await ended.wait()
 
-    def _end(self) -> None:
-        try:
+    def _end(self, ended: asyncio.Event) -> None:
+        with contextlib.suppress(WriterNotClosedException):  # a connection that is just being made ends by itself
             self._client.stop()
-            self._client.close()
-        except WriterNotClosedException:  # its threads end with the process
-            self._log.warning("the connection could not be closed in time")
+        self._connection.connection_stopped.wait()
+        self._client.close()
+        self._hand_over(ended.set)
 
     def change_server(self) -> None:
         """Break the connection, which is then sought with any of the servers."""
