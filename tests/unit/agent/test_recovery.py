@@ -166,6 +166,14 @@ def test_a_kill_goes_on(bench):
     assert states_in(bench.effects)[-1] == "TASK_KILLED"
 
 
+def test_a_kill_waits_no_longer_when_the_clock_was_set_back(bench):
+    container_id = bench.running()
+    bench.kill(policy=grace(30))
+    bench.now -= 3600.0
+    bench.start({container_id: RUNS})
+    assert ev.DestroyContainer(container_id) in bench.pass_time(30.0)
+
+
 def test_a_framework_being_shut_down_is_shut_down(bench):
     container_id = bench.running()
     bench.hear(internal.ShutdownFramework(framework_id="F"))

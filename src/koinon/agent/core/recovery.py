@@ -86,6 +86,8 @@ class Recovery:
             self._updates(key, updates, found.acks.get(key, -1))
         for (framework_id, task_id), kill in found.kills.items():
             if (known := state.frameworks.get(framework_id)) is not None and task_id in known.tasks:
+                # The clock may have been set back since: nobody waits for longer than was asked for.
+                kill.due_s = min(kill.due_s, self._context.now + kill.due_s - kill.since_s)
                 known.tasks[task_id].kill = kill
         for (framework_id, task_id), failures in found.failures.items():
             if (known := state.frameworks.get(framework_id)) is not None and task_id in known.tasks:

@@ -157,7 +157,8 @@ class Session:
                 await ended.wait()
 
     def _end(self, ended: asyncio.Event) -> None:
-        with contextlib.suppress(WriterNotClosedException):  # a connection that is just being made ends by itself
+        # A connection that is just being made ends by itself.
+        with contextlib.suppress(WriterNotClosedException):
             self._client.stop()
         self._connection.connection_stopped.wait()
         self._client.close()
