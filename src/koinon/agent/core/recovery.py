@@ -59,6 +59,10 @@ class Recovery:
     def recover(self, event: StateLoaded) -> None:
         """Take up the past. Raises Incompatible, CorruptCheckpoint."""
         found = records.read(dict(event.entries))
+        if found.agent is None:
+            # Whoever had tasks here has taken leave: what it may have left is not ours to tell of.
+            self._context.forget(*(key for key in event.entries if not records.is_nested(key)))
+            found = records.Checkpointed(nested=found.nested)
         config, state = self._context.config, self._context.state
         state.boot_id = event.boot_id
         containers, strangers = dict(event.containers), dict[str, FoundContainer]()
