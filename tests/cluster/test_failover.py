@@ -94,10 +94,12 @@ class Cluster:
         )
 
     @contextmanager
-    def running(self, *arguments: str, stdout: Any = subprocess.PIPE) -> Iterator[subprocess.Popen[str]]:
+    def running(
+        self, *arguments: str, program: str = "koinon", stdout: Any = subprocess.PIPE
+    ) -> Iterator[subprocess.Popen[str]]:
         """A command in the background."""
         with subprocess.Popen(
-            self.command(*arguments),
+            self.command(*arguments, program=program),
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=stdout,
@@ -185,6 +187,18 @@ def test_logs_are_followed_through_a_failover(cluster: Cluster, tmp_path: Path) 
         assert logs.returncode == 0, err
         assert said.read_text().split() == [str(number) for number in range(1, 61)]
         assert run.wait(30) == 0
+
+
+def test_mesos_execute_hears_the_end_from_the_next_leader(cluster: Cluster, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    flags = (f"--master={cluster.zk}", "--name=one", f"--command=touch {begun}; sleep 3; exit 0")
+    with cluster.running(*flags, program="mesos-execute") as execute:
+        eventually(begun.exists, "the task runs", WAIT_S)
+        cluster.fail_over()
+        out, err = execute.communicate(timeout=60)
+    assert execute.returncode == 0, out + err
+    assert out.count("Subscribed with ID") == 2
+    assert "Received status update TASK_FINISHED for task 'one'" in out
 
 
 def test_every_command_finds_the_leader(cluster: Cluster) -> None:

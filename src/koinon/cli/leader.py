@@ -6,13 +6,11 @@ ever; then it says whom it asked, and for how long.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -128,6 +126,8 @@ def _say(sentence: str) -> None:
 # ── ZooKeeper ─────────────────────────────────────────────────────────────────────────────────────
 def _detect(url: Url, patience_s: float, *, waited_s: float | None = None) -> Leader:
     """The leader that ZooKeeper knows of, within `patience_s` of `waited_s`. Raises Failure."""
+    import asyncio
+
     waited = f"waited {waited_s or patience_s:g} s"
     try:
         leader, contact = asyncio.run(_first_leader(url, patience_s))
@@ -142,6 +142,8 @@ def _detect(url: Url, patience_s: float, *, waited_s: float | None = None) -> Le
 
 async def _first_leader(url: Url, patience_s: float) -> tuple[Leader | None, bool]:
     """Who leads, if anybody does in time; and whether ZooKeeper has said anything."""
+    import asyncio
+
     contact = False
     detector = Masters(zookeeper=url).detector()
     word = asyncio.get_running_loop().call_later(
@@ -163,6 +165,8 @@ async def _first_leader(url: Url, patience_s: float) -> tuple[Leader | None, boo
 
 def _diagnose(url: Url) -> list[str]:
     """How each of the servers is."""
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(len(url.servers)) as threads:
         return list(threads.map(_how_is, *zip(*url.servers, strict=True)))
 

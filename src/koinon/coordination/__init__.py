@@ -14,11 +14,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
+
+if TYPE_CHECKING:  # commands that only look start sooner without
+    import asyncio
 
 __all__ = [
     "Change",

@@ -8,7 +8,6 @@ file:///path                    a file that holds one of these
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -97,8 +96,10 @@ class Listed:
 
     def __init__(self, masters: Sequence[Leader]) -> None:
         self._masters = masters
+        from asyncio import Event  # whoever has a loop has it already; others need not load it
+
         self._at = 0
-        self._moved = asyncio.Event()
+        self._moved = Event()
 
     async def leaders(self) -> AsyncIterator[Leader | None]:
         """See `Detector.leaders`."""

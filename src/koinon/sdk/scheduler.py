@@ -162,6 +162,8 @@ class Scheduler(Framework):
         """
         self._stopping = True
         self._failover = failover
+        if self._subscribing is not None and self._nothing_to_leave():
+            self._subscribing.cancel()
         self._nudge()
 
     async def run(self) -> None:
@@ -219,7 +221,7 @@ class Scheduler(Framework):
                 raise
             return f"cannot subscribe yet: {error}"
         if subscription is None:
-            return f"cannot subscribe: {leader.address} leads no more"
+            return f"no need to subscribe with {leader.address} any more"
         self._subscription = subscription
         if self._following.news:
             self._leader_changed()

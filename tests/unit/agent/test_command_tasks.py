@@ -314,6 +314,13 @@ def test_an_agent_that_leaves_kills_first_then_unregisters_then_ends(bench):
     assert bench.disk == {}
 
 
+def test_an_agent_that_leaves_tells_nothing_of_tasks_that_it_has_not(bench):
+    bench.running(task("one"))
+    bench.exited(bench.running(task("two")))
+    bench.tell(ev.ShutdownRequested("enough"))  # of "two" nothing is known any more
+    assert bench.kill("two") == []
+
+
 def test_a_refused_agent_ends_and_leaves_its_tasks(bench):
     bench.running()
     assert bench.hear(internal.Refused(message="no")) == [ev.Exit(1, "The master refuses this agent: no")]

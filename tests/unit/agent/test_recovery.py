@@ -155,6 +155,16 @@ def test_tasks_of_frameworks_without_checkpoint_are_killed(bench):
     assert bench.exited(container_id, 9) == [ev.ForgetContainer(container_id)]
 
 
+def test_what_an_agent_left_that_took_leave_is_forgotten(bench):
+    bench.exited(bench.running(), 0)
+    del bench.disk["agent"]  # as the last thing that it did
+    bench.start(connected=False)
+    assert bench.disk == {}
+    assert bench.agent.state.frameworks == {}
+    bench.connect()
+    assert registration(bench).refusals == []
+
+
 def test_a_kill_goes_on(bench):
     container_id = bench.running()
     bench.acknowledge_all()

@@ -328,7 +328,8 @@ class Agent:
         if framework is None:
             return
         if (task := framework.tasks.get(task_id)) is None:
-            if self._streams.in_flight(framework_id, task_id) is None:
+            leaving = framework.terminating or self._context.state.state is AgentState.TERMINATING
+            if not leaving and self._streams.in_flight(framework_id, task_id) is None:
                 text = "This agent has no such task"
                 self._drop(framework, v1.TaskID(task_id), framework.dropped, text)
             return

@@ -121,6 +121,11 @@ def nested_key(key: str) -> str:
     return f"nested/{key}"
 
 
+def is_nested(key: str) -> bool:
+    """Is it the key of a nested or standalone container? Those may be there before a master has given us an id."""
+    return key.startswith("nested/")
+
+
 encode = msgspec.json.Encoder().encode
 
 

@@ -107,7 +107,9 @@ class Recovery:
         if found.dropped:
             self._context.out.append(Checkpoint(dict.fromkeys(found.dropped)))
         if found.agent is None:
-            return found
+            # Whoever had tasks here has taken leave: what it may have left is not ours to tell of.
+            self._context.forget(*(key for key in event.entries if not records.is_nested(key)))
+            return records.Checkpointed(nested=found.nested)
         try:
             check_compatible(found.agent.info, config.agent_info, config.reconfiguration_policy)
         except Incompatible as error:
