@@ -64,7 +64,8 @@ def run(seeds: Iterable[int], workers: int) -> list[Result]:
     begun_s = time.perf_counter()
     broken: list[Result] = []
     tasks = events = 0
-    with multiprocessing.Pool(workers) as pool:
+    # Workers are replaced before they have grown large.
+    with multiprocessing.Pool(workers, maxtasksperchild=50) as pool:
         for count, result in enumerate(pool.imap_unordered(play, seeds, chunksize=4), 1):
             tasks, events = tasks + result.tasks, events + result.events
             if result.law:

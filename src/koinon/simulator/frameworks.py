@@ -185,11 +185,12 @@ class Mind(Scheduler):
 
     def update(self, status: v1.TaskStatus) -> None:
         """The newest state is believed, and in the end acknowledged."""
-        self._node.observer.heard(self._node, status)
-        entry = self.book.tasks.get(status.task_id.value)
-        if entry is not None and not entry.ended:
-            entry.state = status.state
-            entry.ended = status.uuid is not None and status.state in TERMINAL
+        if self._process is self._node.process:  # else another one has the book
+            self._node.observer.heard(self._node, status)
+            entry = self.book.tasks.get(status.task_id.value)
+            if entry is not None and not entry.ended:
+                entry.state = status.state
+                entry.ended = status.uuid is not None and status.state in TERMINAL
         if self._node.is_late and self._random.random() < 0.2:
             self._later(1.0, self._acknowledge, status)
         else:

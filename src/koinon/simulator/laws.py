@@ -110,6 +110,10 @@ class RegistryStory:
                 "one leader", f"{process.name} has stored something though {self._owner} leads"
             )
         for key, value in self._asked.pop((process.name, ticket)):
+            agent_id = key.removeprefix(_AGENTS)
+            revived = agent_id != key and value is not None and b'"gone"' not in value
+            if revived and self.standing(agent_id) is Standing.GONE:
+                self._world.accuse("gone is for good", f"{agent_id} was gone, and is {value!r}", agent_id)
             self.durable[key] = value
             maybe = self._maybe[key]
             del maybe[: maybe.index(value) + 1]

@@ -7,6 +7,7 @@ and a shorter one made of it by leaving out faults.
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -84,7 +85,7 @@ class Plan(Struct, frozen=True):
     session_s: float  #: timeout of sessions with ZooKeeper
     tick: float  #: of ZooKeeper, as a portion of that
     detectors: bool  #: agents and frameworks ask ZooKeeper who leads
-    faults: tuple[Fault, ...]
+    faults: tuple[Fault, ...] = ()
     offer_timeout_s: float | None = None
     removal_interval_s: float | None = None
     drift: float = 0.0  #: how much faster or slower than others clocks may run, as a portion
@@ -116,26 +117,33 @@ class Plan(Struct, frozen=True):
 
 
 def draw(seed: int) -> Plan:
-    """The plan of this seed."""
-    random = Random(f"{seed}/plan")
+    """The plan of this seed. Each part is drawn by itself, so that one may change and the others stay."""
+    random = Random(f"{seed}/cluster")
     plan = Plan(
         seed=seed,
         masters=random.choice((0, 1, 2, 3, 3)),
         agents=tuple(random.choice((2.0, 4.0, 4.0, 8.0)) for _ in range(random.randint(1, 4))),
-        frameworks=tuple(_framework(random, number) for number in range(random.randint(1, 3))),
-        act_s=random.choice((30.0, 45.0, 60.0, 90.0)),
-        ping_s=random.choice((1.0, 2.0, 4.0)),
-        pings_missed=random.choice((2, 3, 5)),
-        reregister_s=random.choice((10.0, 20.0, 40.0)),
-        session_s=random.choice((3.0, 6.0, 12.0)),
-        tick=random.choice((0.1, 0.25, 0.5)),
-        detectors=random.random() < 0.5,
-        faults=(),
-        drift=random.choice((0.0, 0.0001, 0.002)),
-        offer_timeout_s=random.choice((None, None, 5.0)),
-        removal_interval_s=random.choice((None, None, 4.0)),
+        frameworks=tuple(
+            _framework(Random(f"{seed}/framework {number}"), number) for number in range(random.randint(1, 3))
+        ),
+        **_settings(Random(f"{seed}/settings")),
     )
-    return _with_faults(plan, random)
+    return replace(plan, faults=_faults(plan, Random(f"{seed}/faults")))
+
+
+def _settings(random: Random) -> dict[str, Any]:
+    return {
+        "act_s": random.choice((30.0, 45.0, 60.0, 90.0)),
+        "ping_s": random.choice((1.0, 2.0, 4.0)),
+        "pings_missed": random.choice((2, 3, 5)),
+        "reregister_s": random.choice((10.0, 20.0, 40.0)),
+        "session_s": random.choice((3.0, 6.0, 12.0)),
+        "tick": random.choice((0.1, 0.25, 0.5)),
+        "detectors": random.random() < 0.5,
+        "drift": random.choice((0.0, 0.0001, 0.002)),
+        "offer_timeout_s": random.choice((None, None, 5.0)),
+        "removal_interval_s": random.choice((None, None, 4.0)),
+    }
 
 
 def _framework(random: Random, number: int) -> FrameworkPlan:
@@ -155,7 +163,7 @@ def _framework(random: Random, number: int) -> FrameworkPlan:
     )
 
 
-def _with_faults(plan: Plan, random: Random) -> Plan:
+def _faults(plan: Plan, random: Random) -> tuple[Fault, ...]:
     kinds = random.sample(sorted(KINDS), random.randint(1, 6))
     gap_s = random.choice((2.0, 4.0, 8.0, 15.0))
     faults: list[Fault] = []
@@ -163,7 +171,7 @@ def _with_faults(plan: Plan, random: Random) -> Plan:
     while at_s < plan.act_s:
         faults.append(_fault(plan, random, at_s, random.choice(kinds)))
         at_s += random.expovariate(1 / gap_s)
-    return replace(plan, faults=tuple(faults))
+    return tuple(faults)
 
 
 def _fault(plan: Plan, random: Random, at_s: float, kind: str) -> Fault:
