@@ -234,7 +234,7 @@ MUTATIONS = {
         "a new master says that tasks of agents that it awaits are gone", _answers_for_those_awaited
     ),
     "ids_again": Mutation("a new master gives agents ids that there are already", _ids_begin_anew),
-    "lease_ignored": Mutation("a master that lost ZooKeeper goes on", _lease_ignored, masters=2),
+    "lease_ignored": Mutation("a master that lost ZooKeeper goes on", _lease_ignored, 160, masters=2),
     "no_fence": Mutation("a master that was deposed writes into the registry", _no_fence, 120, masters=2),
 }
 
