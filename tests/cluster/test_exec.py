@@ -109,7 +109,7 @@ def test_a_shell_at_a_terminal(cluster, task):
         person.sees(b"/dev/pts/")
         person.resize(50, 132)
         sees_size(person, b"50 132")
-        person.type(b"echo on $((40 + 1)); sleep 1000\r")
+        person.type(b"sh -c 'echo on $((40 + 1)); exec sleep 1000'\r")
         person.sees(b"on 41")
         person.type(b"\x03")  # the sleep ends, the shell goes on
         person.type(b"echo still $((40 + 2))\r")
