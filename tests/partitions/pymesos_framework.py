@@ -2,8 +2,8 @@
 
     python -m tests.partitions.pymesos_framework MASTER DIRECTORY
 
-On an answer that it does not expect the driver ends its thread, and interrupts the program; then a new one goes on with the
-framework's id, as a supervisor would see to. It is given `failover`, so that it does not tear the framework down at that, and
+On an answer that it does not expect, or none in time, the driver's thread ends; then a new one goes on with the framework's
+id, as a supervisor would see to. It is given `failover`, so that it does not tear the framework down at that, and
 `timeout`: by default a call to a master that is frozen or cut off takes up to a day, and nothing else happens meanwhile.
 It may also be redirected to the leader before by a standby that has not heard yet that there is another one; if that leader
 is cut off, the driver waits for it for ever. So it is started again, too, when it has had no master for `PATIENCE_S`.
@@ -12,6 +12,7 @@ is cut off, the driver waits for it for ever. So it is started again, too, when 
 import getpass
 import logging
 import queue
+import signal
 import sys
 import threading
 import time
@@ -68,7 +69,7 @@ class Framework(Scheduler):
         while self.work.mode != "leave":
             try:
                 self.drive()
-            except Exception as error:  # raised by the driver's thread, perhaps
+            except Exception as error:
                 self.work.refused("driver", f"it ended: {error}")
                 self.driver.stop(failover=True)
                 self.driver.join()
@@ -86,6 +87,8 @@ class Framework(Scheduler):
                 with self.work.journal.about(at):
                     take()
             self.work.tick()
+            if self.driver.aborted:  # it says that it is connected even then
+                raise RuntimeError("its thread has ended")
             if self.driver.connected:
                 connected_s = time.monotonic()
             elif time.monotonic() > connected_s + PATIENCE_S:
@@ -143,4 +146,6 @@ class Framework(Scheduler):
 
 if __name__ == "__main__":
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s")
+    # The driver interrupts the program when its thread ends, which one of our calls may take for its own failure: we ask it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     Framework(sys.argv[1], Path(sys.argv[2])).run()
