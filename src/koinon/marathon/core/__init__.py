@@ -1,0 +1,1 @@
+"""The core of Marathon: pure, synchronous, deterministic. `Marathon.handle(event, now) -> effects`."""
