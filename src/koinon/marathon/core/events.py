@@ -13,16 +13,8 @@ from typing import Any, TypeAlias
 from msgspec import Struct
 
 from koinon.marathon.model import Root
+from koinon.marathon.model.problems import Refused as Refused  # what a request that must not be is answered
 from koinon.mesos import v1
-
-
-class Refused(Exception):
-    """The request is answered with an HTTP status and a JSON body with `message`; nothing has changed."""
-
-    def __init__(self, status: int, message: str, **more: Any) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body: dict[str, Any] = {"message": message, **more}
 
 
 # ── events ────────────────────────────────────────────────────────────────────────────────────────

@@ -1,0 +1,114 @@
+"""An app from JSON: its form is read, deprecated fields are turned into those of today, what is left out is filled in,
+and what it means is checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from koinon.marathon.model import App, ids
+from koinon.marathon.model.problems import Invalid, Problem
+from koinon.marathon.model.settings import Rules
+from koinon.marathon.reading import fields, schema
+from koinon.marathon.reading.legacy import modern
+from koinon.marathon.reading.networking import complete_networks, fill_ports
+from koinon.marathon.rendering.apps import definition
+
+
+def app(body: Any, *, base: str = ids.ROOT, rules: Rules, role: str | None = None, path: str = "") -> App:
+    """The app of a full definition. `role` is what it gets if it names none. Raises Invalid.
+
+    Relative ids are seen from the group `base`. `path` goes before the paths of problems.
+    """
+    raw = schema.read(fields.APP, body, path)
+    found: list[Problem] = []
+    return _finish(modern(raw, found, bridge_name=rules.mesos_bridge_name), base, rules, role, path, found)
+
+
+def updated(old: App, body: Any, *, rules: Rules, path: str = "") -> App:
+    """`old` with the top-level fields that `body` has, each replaced whole; null unsets one. Raises Invalid."""
+    raw = schema.read(fields.APP_UPDATE, body, path)
+    found: list[Problem] = []
+    change = modern(raw, found, bridge_name=rules.mesos_bridge_name)
+    merged: dict[str, Any] = definition(old)
+    if "networks" in change and _is_host(change["networks"]) != _is_host(merged["networks"]):
+        # The ports of the other kind of network mean nothing here.
+        merged.pop("portDefinitions", None)
+        merged.pop("requirePorts", None)
+        if isinstance(merged.get("container"), dict):
+            merged["container"] = {k: v for k, v in merged["container"].items() if k != "portMappings"}
+    for name in _unset(body):
+        merged.pop(name, None)
+    if old.cmd is not None and change.get("args") is not None and "cmd" not in change:
+        merged.pop("cmd", None)
+    if old.args is not None and change.get("cmd") is not None and "args" not in change:
+        merged.pop("args", None)
+    merged |= change
+    merged["id"] = old.id
+    made = _finish(merged, ids.parent(old.id), rules, old.role, path, found)
+    return msgspec.structs.replace(made, version=old.version, version_info=old.version_info)
+
+
+def _is_host(networks: list[dict[str, Any]]) -> bool:
+    return all(one.get("mode", "container") == "host" for one in networks)
+
+
+_CALLED_BEFORE: Mapping[str, str] = {"ports": "portDefinitions", "uris": "fetch", "ipAddress": "networks"}
+
+
+def _unset(body: Mapping[str, Any]) -> set[str]:
+    return {_CALLED_BEFORE.get(name, name) for name, value in body.items() if value is None and name != "id"}
+
+
+def _finish(
+    raw: dict[str, Any], base: str, rules: Rules, role: str | None, path: str, found: list[Problem]
+) -> App:
+    """The app of fields of today's form."""
+    raw.pop("version", None)
+    raw["id"] = ids.resolve(raw["id"], base)
+    if "dependencies" in raw:
+        raw["dependencies"] = [ids.resolve(one, base) for one in raw["dependencies"]]
+    if "constraints" in raw:
+        raw["constraints"] = [[one[0], one[1].upper(), *one[2:]] for one in raw["constraints"]]
+    raw.setdefault("role", role or rules.role)
+    complete_networks(raw, rules, found)
+    fill_ports(raw, found)
+    _complete_checks(raw)
+    _complete_strategies(raw)
+    made = msgspec.convert(raw, App)
+    if found:
+        raise Invalid([Problem(path + one.path, one.message) for one in found])
+    return made
+
+
+def _complete_checks(raw: dict[str, Any]) -> None:
+    container = raw.get("container") or {}
+    has_ports = bool(raw.get("portDefinitions") or container.get("portMappings"))
+    if has_ports and raw.get("healthChecks"):
+        raw["healthChecks"] = [
+            one
+            if one.get("protocol") == "COMMAND" or "port" in one or "portIndex" in one
+            else one | {"portIndex": 0}
+            for one in raw["healthChecks"]
+        ]
+    for one in raw.get("readinessChecks") or ():
+        if not one.get("httpStatusCodesForReady"):
+            one.pop("httpStatusCodesForReady", None)
+
+
+def _complete_strategies(raw: dict[str, Any]) -> None:
+    kinds = [
+        one
+        for one in (raw.get("container") or {}).get("volumes") or ()
+        if one.keys() & {"persistent", "external"}
+    ]
+    if kinds:
+        raw["upgradeStrategy"] = {"minimumHealthCapacity": 0.5, "maximumOverCapacity": 0.0} | (
+            raw.get("upgradeStrategy") or {}
+        )
+    if any("persistent" in one for one in kinds):
+        raw.setdefault("residency", {})
+        raw.setdefault("unreachableStrategy", "disabled")
