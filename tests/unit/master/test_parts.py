@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from koinon.master.core import events as m
 from koinon.master.core import tables
-from koinon.master.core.alarms import Alarms
+from koinon.alarms import Alarms
 from koinon.mesos import v1
 from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1 import TaskState

@@ -29,7 +29,7 @@ class Loaded(_Event, frozen=True):
 
 
 class Stored(_Event, frozen=True):
-    """The changes of `Store(ticket, …)` are durable."""
+    """The changes of `Store(ticket, …)`, and of all before, are durable."""
 
     ticket: int
 
@@ -76,6 +76,9 @@ class Deploy(_Event, frozen=True):
         frozenset()
     )  #: apps and pods to be replaced although nothing in them has changed
     origin: tuple[str, str] = ("", "")
+    #: Instances that are to go first where an app or pod gets fewer (`scale=true` of the calls that kill).
+    kill: frozenset[str] = frozenset()
+    group: str = ""  #: for the event `group_change_success`; else the group that holds all that changed
 
 
 class CancelDeployment(_Event, frozen=True):
@@ -84,6 +87,12 @@ class CancelDeployment(_Event, frozen=True):
     cancelled: str
     deployment_id: str
     force: bool = False
+
+
+class ContinueDeployment(_Event, frozen=True):
+    """Its upgrades that wait with their first new instances go on. Refused: 404; 409 when none waits."""
+
+    deployment_id: str
 
 
 class KillInstances(_Event, frozen=True):
@@ -124,6 +133,7 @@ Event: TypeAlias = (
     | Updated
     | Deploy
     | CancelDeployment
+    | ContinueDeployment
     | KillInstances
     | ResetDelay
     | Probed

@@ -64,6 +64,7 @@ class Instance(_Record, frozen=True):
     id: str
     run_spec: str  #: id of the app or pod
     version: str  #: of the definition it was made from
+    config: str = ""  #: `last_config_change_at` of that: the same as its app's now ⇔ it is up to date
     role: str = "*"
     condition: Condition = "Scheduled"
     goal: Goal = "Running"
@@ -111,6 +112,9 @@ class Deployment(_Record, frozen=True):
     after: dict[str, str | None] = {}
     groups_added: tuple[str, ...] = ()
     started_at: str = ""
+    #: Upgrades that stand still after their first new instances (label `koinon.canary`): id → since when.
+    canaries_since: dict[str, str] = {}
+    canaries_passed: tuple[str, ...] = ()  #: those that were told to go on, or waited long enough
 
     @property
     def affected(self) -> frozenset[str]:
