@@ -113,7 +113,7 @@ class ServiceProcess:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
-    def leader(self) -> str | None:
+    def leader_address(self) -> str | None:
         """Where the leader is reached, `host:port`, as far as is known."""
         leader = self.leadership.leader
         return None if leader is None else leader.address
