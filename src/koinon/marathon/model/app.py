@@ -139,6 +139,9 @@ class PortDefinition(_Part, frozen=True):
     protocol: str = "tcp"
     name: str | None = None
     labels: dict[str, str] = {}
+    assigned: bool = (
+        False  #: `port` was 0 and stands for a service port only: no host port is asked for; not shown
+    )
 
 
 class Network(_Part, frozen=True):

@@ -8,6 +8,7 @@ import msgspec
 
 from koinon.marathon.model.app import (
     ExecCheck,
+    ExecCommand,
     ExecutorResources,
     Fetch,
     LinuxInfo,
@@ -35,17 +36,10 @@ class Resources(_Part, frozen=True):
     gpus: int = 0
 
 
-class PodCommand(_Part, frozen=True):
-    """One of them."""
-
-    shell: str | None = None
-    argv: tuple[str, ...] | None = None
-
-
 class Exec(_Part, frozen=True):
     """What a container runs."""
 
-    command: PodCommand
+    command: ExecCommand
     override_entrypoint: bool | None = None
 
 

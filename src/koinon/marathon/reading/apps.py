@@ -13,6 +13,7 @@ from koinon.marathon.model import App, ids
 from koinon.marathon.model.problems import Invalid, Problem
 from koinon.marathon.model.settings import Rules
 from koinon.marathon.reading import fields, schema
+from koinon.marathon.reading.app_rules import SINGLE_INSTANCE_LABEL, app_problems
 from koinon.marathon.reading.legacy import modern
 from koinon.marathon.reading.networking import complete_networks, fill_ports
 from koinon.marathon.rendering.apps import definition
@@ -79,8 +80,11 @@ def _finish(
     _complete_checks(raw)
     _complete_strategies(raw)
     made = msgspec.convert(raw, App)
+    found.extend(app_problems(made, rules))
     if found:
-        raise Invalid([Problem(path + one.path, one.message) for one in found])
+        raise Invalid(
+            [Problem(path + (one.path if one.path != "/" else "") or "/", one.message) for one in found]
+        )
     return made
 
 
@@ -100,6 +104,10 @@ def _complete_checks(raw: dict[str, Any]) -> None:
 
 
 def _complete_strategies(raw: dict[str, Any]) -> None:
+    if (raw.get("labels") or {}).get(SINGLE_INSTANCE_LABEL) == "true":
+        raw["upgradeStrategy"] = {"minimumHealthCapacity": 0.0, "maximumOverCapacity": 0.0} | (
+            raw.get("upgradeStrategy") or {}
+        )
     kinds = [
         one
         for one in (raw.get("container") or {}).get("volumes") or ()
