@@ -70,7 +70,7 @@ class Gate:
 
     def install(self, app: web.Application) -> None:
         """Stand before all handlers of `app`."""
-        app.middlewares.append(web.middleware(self._pass))
+        app.middlewares.append(self._pass)
         app.on_response_prepare.append(self._add_headers)
 
     async def idle(self, timeout_s: float) -> None:
@@ -81,6 +81,7 @@ class Gate:
         except TimeoutError:
             self._log.warning("requests are broken off", count=self.under_way)
 
+    @web.middleware
     async def _pass(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path in self._streams:
             return await self._checked(request, handler)

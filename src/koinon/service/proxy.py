@@ -79,9 +79,9 @@ class Proxy:
             return self._too_large()
         try:
             answer = await self._ask(request, leader)
-        except _TooLarge:
-            return self._too_large()
         except (aiohttp.ClientConnectionError, TimeoutError) as error:
+            if isinstance(error.__cause__, _TooLarge):
+                return self._too_large()
             self._log.warning("the leader does not answer", leader=leader.address, error=repr(error))
             return error_answer(502, f"The leader {leader.address} does not answer.")
         except aiohttp.ClientError as error:
