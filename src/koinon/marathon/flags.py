@@ -98,7 +98,7 @@ class MarathonFlags(ServiceFlags, frozen=True, kw_only=True):
     ] = "restricted"
     maintenance_mode: Annotated[bool, Flag("Launch nothing on agents whose maintenance has begun.")] = True
     local_port_min: Annotated[int, Flag("The first port that is given out as a service port.")] = 10_000
-    local_port_max: Annotated[int, Flag("The last one.")] = 20_000
+    local_port_max: Annotated[int, Flag("The first one that is not.")] = 20_000
     default_network_name: Annotated[
         str | None, Flag("The network of containers that do not name theirs.")
     ] = None
@@ -168,10 +168,8 @@ class MarathonFlags(ServiceFlags, frozen=True, kw_only=True):
             raise ValueError("--zk is required (or --work_dir, to keep everything on this machine)")
         if self.zk is not None and not self.zk.path:
             raise ValueError("--zk needs a path: zk://host:port/marathon")
-        if not 1 <= self.local_port_min <= self.local_port_max <= 65535:
-            raise ValueError(
-                "--local_port_min and --local_port_max must be ports, the first not above the other"
-            )
+        if not 1 <= self.local_port_min < self.local_port_max <= 65536:
+            raise ValueError("--local_port_min and --local_port_max must be ports, the first below the other")
         for name in (
             "zk_max_versions",
             "max_instances_per_offer",
