@@ -62,7 +62,7 @@ replace = msgspec.structs.replace
 def create_app(root: Root, body: Any, rules: Rules) -> Root:
     """With a new app. Its id is `ids.resolve(body["id"])`."""
     edit = Edit(root, rules)
-    app = reading.app(body, rules=rules, role=edit.role(_id_of(body)))
+    app = reading.app(body, rules=rules, role=edit.role(_id_of(body)), problems=edit.problems)
     if app.id in root.apps:
         raise Conflict(f"An app with id [{app.id}] already exists.")
     edit.put(app)
@@ -134,8 +134,8 @@ def _put(edit: Edit, body: Any, partial: bool, place: str = "") -> App:
     path = _id_of(body)
     old = edit.before.apps.get(path)
     if old is not None and partial:
-        return reading.updated(old, body, rules=edit.rules, path=place)
-    return reading.app(body, rules=edit.rules, role=edit.role(path), path=place)
+        return reading.updated(old, body, rules=edit.rules, place=place, problems=edit.problems)
+    return reading.app(body, rules=edit.rules, role=edit.role(path), place=place, problems=edit.problems)
 
 
 def _patch(edit: Edit, body: Any, place: str = "") -> App:
@@ -149,13 +149,17 @@ def _all(root: Root, bodies: Any, rules: Rules, *, partial: bool, must_exist: bo
         raise Invalid([Problem("/", "error.expected.jsarray")], schema=True)
     edit = Edit(root, rules)
     forms: list[Problem] = []
+    seen: set[str] = set()
     for at, body in enumerate(bodies):
         place = f"({at})"
         try:
             app = _patch(edit, body, place) if must_exist else _put(edit, body, partial, place)
         except Invalid as invalid:
-            (forms if invalid.schema else edit.problems).extend(invalid.problems)
+            forms.extend(invalid.problems)
             continue
+        if app.id in seen:
+            edit.problems.append(Problem(f"{place}/id", f"{app.id} is there twice"))
+        seen.add(app.id)
         edit.put(app, place)
     if forms:
         raise Invalid(forms, schema=True)
@@ -180,7 +184,7 @@ def _no_app(path: str) -> NotFound:
 def create_pod(root: Root, body: Any, rules: Rules) -> Root:
     """With a new pod. Its id is `ids.resolve(body["id"])`."""
     edit = Edit(root, rules)
-    pod = reading.pod(body, rules=rules, role=edit.role(_id_of(body)))
+    pod = reading.pod(body, rules=rules, role=edit.role(_id_of(body)), problems=edit.problems)
     if pod.id in root.pods:
         raise Conflict(f"A pod with id [{pod.id}] already exists.")
     edit.put(pod)
@@ -191,7 +195,8 @@ def put_pod(root: Root, path: str, body: Any, rules: Rules) -> Root:
     """With the pod `path` as `body` says in full, created if there is none. 400 if the body names another one."""
     edit = Edit(root, rules)
     old = root.pods.get(path)
-    pod = reading.pod(body, rules=rules, role=old.role if old is not None else edit.role(path))
+    role = old.role if old is not None else edit.role(path)
+    pod = reading.pod(body, rules=rules, role=role, problems=edit.problems)
     if pod.id != path:
         raise BadRequest(f"The body is of the pod '{pod.id}', the request is for '{path}'")
     edit.put(pod)

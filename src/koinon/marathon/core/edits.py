@@ -40,6 +40,8 @@ class Edit:
 
     def put(self, spec: RunSpec, place: str = "") -> None:
         """With this app or pod, and the groups above it. One that is what it was remains the same object."""
+        if spec.id == ids.ROOT:
+            return  # that is a problem which has been told already
         self._places[spec.id] = place
         if isinstance(spec, App):
             self.apps[spec.id] = carry_over(self.before.apps.get(spec.id), spec)

@@ -155,11 +155,9 @@ def _apply_apps(edit: Edit, path: str, bodies: list[dict[str, Any]], place: str)
         if ids.parent(app_id) != path or app_id == ids.ROOT:
             edit.problems.append(Problem(f"{here}/id", f"{app_id} does not lie directly in {path}"))
             continue
-        try:
-            app = reading.app(body, base=path, rules=edit.rules, role=edit.role(app_id), path=here)
-        except Invalid as invalid:
-            edit.problems.extend(invalid.problems)
-            continue
+        app = reading.app(
+            body, base=path, rules=edit.rules, role=edit.role(app_id), place=here, problems=edit.problems
+        )
         if app_id in edit.apps:
             edit.problems.append(Problem(f"{here}/id", f"{app_id} is there twice"))
         edit.put(app, here)

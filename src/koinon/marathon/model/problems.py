@@ -15,6 +15,13 @@ class Problem(msgspec.Struct, frozen=True):
     message: str
 
 
+def within(place: str, problem: Problem) -> Problem:
+    """The problem of something that stands at `place` in the request."""
+    if not place:
+        return problem
+    return Problem(place + (problem.path if problem.path != "/" else ""), problem.message)
+
+
 class Refused(Exception):
     """The request is answered with an HTTP status and a JSON body with `message`; nothing has changed."""
 

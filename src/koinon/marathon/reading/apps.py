@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from koinon.marathon.model import App, ids
-from koinon.marathon.model.problems import Invalid, Problem
+from koinon.marathon.model.problems import Invalid, Problem, within
 from koinon.marathon.model.settings import Rules
 from koinon.marathon.reading import fields, schema
 from koinon.marathon.reading.app_rules import SINGLE_INSTANCE_LABEL, app_problems
@@ -19,38 +19,55 @@ from koinon.marathon.reading.networking import complete_networks, fill_ports
 from koinon.marathon.rendering.apps import definition
 
 
-def app(body: Any, *, base: str = ids.ROOT, rules: Rules, role: str | None = None, path: str = "") -> App:
+def app(
+    body: Any,
+    *,
+    base: str = ids.ROOT,
+    rules: Rules,
+    role: str | None = None,
+    place: str = "",
+    problems: list[Problem] | None = None,
+) -> App:
     """The app of a full definition. `role` is what it gets if it names none. Raises Invalid.
 
-    Relative ids are seen from the group `base`. `path` goes before the paths of problems.
+    Relative ids are seen from the group `base`. `place` is where the body stands in the request. What is wrong with
+    the meaning is added to `problems` if that is given, and nothing is raised for it.
     """
-    raw = schema.read(fields.APP, body, path)
+    raw = schema.read(fields.APP, body, place)
     found: list[Problem] = []
-    return _finish(modern(raw, found, bridge_name=rules.mesos_bridge_name), base, rules, role, path, found)
+    made = _finish(modern(raw, found, bridge_name=rules.mesos_bridge_name), base, rules, role, found)
+    tell(found, place, problems)
+    return made
 
 
-def updated(old: App, body: Any, *, rules: Rules, path: str = "") -> App:
-    """`old` with the top-level fields that `body` has, each replaced whole; null unsets one. Raises Invalid."""
-    raw = schema.read(fields.APP_UPDATE, body, path)
+def updated(
+    old: App, body: Any, *, rules: Rules, place: str = "", problems: list[Problem] | None = None
+) -> App:
+    """`old` with the top-level fields that `body` has, each replaced whole; null unsets one. Otherwise as app()."""
+    raw = schema.read(fields.APP_UPDATE, body, place)
     found: list[Problem] = []
     change = modern(raw, found, bridge_name=rules.mesos_bridge_name)
-    merged: dict[str, Any] = definition(old)
+    merged = definition(old)
     if "networks" in change and _is_host(change["networks"]) != _is_host(merged["networks"]):
         # The ports of the other kind of network mean nothing here.
         merged.pop("portDefinitions", None)
         merged.pop("requirePorts", None)
-        if isinstance(merged.get("container"), dict):
-            merged["container"] = {k: v for k, v in merged["container"].items() if k != "portMappings"}
+        if "container" in merged:
+            merged["container"].pop("portMappings", None)
     for name in _unset(body):
         merged.pop(name, None)
-    if old.cmd is not None and change.get("args") is not None and "cmd" not in change:
-        merged.pop("cmd", None)
-    if old.args is not None and change.get("cmd") is not None and "args" not in change:
-        merged.pop("args", None)
-    merged |= change
-    merged["id"] = old.id
-    made = _finish(merged, ids.parent(old.id), rules, old.role, path, found)
-    return msgspec.structs.replace(made, version=old.version, version_info=old.version_info)
+    made = _finish(merged | change | {"id": old.id}, ids.ROOT, rules, old.role, found)
+    tell(found, place, problems)
+    return made
+
+
+def tell(found: list[Problem], place: str, problems: list[Problem] | None) -> None:
+    """Add what was found to `problems`, or raise Invalid with it if there is no such list."""
+    placed = [within(place, one) for one in found]
+    if problems is not None:
+        problems.extend(placed)
+    elif placed:
+        raise Invalid(placed)
 
 
 def _is_host(networks: list[dict[str, Any]]) -> bool:
@@ -64,9 +81,7 @@ def _unset(body: Mapping[str, Any]) -> set[str]:
     return {_CALLED_BEFORE.get(name, name) for name, value in body.items() if value is None and name != "id"}
 
 
-def _finish(
-    raw: dict[str, Any], base: str, rules: Rules, role: str | None, path: str, found: list[Problem]
-) -> App:
+def _finish(raw: dict[str, Any], base: str, rules: Rules, role: str | None, found: list[Problem]) -> App:
     """The app of fields of today's form."""
     raw.pop("version", None)
     raw["id"] = ids.resolve(raw["id"], base)
@@ -81,10 +96,6 @@ def _finish(
     _complete_strategies(raw)
     made = msgspec.convert(raw, App)
     found.extend(app_problems(made, rules))
-    if found:
-        raise Invalid(
-            [Problem(path + (one.path if one.path != "/" else "") or "/", one.message) for one in found]
-        )
     return made
 
 

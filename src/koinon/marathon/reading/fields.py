@@ -199,7 +199,7 @@ APP_FIELDS = {
     "args": Listed(Text()),
     "container": CONTAINER,
     "instances": COUNT,
-    "cpus": Number(least=0),
+    "cpus": Number(least=0.001),
     "mem": Number(least=0),
     "disk": Number(least=0),
     "gpus": COUNT,

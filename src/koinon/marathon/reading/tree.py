@@ -106,7 +106,8 @@ def _find_cycle(starts: Iterable[_Node], needs: Callable[[_Node], Iterator[_Node
             elif following in way:
                 nodes = list(way)
                 names = [path for _, path in (*nodes[nodes.index(following) :], following)]
-                return [name for at, name in enumerate(names) if at == 0 or name != names[at - 1]]
+                apart = [name for at, name in enumerate(names) if at == 0 or name != names[at - 1]]
+                return apart if len(apart) > 1 else apart * 2
             elif following not in done:
                 way[following] = needs(following)
     return None
