@@ -7,7 +7,7 @@ the turn is held until that is durable; so nobody hears of anything that a new l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -41,6 +41,9 @@ class Core:
         self.touched: dict[str, None] = {}
         #: Specs of which the instances to be launched have become more or fewer.
         self.queued: dict[str, None] = {}
+        self.pending: dict[str, set[str]] = {}  #: by deployment: what of its step has not reached its end
+        self.probes: dict[str, list[str]] = {}  #: keys of health checks that are being made, by instance
+        self._later: list[Effect] = []
         self._changes: dict[str, Any] = {}
         self._tickets = 0
         self._held: dict[int, list[Effect]] = {}
@@ -50,13 +53,18 @@ class Core:
     def begin(self, now: float) -> None:
         """A turn at `now`."""
         self.now = now
-        self.effects = []
+        self.effects, self._later = self._later, []
+
+    def give_up(self) -> None:
+        """The turn was a request that is refused: nothing has changed."""
+        assert not self._changes, f"refused, and yet changed: {list(self._changes)}"
+        self._later, self.effects = [*self.effects, *self._later], []
 
     def end(self) -> list[Effect]:
         """What is to be done now. The rest comes out when what it rests on has been stored."""
         effects, self.effects = self.effects, []
         if self._changes:
-            changes = [(key, None if new is None else _encode(new)) for key, new in self._changes.items()]
+            changes = [(key, _stored(new)) for key, new in self._changes.items()]
             self._changes = {}
             self._tickets += 1
             self._held[self._tickets] = effects
@@ -66,6 +74,11 @@ class Core:
             return []
         return effects
 
+    @property
+    def is_late(self) -> bool:
+        """There is something that should have gone out with a request that was refused."""
+        return bool(self._later)
+
     def release(self, ticket: int) -> list[Effect]:
         """What waited for this ticket, or for an earlier one."""
         return [
@@ -74,7 +87,7 @@ class Core:
 
     # ── what is stored ────────────────────────────────────────────────────────────────────────────
     def store(self, key: str, value: object) -> None:
-        """`value`, as JSON, is to be durable under `key`; None: nothing is."""
+        """`value`, as JSON (bytes: as they are), is to be durable under `key`; None: nothing is."""
         self._changes[key] = value
 
     def put(self, instance: Instance) -> None:
@@ -151,5 +164,10 @@ class Core:
         """Something for the event stream."""
         self.effects.append(Publish(event_type, fields))
 
+    def publish_later(self, event_type: str, fields: Mapping[str, Any]) -> None:
+        """As `publish`, though this turn is going to be refused: it goes out with the next."""
+        self._later.append(Publish(event_type, fields))
 
-Part = Callable[[Core], None]
+
+def _stored(value: object) -> bytes | None:
+    return value if value is None or isinstance(value, bytes) else _encode(value)

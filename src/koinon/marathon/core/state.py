@@ -117,8 +117,12 @@ class State(Struct, kw_only=True):
         return None if stored is None else decode_spec(stored)
 
     def definition_of(self, instance: Instance) -> RunSpec | None:
-        """What the instance was made from; that of now, if it is not stored any more."""
-        return self.definition(instance.run_spec, instance.version) or self.root.run_spec(instance.run_spec)
+        """What the instance was made from, but for the number; that of now, if it is not stored any more."""
+        current = self.root.run_spec(instance.run_spec)
+        info = None if current is None else current.version_info
+        if info is not None and instance.config == info.last_config_change_at:
+            return current
+        return self.definition(instance.run_spec, instance.version) or current
 
     def deployments_of(self, spec: str) -> Iterator[Deployment]:
         """Those that touch an app or pod: at most one."""
