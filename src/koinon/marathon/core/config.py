@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from koinon.marathon.matching.settings import Settings
 from koinon.marathon.model.settings import Rules
 
 
@@ -11,6 +12,7 @@ class Config(Struct, frozen=True, kw_only=True):
     """Defaults are those of the flags in brackets."""
 
     rules: Rules = Rules()  #: of definitions
+    matching: Settings = Settings()  #: of offers with apps and pods
     max_running_deployments: int = 100
     max_versions: int = 50  #: kept of each app and pod, and of the root (`--zk_max_versions`)
     reconciliation_initial_delay_s: float = 15.0

@@ -15,6 +15,8 @@ from collections.abc import Collection, Iterator
 import msgspec
 from msgspec import Struct
 
+from koinon.marathon.core.delays import Delay
+from koinon.marathon.core.queue import Launches
 from koinon.marathon.model import App, Deployment, Instance, Pod, Root, TaskFailure
 from koinon.marathon.model.records import Change, Condition
 from koinon.marathon.model.root import Group, RunSpec
@@ -88,6 +90,9 @@ class State(Struct, kw_only=True):
     kills_waiting: dict[str, None] = {}  #: instances that are to be killed when it is their turn, in order
     kills_sent: dict[str, None] = {}  #: those that have been asked to end, and have not answered
     failures: dict[str, TaskFailure] = {}  #: `lastTaskFailure`, by app
+    delays: dict[str, Delay] = {}  #: of apps and pods that failed lately
+    launches: Launches = msgspec.field(default_factory=Launches)  #: what waits to be launched, and offers
+    region: str | None = None  #: of the master that has taken us in, if it has one
     #: Definitions of now and before as they are stored, by spec, by version, oldest first.
     history: dict[str, dict[str, bytes]] = {}
     changes: dict[str, Change] = {}  #: what made a version of the root, oldest first

@@ -69,12 +69,12 @@ class Placements:
     """
 
     def __init__(self, instances: Iterable[Instance] = (), since: str = "") -> None:
-        """`since`: the version from which on instances count."""
+        """`since`: the configuration from which on instances count."""
         self._since = since
         self._agents: list[AgentInfo] = [
             instance.agent
             for instance in instances
-            if instance.agent is not None and instance.condition in PLACED and instance.version >= since
+            if instance.agent is not None and instance.condition in PLACED and instance.config >= since
         ]
         self._counts: dict[str, Counts] = {}
 

@@ -13,6 +13,7 @@ from koinon.marathon.matching.ports import NoPorts, assigned, choose
 from koinon.marathon.matching.remaining import Remaining
 from koinon.marathon.matching.settings import Settings
 from koinon.marathon.matching.wanted import Wanted, wanted_of
+from koinon.marathon.model import App
 from koinon.marathon.model.records import AgentInfo, Instance
 from koinon.marathon.model.root import RunSpec
 from koinon.mesos import v1
@@ -82,6 +83,18 @@ class Match(Struct, frozen=True):
     port_resources: tuple[v1.Resource, ...]
     host_ports: tuple[int | None, ...]  #: one for each declared port; None: it has none on the host
     assigned: tuple[int, ...]  #: the same, with the container's port where there is none on the host
+
+    def ports_by_container(self, spec: RunSpec) -> dict[str | None, tuple[int, ...]]:
+        """Host ports of each container of a pod; of an app all under None."""
+        if isinstance(spec, App):
+            return {None: tuple(port for port in self.host_ports if port is not None)}
+        found: dict[str | None, tuple[int, ...]] = {}
+        at = 0
+        for container in spec.containers:
+            ports = self.host_ports[at : at + len(container.endpoints)]
+            at += len(ports)
+            found[container.name] = tuple(port for port in ports if port is not None)
+        return found
 
     @property
     def resources(self) -> list[v1.Resource]:

@@ -40,7 +40,7 @@ class Remaining:
         first = offers[0]
         self.agent = agent_of(first)
         self.role = role_of(first)
-        self.offer_ids: tuple[str, ...] = tuple(offer.id.value for offer in offers)
+        self.offer_ids: tuple[str, ...] = ()
         self.taken = 0  #: how many instances were placed here
         self.unavailable: tuple[float, float] | None = _unavailable(first)
         self._scalars: dict[str, list[_Piece]] = {}
@@ -48,7 +48,13 @@ class Remaining:
         #: By whether reserved and unreserved resources count; forgotten when something is taken.
         self._totals: dict[tuple[bool, bool], Amounts] = {}
         for offer in offers:
-            self._add(offer.resources)
+            self.add(offer)
+
+    def add(self, offer: v1.Offer) -> None:
+        """One more offer, of the same agent for the same role."""
+        self.offer_ids += (offer.id.value,)
+        self._totals.clear()
+        self._add(offer.resources)
 
     def _add(self, resources: Iterable[v1.Resource]) -> None:
         for one in resources:

@@ -62,6 +62,7 @@ def placed(*agents: AgentInfo, version: str = VERSION, condition: str = "Running
             id=f"app.instance-{number}",
             run_spec="/app",
             version=version,
+            config=version,
             condition=condition,  # type: ignore[arg-type]
             agent=agent,
         )

@@ -1,0 +1,325 @@
+"""Launching: instances that wait and offers that come are brought together.
+
+    offers ──▶ held ──┐                           ┌─▶ Accept: instances provisioned, stored, launched
+                      ├─▶ rounds, app after app ──┤
+    Scheduled ▶ queue ┘                           └─▶ Decline: nobody here has a use for it
+
+A *round* gives each app one instance in turn, until no app finds a place any more, or no launch tokens are left. A round
+over many offers and apps goes on for several turns, so that none of them takes long. What it places is noted with the
+held offers; only at its end, when all that goes to an agent is known, the offers are accepted.
+
+Whether offers are wanted at all is told the master role by role: see `wishes.py`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from koinon.marathon.core import backoff, instances, wishes
+from koinon.marathon.core.context import Core
+from koinon.marathon.core.events import Accept, Decline, Refused
+from koinon.marathon.core.queue import Held, Placed, Waiting
+from koinon.marathon.matching import Match, Placements, Unmatched, launch_operation, match, wanted_of
+from koinon.marathon.model import ids
+from koinon.marathon.model.root import RunSpec
+from koinon.mesos import v1
+
+#: How much is tried in one turn: so many refusals take some 10 ms.
+_SLICE = 4_000
+#: What a placement costs, in refusals.
+_PLACING = 20
+#: Until the next turn of a round: others have theirs meanwhile.
+_PAUSE_S = 0.001
+#: So long offers are kept that are of use as soon as there are launch tokens again.
+_PATIENCE_S = 5.0
+
+
+# ── what happens ──────────────────────────────────────────────────────────────────────────────────
+def offered(core: Core, offers: Iterable[v1.Offer]) -> None:
+    """Offers have come."""
+    for offer in offers:
+        core.state.launches.hold(offer, core.now)
+    for waiting in core.state.launches.waiting():
+        _rotate(core, waiting)
+    settle(core)
+
+
+def rescinded(core: Core, offer_id: str) -> None:
+    """An offer is void. What is left of its agent's goes back, and comes again."""
+    held = core.state.launches.offers.get(offer_id)
+    if held is not None:
+        left = [offer.id for offer in held.offers if offer.id.value != offer_id]
+        _let_go(core, held)
+        if left:
+            core.effects.append(Decline(left, 0.0))
+
+
+def subscribed(core: Core) -> None:
+    """A master has taken us in; it knows nothing of what we wanted of another one."""
+    disconnected(core)
+    core.state.launches.settings = replace(core.config.matching, region=core.state.region)
+    wishes.begin(core)
+    _refresh_tokens(core)
+    settle(core)
+
+
+def disconnected(core: Core) -> None:
+    """No master hears us: all offers are void."""
+    for held in list(core.state.launches.held.values()):
+        _let_go(core, held)
+
+
+def reset_delay(core: Core, spec_id: str) -> None:
+    """It is launched at once, whatever happened before. Raises Refused (404) if nothing of it waits."""
+    if spec_id not in core.state.scheduled:
+        raise Refused(404, f"Nothing of '{spec_id}' waits to be launched")
+    backoff.reset(core, spec_id)
+
+
+def settle(core: Core) -> None:
+    """What waits has changed, or offers are there: the queue is brought up to date, and what can be placed is."""
+    _update_queue(core)
+    _place(core)
+    _update_queue(core)
+    wishes.tell(core)
+
+
+# ── the queue ─────────────────────────────────────────────────────────────────────────────────────
+def _update_queue(core: Core) -> None:
+    while core.queued:
+        spec_id, _ = core.queued.popitem()
+        _update_spec(core, spec_id)
+
+
+def _update_spec(core: Core, spec_id: str) -> None:
+    state = core.state
+    by_config: dict[str, list[str]] = {}
+    for instance_id in state.scheduled.get(spec_id, ()):
+        by_config.setdefault(state.instances[instance_id].config, []).append(instance_id)
+    known = state.launches.queue.get(spec_id, {})
+    for config in known.keys() - by_config.keys():
+        waiting = known.pop(config)
+        waiting.instances.clear()
+        wishes.note(core, waiting)
+    for config, waiting_ids in by_config.items():
+        spec = instances.definition_to_launch(core, state.instances[waiting_ids[0]])
+        if spec is None:
+            continue
+        waiting = known.get(config) or _new_waiting(core, spec, config)
+        known[config] = waiting
+        if waiting.spec is not spec:
+            _redefine(core, waiting, spec)
+        waiting.instances = deque(one for one in waiting_ids if one not in waiting.placed)
+        waiting.delayed_until = backoff.delayed_until(core, spec_id, config)
+        wishes.note(core, waiting)
+        _rotate(core, waiting)
+    if known:
+        state.launches.queue[spec_id] = known
+    else:
+        state.launches.queue.pop(spec_id, None)
+
+
+def _new_waiting(core: Core, spec: RunSpec, config: str) -> Waiting:
+    return Waiting(spec=spec, config=config, wanted=wanted_of(spec, core.config.matching), since=core.now)
+
+
+def _redefine(core: Core, waiting: Waiting, spec: RunSpec) -> None:
+    """Its number of instances has changed, which GROUP_BY looks at."""
+    waiting.spec, waiting.wanted = spec, wanted_of(spec, core.config.matching)
+    waiting.placements = None
+
+
+def _rotate(core: Core, waiting: Waiting) -> None:
+    """It takes part in the round, if there is something to place."""
+    if waiting.instances and not waiting.rotates and waiting.delayed_until is None:
+        waiting.rotates = True
+        core.state.launches.rotation.append(waiting)
+
+
+# ── a round ───────────────────────────────────────────────────────────────────────────────────────
+def _place(core: Core) -> None:
+    launches = core.state.launches
+    if not launches.held:
+        _end_rotation(core)
+        return
+    budget = _SLICE
+    launches.starved = False
+    while launches.rotation and launches.tokens > 0:
+        if budget <= 0:
+            core.alarms.set(core.now + _PAUSE_S, _go_on)
+            return
+        waiting = launches.rotation.popleft()
+        waiting.rotates = False
+        budget -= _place_one(core, waiting, budget)
+    _end_round(core)
+
+
+def _go_on(core: Core, _: str) -> None:
+    settle(core)
+
+
+def _place_one(core: Core, waiting: Waiting, budget: int) -> int:
+    """Look for a place for one instance; if there may be one for another, its turn comes again. What it cost."""
+    launches = core.state.launches
+    if not waiting.instances:
+        return 0
+    if waiting.placements is None:
+        waiting.placements = _placements(core, waiting)
+        launches.tried.append(waiting)
+    cost = 0
+    while waiting.instances and waiting.delayed_until is None:
+        if cost >= budget:
+            _rotate(core, waiting)
+            break
+        if (held := launches.next_held(waiting, core.random)) is None:
+            break
+        if held.remaining.taken >= core.config.max_instances_per_offer:
+            continue
+        cost += 1
+        outcome = match(
+            held.remaining,
+            waiting.wanted,
+            placed=waiting.placements,
+            settings=core.state.launches.settings or core.config.matching,
+            random=core.random,
+            now=core.now,
+        )
+        if isinstance(outcome, Match):
+            _note_place(core, waiting, held, outcome)
+            _rotate(core, waiting)
+            return cost + _PLACING
+        _note_refusal(core, waiting, held, outcome)
+    return cost
+
+
+def _placements(core: Core, waiting: Waiting) -> Placements:
+    if not any(rule.looks_at_placements for rule in waiting.wanted.rules):
+        return Placements()
+    placements = Placements(core.state.instances_of(waiting.spec.id), waiting.wanted.since)
+    for held in core.state.launches.held.values():
+        for placed in held.placed:
+            if placed.waiting is waiting:
+                placements.add(placed.match.agent)
+    return placements
+
+
+def _note_place(core: Core, waiting: Waiting, held: Held, found: Match) -> None:
+    instance_id = waiting.instances.popleft()
+    waiting.placed.add(instance_id)
+    held.placed.append(Placed(instance_id, waiting, waiting.spec, found))
+    core.state.launches.tokens -= 1
+    waiting.used(held.agent, held.offers[0], core.now)
+    waiting.again.append(held)
+    waiting.again.extend(waiting.later)
+    waiting.later = []
+    wishes.note(core, waiting)
+
+
+def _note_refusal(core: Core, waiting: Waiting, held: Held, outcome: Unmatched) -> None:
+    waiting.refused(held.agent, held.offers[0], outcome, core.now)
+    may_change = outcome.refusals[-1].reason == "UnfulfilledConstraint"
+    if may_change and any(rule.operator == "GROUP_BY" for rule in waiting.wanted.rules):
+        waiting.later.append(held)
+
+
+# ── its end ───────────────────────────────────────────────────────────────────────────────────────
+def _end_round(core: Core) -> None:
+    """Offers with something placed on them are accepted; the others go back, unless only tokens are missing."""
+    launches = core.state.launches
+    launches.starved = short_of_tokens = bool(launches.rotation)
+    unused: list[v1.OfferID] = []
+    for held in list(launches.held.values()):
+        if held.placed:
+            _accept(core, held)
+        elif not short_of_tokens or core.now - held.since >= _PATIENCE_S:
+            unused += [offer.id for offer in held.offers]
+            launches.let_go(held)
+    if unused:
+        # What goes back although somebody waits is asked for again when there are tokens.
+        core.effects.append(Decline(unused, core.config.decline_offer_duration_s))
+        if short_of_tokens:
+            wishes.ask_again(core)
+    if launches.held:
+        core.alarms.set(min(held.since for held in launches.held.values()) + _PATIENCE_S, _go_on)
+    else:
+        _end_rotation(core)
+
+
+def _end_rotation(core: Core) -> None:
+    """Nothing can be placed now. The next round counts anew where instances are."""
+    launches = core.state.launches
+    while launches.rotation:
+        launches.rotation.popleft().rotates = False
+    for waiting in launches.tried:
+        waiting.again.clear()
+        waiting.later, waiting.untried, waiting.placements = [], [], None
+    launches.tried = []
+
+
+def _accept(core: Core, held: Held) -> None:
+    operations = _operations(core, held)
+    launches = core.state.launches
+    offer_ids = [offer.id for offer in held.offers]
+    _let_go(core, held)
+    # What is left of it comes back at once if there is somebody who may use it.
+    wish = launches.wishes.get(held.remaining.role)
+    refuse_s = 0.0 if wish is not None and wish.demands else core.config.decline_offer_duration_s
+    if operations:
+        core.effects.append(Accept(offer_ids, operations, refuse_s))
+    else:
+        core.effects.append(Decline(offer_ids, refuse_s))
+
+
+def _operations(core: Core, held: Held) -> list[v1.Offer.Operation]:
+    """What launches the instances placed there; they are provisioned. One operation for all apps, one for each pod."""
+    tasks: list[v1.TaskInfo] = []
+    groups: list[v1.Offer.Operation] = []
+    for placed in held.placed:
+        instance = core.state.instances.get(placed.instance)
+        if instance is None or instance.condition != "Scheduled" or instance.goal != "Running":
+            continue  # it is wanted no more
+        spec = placed.spec
+        provisioned = instances.provision(
+            core, instance, spec, placed.match.agent, placed.match.ports_by_container(spec)
+        )
+        operation = launch_operation(
+            placed.match, spec, provisioned, core.config.matching, enforce_role=_enforces_role(core, spec)
+        )
+        core.state.launches.tokens -= 1
+        if operation.launch is not None:
+            tasks += operation.launch.task_infos
+        else:
+            groups.append(operation)
+    if tasks:
+        kind = v1.Offer.Operation
+        groups.insert(0, kind(type=kind.Type.LAUNCH, launch=kind.Launch(task_infos=tasks)))
+    return groups
+
+
+def _enforces_role(core: Core, spec: RunSpec) -> bool:
+    segments = ids.segments(spec.id)
+    group = core.state.root.groups.get(ids.join(segments[:1])) if len(segments) > 1 else None
+    return group is not None and group.enforce_role
+
+
+def _let_go(core: Core, held: Held) -> None:
+    """It is not ours any more; what was placed on it and not launched waits again."""
+    launches = core.state.launches
+    launches.let_go(held)
+    for placed in held.placed:
+        launches.tokens += 1
+        placed.waiting.placed.discard(placed.instance)
+        placed.waiting.placements = None
+        core.queued[placed.spec.id] = None
+
+
+# ── launch tokens ─────────────────────────────────────────────────────────────────────────────────
+def _refresh_tokens(core: Core, _: str = "") -> None:
+    """Now and then there are all of them again; else one comes back when an instance runs."""
+    core.state.launches.tokens = core.config.launch_tokens
+    core.alarms.set(core.now + core.config.launch_token_refresh_interval_s, _refresh_tokens)
+    if core.state.launches.starved:
+        settle(core)

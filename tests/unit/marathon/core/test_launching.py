@@ -1,0 +1,399 @@
+"""Offers and what waits: launched, declined, wanted or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from msgspec.structs import replace
+
+from koinon.marathon.core import backoff, instances, launching
+from koinon.marathon.core.config import Config
+from koinon.marathon.core.context import Core
+from koinon.marathon.core.events import Accept, Decline, Effect, Refused, Revive, Store, Suppress, UseRoles
+from koinon.marathon.model import App, Instance, Pod, Root
+from koinon.marathon.model.app import VersionInfo
+from koinon.marathon.model.pod import PodContainer, Resources
+from koinon.mesos import v1
+
+from ..matching.offers import offer
+
+NOW = 1_800_000_000.0
+V1 = "2026-01-01T00:00:00.000Z"
+SMALL = App(id="/app", cmd="true", cpus=1, mem=10, port_definitions=())
+
+
+def versioned(app: App, version: str = V1) -> App:
+    return replace(app, version=version, version_info=VersionInfo(version, version))
+
+
+class Bench:
+    """A core with nothing but launching."""
+
+    def __init__(self, *specs: App | Pod, config: Config | None = None) -> None:
+        self.core = Core(config or Config(), seed=1)
+        self.core.state.loaded = True
+        self.define(*specs)
+        self.now = NOW
+        self.turn(launching.subscribed)
+
+    def define(self, *specs: App | Pod) -> None:
+        specs = tuple(
+            replace(s, version=V1, version_info=VersionInfo(V1, V1)) if not s.version else s for s in specs
+        )
+        self.core.state.root = Root(
+            apps={one.id: one for one in specs if isinstance(one, App)},
+            pods={one.id: one for one in specs if isinstance(one, Pod)},
+        )
+
+    def turn(self, do: object = None, *args: object, after: float = 0.0) -> list[Effect]:
+        """Do something (`after` some seconds), and all that the core wants to do then."""
+        self.now += after
+        self.core.begin(self.now)
+        for action, subject in self.core.alarms.go_off(self.now):
+            action(self.core, subject)
+        if do is not None:
+            do(self.core, *args)  # type: ignore[operator]
+        if self.core.queued:
+            launching.settle(self.core)
+        effects = self.core.end()
+        told = [one for one in effects if not isinstance(one, Store)]
+        for one in effects:
+            if isinstance(one, Store):
+                self.stored = dict(one.changes)
+                told += self.core.release(one.ticket)
+        return [one for one in told if type(one).__name__ != "Publish"]
+
+    def want(self, spec_id: str, number: int) -> list[Effect]:
+        spec = self.core.state.root.run_spec(spec_id)
+        assert spec is not None
+        return self.turn(instances.schedule, spec, number)
+
+    def offer(self, *offers: v1.Offer, after: float = 0.0) -> list[Effect]:
+        return self.turn(launching.offered, offers, after=after)
+
+    def become(self, condition: str, *ids: str) -> list[Effect]:
+        def change(core: Core) -> None:
+            for one in ids:
+                instance = core.state.instances[one]
+                tasks = tuple(replace(task, condition=condition) for task in instance.tasks)
+                instances.change(core, instance, tasks)
+
+        return self.turn(change)
+
+    @property
+    def instances(self) -> list[Instance]:
+        return list(self.core.state.instances.values())
+
+
+def launched(effects: Iterable[Effect]) -> list[str]:
+    return [
+        task.task_id.value
+        for effect in effects
+        if isinstance(effect, Accept)
+        for operation in effect.operations
+        for task in (
+            operation.launch.task_infos
+            if operation.launch is not None
+            else operation.launch_group.task_group.tasks  # type: ignore[union-attr]
+        )
+    ]
+
+
+def of_type(effects: Iterable[Effect], kind: type) -> list[Effect]:
+    return [one for one in effects if isinstance(one, kind)]
+
+
+# ── launching ─────────────────────────────────────────────────────────────────────────────────────
+def test_an_instance_is_stored_as_provisioned_before_it_is_launched() -> None:
+    bench = Bench(SMALL)
+    bench.want("/app", 1)
+    (accept,) = of_type(bench.offer(offer(agent="S7")), Accept)
+    (instance,) = bench.instances
+    assert isinstance(accept, Accept)
+    assert launched([accept]) == [f"{instance.id}._app.1"]
+    assert instance.condition == "Provisioned"
+    assert instance.agent is not None
+    assert instance.agent.agent_id == "S7"
+    assert f"instances/{instance.id}" in bench.stored
+    assert accept.refuse_s == 120
+
+
+def test_offers_that_nobody_needs_go_back_for_long() -> None:
+    bench = Bench(SMALL)
+    assert bench.offer(offer()) == [Decline([v1.OfferID("O-S0")], 120.0)]
+
+
+def test_an_agent_gets_no_more_than_five_at_once_and_comes_back_for_the_rest() -> None:
+    bench = Bench(SMALL)
+    bench.want("/app", 7)
+    (accept,) = of_type(bench.offer(offer("cpus:10;mem:1000")), Accept)
+    assert isinstance(accept, Accept)
+    assert len(launched([accept])) == 5
+    assert len(accept.operations) == 1
+    assert accept.refuse_s == 0
+    (accept,) = of_type(bench.offer(offer("cpus:5;mem:950")), Accept)
+    assert len(launched([accept])) == 2
+
+
+def test_instances_spread_over_agents() -> None:
+    bench = Bench(SMALL)
+    bench.want("/app", 4)
+    effects = bench.offer(*(offer(agent=f"S{number}") for number in range(4)))
+    assert len(of_type(effects, Accept)) == 4
+
+
+def test_apps_take_turns() -> None:
+    bench = Bench(replace(SMALL, id="/a"), replace(SMALL, id="/b"))
+    bench.want("/a", 10)
+    bench.want("/b", 2)
+    names = [task.split(".")[0] for task in launched(bench.offer(offer("cpus:4;mem:1000")))]
+    assert sorted(names) == ["a", "a", "b", "b"]
+
+
+def test_a_pod_is_launched_as_a_group() -> None:
+    pod = Pod(
+        id="/pod", containers=tuple(PodContainer(name, resources=Resources(0.1, 10)) for name in ("x", "y"))
+    )
+    bench = Bench(pod)
+    bench.want("/pod", 1)
+    (instance,) = bench.instances
+    assert launched(bench.offer(offer())) == [f"{instance.id}.x.1", f"{instance.id}.y.1"]
+    (instance,) = bench.instances
+    assert [task.id for task in instance.tasks] == [f"{instance.id}.x.1", f"{instance.id}.y.1"]
+
+
+def test_unique_holds_within_a_round_and_after_it() -> None:
+    bench = Bench(replace(SMALL, constraints=(("hostname", "UNIQUE"),)))
+    bench.want("/app", 3)
+    assert len(launched(bench.offer(offer(agent="S0"), offer(agent="S1")))) == 2
+    assert not launched(bench.offer(offer(agent="S0"), offer(agent="S1")))
+    assert len(launched(bench.offer(offer(agent="S2")))) == 1
+
+
+def test_group_by_uses_offers_that_it_refused_before_others_were_used() -> None:
+    bench = Bench(replace(SMALL, constraints=(("rack", "GROUP_BY"),)))
+    bench.want("/app", 4)
+    effects = bench.offer(
+        offer("cpus:4;mem:4000", agent="S0", attributes="rack:a"),
+        offer("cpus:4;mem:4000", agent="S1", attributes="rack:b"),
+    )
+    assert [len(launched([one])) for one in of_type(effects, Accept)] == [2, 2]
+
+
+def test_offers_of_one_agent_that_come_one_after_another_are_combined() -> None:
+    bench = Bench(replace(SMALL, cpus=2), config=Config(launch_tokens=1))
+    bench.want("/app", 2)
+    assert launched(bench.offer(offer("cpus:2;mem:100", agent="S0", id="O1")))
+    bench.offer(offer("cpus:1;mem:100", agent="S1", id="O2"))
+    bench.offer(offer("cpus:1;mem:100", agent="S1", id="O3"))
+    first = bench.instances[0]
+    (accept,) = of_type(bench.become("Running", first.id), Accept)
+    assert isinstance(accept, Accept)
+    assert [one.value for one in accept.offer_ids] == ["O2", "O3"]
+
+
+def test_an_instance_that_is_wanted_no_more_is_not_launched() -> None:
+    bench = Bench(SMALL)
+    bench.want("/app", 1)
+    bench.turn(lambda core: instances.forget(core, bench.instances[0]))
+    assert not launched(bench.offer(offer()))
+    assert not bench.core.state.launches.queue
+
+
+# ── offers that go away ───────────────────────────────────────────────────────────────────────────
+def test_a_rescinded_offer_is_not_used() -> None:
+    bench = Bench(SMALL, config=Config(launch_tokens=0))
+    bench.want("/app", 1)
+    assert bench.offer(offer("cpus:1;mem:1", id="O1"), offer("cpus:1;mem:99", id="O2")) == []
+    assert bench.turn(launching.rescinded, "O1") == [Decline([v1.OfferID("O2")], 0.0)]
+    assert not bench.core.state.launches.held
+
+
+def test_without_a_master_there_are_no_offers() -> None:
+    bench = Bench(SMALL, config=Config(launch_tokens=0))
+    bench.want("/app", 1)
+    bench.offer(offer())
+    bench.turn(launching.disconnected)
+    assert not bench.core.state.launches.held
+
+
+# ── launch tokens ─────────────────────────────────────────────────────────────────────────────────
+def test_so_many_launches_are_under_way_at_once() -> None:
+    bench = Bench(SMALL, config=Config(launch_tokens=3, max_instances_per_offer=100))
+    bench.want("/app", 8)
+    assert len(launched(bench.offer(offer("cpus:10;mem:1000")))) == 3
+    assert launched(bench.offer(offer("cpus:7;mem:1000"))) == []
+    effects = bench.become("Running", *[one.id for one in bench.instances[:2]])
+    assert len(launched(effects)) == 2
+
+
+def test_tokens_are_renewed_from_time_to_time() -> None:
+    bench = Bench(SMALL, config=Config(launch_tokens=3, max_instances_per_offer=100))
+    bench.want("/app", 8)
+    bench.offer(offer("cpus:10;mem:1000"))
+    effects = bench.turn(after=30)
+    assert of_type(effects, Revive)
+    assert len(launched(bench.offer(offer("cpus:7;mem:1000")))) == 3
+
+
+def test_offers_are_not_kept_for_long_while_tokens_are_missing() -> None:
+    bench = Bench(SMALL, config=Config(launch_tokens=0))
+    bench.want("/app", 1)
+    assert bench.offer(offer()) == []
+    assert Decline([v1.OfferID("O-S0")], 120.0) in bench.turn(after=5.1)
+
+
+# ── backoff ───────────────────────────────────────────────────────────────────────────────────────
+def test_an_app_that_fails_takes_no_offers_for_a_while() -> None:
+    bench = Bench(SMALL)
+    bench.want("/app", 1)
+    bench.offer(offer())
+    bench.become("Failed", bench.instances[0].id)
+    (waiting,) = bench.core.state.launches.waiting_of("/app")
+    assert waiting.delayed_until == bench.now + 1
+    assert bench.offer(offer()) == [Decline([v1.OfferID("O-S0")], 120.0)]
+    assert Revive(frozenset("*")) in bench.turn(after=1)
+    assert launched(bench.offer(offer())) == [f"{bench.instances[0].id}._app.2"]
+
+
+def test_a_reset_of_the_delay_launches_at_once() -> None:
+    bench = Bench(SMALL)
+    bench.want("/app", 1)
+    bench.offer(offer())
+    bench.become("Failed", bench.instances[0].id)
+    assert Revive(frozenset("*")) in bench.turn(launching.reset_delay, "/app", after=0.1)
+    assert launched(bench.offer(offer()))
+    with pytest.raises(Refused) as refused:
+        bench.turn(launching.reset_delay, "/app")
+    assert refused.value.status == 404
+
+
+def test_a_delay_grows_and_is_forgotten() -> None:
+    bench = Bench(SMALL)
+    bench.want("/app", 1)
+    for expected in (1, 1.15, 1.15**2):
+        bench.turn(after=5)
+        bench.offer(offer())
+        bench.become("Failed", bench.instances[0].id)
+        assert bench.core.state.delays["/app"].length_s == pytest.approx(expected)
+    bench.turn(after=299)
+    assert "/app" in bench.core.state.delays
+    bench.turn(after=2)
+    assert "/app" not in bench.core.state.delays
+
+
+def test_progress_begins_the_delay_anew() -> None:
+    bench = Bench(SMALL)
+    bench.want("/app", 2)
+    bench.offer(offer())
+    first, second = [one.id for one in bench.instances]
+    bench.become("Failed", first)
+    bench.now += 0.5
+    bench.become("Running", second)
+    assert bench.core.state.delays["/app"].until == bench.now + 1
+
+
+def test_a_new_configuration_knows_no_delay() -> None:
+    bench = Bench(SMALL)
+    spec = bench.core.state.root.apps["/app"]
+    bench.turn(backoff.failed, spec)
+    changed = versioned(SMALL, "2026-01-02T00:00:00.000Z")
+    bench.define(changed)
+    bench.want("/app", 1)
+    assert launched(bench.offer(offer()))
+
+
+# ── what the master is told ───────────────────────────────────────────────────────────────────────
+def test_roles_are_told_and_offers_asked_for() -> None:
+    bench = Bench(replace(SMALL, role="web"))
+    effects = bench.want("/app", 1)
+    assert Revive(frozenset({"web"})) in effects
+    assert bench.core.state.launches.roles == {"*", "web"}
+
+
+def test_the_roles_are_told_before_anything_else() -> None:
+    core = Core(Config(), seed=1)
+    core.state.root = Root(apps={"/app": versioned(replace(SMALL, role="web"))})
+    core.begin(NOW)
+    launching.subscribed(core)
+    assert core.end() == [UseRoles(frozenset({"*", "web"}), frozenset())]
+
+
+def test_a_revival_is_repeated_once_if_nothing_came_of_it() -> None:
+    bench = Bench(SMALL)
+    assert Revive(frozenset("*")) in bench.want("/app", 1)
+    assert bench.turn(after=5) == [Revive(frozenset("*"))]
+    assert bench.turn(after=5) == []
+    assert bench.turn(after=100) == []
+
+
+def test_revivals_are_rare() -> None:
+    bench = Bench(*(replace(SMALL, id=f"/app{number}") for number in range(100)))
+    revivals = 0
+    for number in range(100):
+        revivals += len(of_type(bench.want(f"/app{number}", 1), Revive))
+        revivals += len(of_type(bench.turn(after=1), Revive))
+    assert 100 / 5 <= revivals <= 100 / 5 + 3
+
+
+def test_a_role_with_nothing_to_launch_is_suppressed_after_a_while() -> None:
+    bench = Bench(SMALL)
+    bench.want("/app", 1)
+    assert not of_type(bench.offer(offer()), Suppress)
+    assert bench.turn(after=4) == []
+    assert bench.turn(after=1.1) == [Suppress(frozenset("*"))]
+    assert bench.turn(after=100) == []
+    assert Revive(frozenset("*")) in bench.want("/app", 1)
+
+
+def test_unless_the_operator_does_not_want_that() -> None:
+    bench = Bench(SMALL, config=Config(suppress_offers=False))
+    bench.want("/app", 1)
+    bench.offer(offer())
+    assert not of_type(bench.turn(after=10), Suppress)
+
+
+# ── reasons ───────────────────────────────────────────────────────────────────────────────────────
+def test_why_nothing_was_found_is_kept() -> None:
+    bench = Bench(replace(SMALL, cpus=8, constraints=(("rack", "IS", "a"),)))
+    bench.want("/app", 2)
+    bench.offer(
+        offer(agent="S0", attributes="rack:a"),
+        offer(agent="S1", attributes="rack:b"),
+        offer(agent="S2", attributes="rack:b"),
+    )
+    bench.offer(offer(agent="S2", attributes="rack:b"))
+    (waiting,) = bench.core.state.launches.waiting_of("/app")
+    assert (waiting.count, waiting.processed, waiting.unused) == (2, 4, 4)
+    latest = {row["reason"]: (row["declined"], row["processed"]) for row in waiting.summary_of_latest}
+    assert len(latest) == 10
+    assert latest["UnfulfilledRole"] == (0, 3)
+    assert latest["UnfulfilledConstraint"] == (2, 3)
+    assert latest["InsufficientCpus"] == (1, 1)
+    assert latest["DeclinedScarceResources"] == (0, 0)
+    attempt = {row["reason"]: (row["declined"], row["processed"]) for row in waiting.summary_of_attempt}
+    assert attempt["UnfulfilledConstraint"] == (3, 4)
+    assert list(waiting.explanations()) == [
+        ("UnfulfilledConstraint", 2, "host-S2", "constraint 'rack IS a': it is b"),
+        ("InsufficientCpus", 1, "host-S0", "8 cpus needed, 4 offered: 4 missing"),
+    ]
+    assert [one.offer.hostname for one in waiting.last_unused.values()] == [
+        "host-S0",
+        "host-S1",
+        "host-S2",
+    ]
+
+
+def test_a_round_over_many_offers_goes_on_for_several_turns() -> None:
+    bench = Bench(*(replace(SMALL, id=f"/app{number}", cpus=64) for number in range(20)))
+    for number in range(20):
+        bench.want(f"/app{number}", 1)
+    assert bench.offer(*(offer(agent=f"S{number}") for number in range(1000))) == []
+    effects = []
+    for _ in range(20):
+        effects += of_type(bench.turn(after=0.001), Decline)
+    (decline,) = effects
+    assert isinstance(decline, Decline)
+    assert len(decline.offer_ids) == 1000
+    assert all(waiting.processed == 1000 for waiting in bench.core.state.launches.waiting())
