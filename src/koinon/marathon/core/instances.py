@@ -104,8 +104,8 @@ def watch_launch(core: Core, instance: Instance) -> None:
 
 
 # ── change ────────────────────────────────────────────────────────────────────────────────────────
-def change(core: Core, instance: Instance, tasks: tuple[Task, ...]) -> None:
-    """What is known of the instance's tasks has changed."""
+def change(core: Core, instance: Instance, tasks: tuple[Task, ...], *, launched: bool = True) -> None:
+    """What is known of the instance's tasks has changed. `launched`: no master has heard of them, if not."""
     before = instance
     condition = worst(tasks)
     if condition == "Unreachable" and before.condition == "UnreachableInactive":
@@ -126,7 +126,7 @@ def change(core: Core, instance: Instance, tasks: tuple[Task, ...]) -> None:
     if condition == before.condition:
         return
     if condition in TERMINAL:
-        end(core, changed)
+        end(core, changed, launched=launched)
         return
     watch_launch(core, changed)
     backoff.progressed(core, changed)
@@ -176,22 +176,22 @@ def worst(tasks: tuple[Task, ...]) -> Condition:
 
 
 # ── end ───────────────────────────────────────────────────────────────────────────────────────────
-def end(core: Core, instance: Instance) -> None:
-    """All its tasks have ended."""
+def end(core: Core, instance: Instance, *, launched: bool = True) -> None:
+    """All its tasks have ended, or were not launched after all."""
     core.state.counters[f"tasks.{instance.condition.lower()}"] += 1
     core.alarms.cancel(give_up_launch, instance.id)
-    asked = instance.kill_asked_at is not None
+    is_failure = launched and instance.kill_asked_at is None
     kills.ended(core, instance)
     health.stop(core, instance)
     core.state.set_health(instance, 0, None)
     core.state.readiness.pop(instance.id, None)
     spec = core.state.root.run_spec(instance.run_spec)
-    if instance.condition in _TOLD:
+    if launched and instance.condition in _TOLD:
         note_failure(core, instance)
     if instance.goal == "Decommissioned" or spec is None:
         forget(core, instance)
         return
-    if instance.condition in COUNTED and not asked and is_up_to_date(instance, spec):
+    if is_failure and instance.condition in COUNTED and is_up_to_date(instance, spec):
         backoff.failed(core, spec)
     core.put(reschedule(core, instance, spec))
 

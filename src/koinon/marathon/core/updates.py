@@ -89,7 +89,10 @@ def _change(core: Core, instance: Instance, task: Task, status: v1.TaskStatus, c
         return
     if is_new:
         _announce(core, instance, told)
-    instances.change(core, instance, tuple(told if one is task else one for one in instance.tasks))
+    tasks = tuple(told if one is task else one for one in instance.tasks)
+    # So our end of the connection says that the master has not got the launch.
+    launched = status.reason is not v1.TaskStatus.Reason.REASON_INVALID_OFFERS
+    instances.change(core, instance, tasks, launched=launched)
     left = core.state.instances.get(instance.id)
     if left is not None and status.healthy is not None and condition == "Running":
         health.told_by_agent(core, left, told, status)
