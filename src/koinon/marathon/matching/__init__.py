@@ -25,7 +25,7 @@ from koinon.marathon.matching.constraints import Placements
 from koinon.marathon.matching.matcher import REASONS, Match, Refusal, Unmatched, match
 from koinon.marathon.matching.remaining import Remaining
 from koinon.marathon.matching.settings import Settings
-from koinon.marathon.matching.tasks import launch_operation, provisioned
+from koinon.marathon.matching.tasks import launch_operation
 from koinon.marathon.matching.wanted import Wanted, wanted_of
 
 __all__ = [
@@ -39,6 +39,5 @@ __all__ = [
     "Wanted",
     "launch_operation",
     "match",
-    "provisioned",
     "wanted_of",
 ]

@@ -15,9 +15,8 @@ from koinon.marathon.matching.networks import (
 )
 from koinon.marathon.matching.settings import Settings
 from koinon.marathon.matching.wanted import port_wishes
-from koinon.marathon.model import ids
 from koinon.marathon.model.pod import Image, Pod, PodContainer, VolumeMount
-from koinon.marathon.model.records import Instance, Task
+from koinon.marathon.model.records import Instance
 from koinon.mesos import v1
 
 _Operation = v1.Offer.Operation
@@ -28,25 +27,6 @@ def executor_id(instance_id: str) -> str:
     """`prod_web.instance-<uuid>` → `instance-prod_web.<uuid>`."""
     key, _, uuid = instance_id.rpartition(".instance-")
     return f"instance-{key}.{uuid}"
-
-
-def provisioned_tasks(
-    instance_id: str, incarnation: int, match: Match, pod: Pod, stamp: str
-) -> tuple[Task, ...]:
-    """One for each container, with its host ports."""
-    found = []
-    at = 0
-    for container in pod.containers:
-        ports = match.host_ports[at : at + len(container.endpoints)]
-        at += len(container.endpoints)
-        found.append(
-            Task(
-                ids.task_id(instance_id, incarnation, container.name),
-                host_ports=tuple(port for port in ports if port is not None),
-                staged_at=stamp,
-            )
-        )
-    return tuple(found)
 
 
 def launch_group(

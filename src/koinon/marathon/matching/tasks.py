@@ -1,13 +1,8 @@
-"""A match made into what the master launches.
-
-`provisioned` gives the instance its place and the ids of its new tasks; `launch_operation` makes the operation.
-"""
+"""A match made into what the master launches."""
 
 from __future__ import annotations
 
 import shlex
-
-from msgspec.structs import replace
 
 from koinon.marathon.matching import checks, environment, groups
 from koinon.marathon.matching.commands import kill_policy, limits, uris
@@ -16,45 +11,18 @@ from koinon.marathon.matching.matcher import Match
 from koinon.marathon.matching.networks import discovery, labels_v1, ports_of_app, reversed_name
 from koinon.marathon.matching.settings import Settings
 from koinon.marathon.matching.wanted import custom_executor, port_wishes
-from koinon.marathon.model import ids, versions
 from koinon.marathon.model.app import App
-from koinon.marathon.model.records import Instance, Task
+from koinon.marathon.model.records import Instance
 from koinon.marathon.model.root import RunSpec
 from koinon.mesos import v1
 
 _Operation = v1.Offer.Operation
 
 
-def provisioned(instance: Instance, match: Match, spec: RunSpec, now: float) -> Instance:
-    """The instance in its place, its next tasks about to be launched; to be stored before they are."""
-    incarnation = instance.incarnation + 1
-    stamp = versions.stamp(now)
-    if isinstance(spec, App):
-        ports = tuple(port for port in match.host_ports if port is not None)
-        tasks: tuple[Task, ...] = (
-            Task(ids.task_id(instance.id, incarnation), host_ports=ports, staged_at=stamp),
-        )
-    else:
-        tasks = groups.provisioned_tasks(instance.id, incarnation, match, spec, stamp)
-    return replace(
-        instance,
-        version=spec.version,
-        role=match.role,
-        condition="Provisioned",
-        incarnation=incarnation,
-        agent=match.agent,
-        tasks=tasks,
-        since=stamp,
-        active_since=None,
-        unreachable_since=None,
-        kill_asked_at=None,
-    )
-
-
 def launch_operation(
     match: Match, spec: RunSpec, instance: Instance, settings: Settings, *, enforce_role: bool = False
 ) -> _Operation:
-    """LAUNCH of an app's task, LAUNCH_GROUP of a pod's; `instance` as `provisioned` made it.
+    """LAUNCH of an app's task, LAUNCH_GROUP of a pod's; `instance` has its new tasks already.
 
     `enforce_role`: as its top-level group says. Raises environment.SecretsUnsupported.
     """
