@@ -8,7 +8,7 @@ from typing import NamedTuple
 from aiohttp import web
 
 from koinon.marathon.api.requests import origin_of, switch
-from koinon.marathon.core import events
+from koinon.marathon.core import canary, events
 from koinon.marathon.core.planner import plan
 from koinon.marathon.core.service_ports import assign
 from koinon.marathon.core.stamping import changed_specs, stamp
@@ -87,6 +87,7 @@ def planned(runtime: Runtime, change: Callable[[Root], Root], restart: frozenset
     target = assign(before, change(before), runtime.rules)
     target = stamp(before, target, versions.after(before.version, runtime.now()), restart, ())
     changed = changed_specs(before, target)
+    canary.check(target, changed)
     return Plan(target, changed, plan(before, target, changed))
 
 

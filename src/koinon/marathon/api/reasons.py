@@ -11,8 +11,6 @@ from koinon.marathon.model import App, Deployment, Instance, versions
 from koinon.marathon.model.records import Action
 from koinon.marathon.model.root import RunSpec
 
-CANARY = "koinon.canary"
-
 
 def explain(state: State, spec: RunSpec, now: float) -> dict[str, Any]:
     """What there is of it, its status as the web page calls it, and the reasons: `{code, sentence}`."""
