@@ -23,7 +23,7 @@ replace = msgspec.structs.replace
 def assign(before: Root, target: Root, rules: Rules, taken: Counter[int] | None = None) -> Root:
     """`target` with service ports for its zeros. Raises Invalid when there are no more.
 
-    An app that is after that what it was in `before` is the same object as there. `taken`: how many times each port
+    An app that is after that what it was in `before` is the same object as there; if all are, so is `apps`. `taken`: how many times each port
     stands in the apps of `before`, if that is known; it is not changed.
     """
     if target.apps is before.apps:
@@ -39,7 +39,10 @@ def assign(before: Root, target: Root, rules: Rules, taken: Counter[int] | None 
         old = before.apps.get(path)
         assigned = _assigned(app, old.service_ports if old is not None else (), used, rules)
         made[path] = old if assigned == old and old is not None else assigned
-    return replace(target, apps={**target.apps, **made}) if made else target
+    apps: Mapping[str, App] = {**target.apps, **made}
+    if len(apps) == len(before.apps) and all(before.apps.get(path) is app for path, app in made.items()):
+        apps = before.apps
+    return replace(target, apps=apps)
 
 
 def _ports(apps: Mapping[str, App]) -> Iterator[int]:

@@ -26,7 +26,8 @@ def definition(app: App) -> dict[str, Any]:
 def render_app(app: App) -> dict[str, Any]:
     """One app; counts, deployments and what else may be embedded are added by whoever knows them."""
     made = definition(app)
-    made["version"] = app.version
+    if app.version:
+        made["version"] = app.version
     if app.version_info is not None:
         made["versionInfo"] = plain(app.version_info)
     return made
