@@ -149,7 +149,8 @@ def port_wishes(spec: RunSpec) -> tuple[PortWish, ...]:
 
 
 def _of_definition(one: PortDefinition, app: App) -> PortWish:
-    return PortWish(one.port if app.require_ports else 0)
+    # A port that was not chosen by anybody stands for a service port only.
+    return PortWish(one.port if app.require_ports and not one.assigned else 0)
 
 
 def is_on_host(spec: RunSpec) -> bool:
