@@ -229,18 +229,17 @@ def help_text(
     """What `--help` prints: every flag with its form, meaning and default."""
     from textwrap import fill
 
-    off = conventions.negations[0]
     lines = [f"Usage: {program} [--flag=value …]", ""]
-    for name, one in sorted(_known(struct).items()):
-        form = f"--[{off.replace('_', '-') if off == 'no_' else off}]{name}"
-        if one.type is not bool:
-            form = f"--{name}={one.metavar}"
+    for _, one in sorted(_known(struct).items()):
         text = one.flag.help
         if one.required:
             text += " Required."
-        elif one.default is not None:
-            text += f" [default: {_write(one.default)}]"
-        lines += [f"  {form}", fill(text, 96, initial_indent=" " * 6, subsequent_indent=" " * 6)]
+        elif one.default is not None and (default := _write(one.default)):
+            text += f" [default: {default}]"
+        lines += [
+            f"  {one.form(conventions)}",
+            fill(text, 96, initial_indent=" " * 6, subsequent_indent=" " * 6),
+        ]
     also = [f"the environment ({prefix}<NAME>)" for prefix in prefixes[:1]]
     also += [f"files ({directory}/<name>)" for directory in directories]
     lines += [
@@ -279,6 +278,11 @@ class _Known(NamedTuple):
             Rate: "N/TIME",
         }
         return simple.get(self.type) or str(getattr(self.type, "METAVAR", "JSON"))
+
+    def form(self, conventions: Conventions = _MESOS) -> str:
+        """How it is written."""
+        off = "no-" if conventions is _MESOS else conventions.negations[0]
+        return f"--[{off}]{self.name}" if self.type is bool else f"--{self.name}={self.metavar}"
 
 
 def _known(struct: type[msgspec.Struct]) -> dict[str, _Known]:

@@ -122,6 +122,7 @@ def test_page_does_what_it_shows(page: Path, tmp_path: Path) -> None:
         ours = {
             "127.0.0.1:5050": up.addresses["master"],
             "127.0.0.1:5051": up.addresses["agent-1"],
+            "127.0.0.1:8080": up.addresses["marathon"],
             "/var/lib/koinon": str(tmp_path / "work"),
             "/tmp/tutorial": str(tmp_path / "tutorial"),
         }

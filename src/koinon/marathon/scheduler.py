@@ -121,7 +121,7 @@ def framework_of(
         name=flags.framework_name,
         user=flags.mesos_user or getpass.getuser(),
         roles=[flags.mesos_role],
-        failover_timeout=flags.failover_timeout,
+        failover_timeout=float(flags.failover_timeout),
         checkpoint=flags.checkpoint,
         hostname=hostname,
         webui_url=webui_url,

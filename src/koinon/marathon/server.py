@@ -20,6 +20,7 @@ from koinon.flags import load_or_exit
 from koinon.marathon import api, metrics
 from koinon.marathon.core import Config, Marathon
 from koinon.marathon.flags import CONVENTIONS, DIRECTORIES, PREFIXES, MarathonFlags
+from koinon.marathon.matching import Settings
 from koinon.marathon.model.settings import Rules
 from koinon.marathon.runtime import Runtime
 from koinon.marathon.scheduler import MarathonScheduler, framework_of
@@ -143,23 +144,33 @@ def _rules(flags: MarathonFlags) -> Rules:
 
 
 def _config(flags: MarathonFlags, rules: Rules) -> Config:
+    # Plain numbers: what the core hands on is encoded.
     return Config(
         rules=rules,
+        matching=Settings(
+            gpu_scheduling_behavior=flags.gpu_scheduling_behavior,
+            accepted_resource_roles_default_behavior=flags.accepted_resource_roles_default_behavior,
+            maintenance_mode=flags.maintenance_mode,
+            env_vars_prefix=flags.env_vars_prefix or "",
+            mesos_bridge_name=flags.mesos_bridge_name,
+            mesos_user=flags.mesos_user,
+            executor=flags.executor,
+        ),
         max_running_deployments=flags.max_running_deployments,
         max_versions=flags.zk_max_versions,
-        reconciliation_initial_delay_s=flags.reconciliation_initial_delay,
-        reconciliation_interval_s=flags.reconciliation_interval,
-        scale_apps_initial_delay_s=flags.scale_apps_initial_delay,
-        scale_apps_interval_s=flags.scale_apps_interval,
-        task_launch_confirm_timeout_s=flags.task_launch_confirm_timeout,
-        task_launch_timeout_s=flags.task_launch_timeout,
-        task_lost_expunge_initial_delay_s=flags.task_lost_expunge_initial_delay,
+        reconciliation_initial_delay_s=float(flags.reconciliation_initial_delay),
+        reconciliation_interval_s=float(flags.reconciliation_interval),
+        scale_apps_initial_delay_s=float(flags.scale_apps_initial_delay),
+        scale_apps_interval_s=float(flags.scale_apps_interval),
+        task_launch_confirm_timeout_s=float(flags.task_launch_confirm_timeout),
+        task_launch_timeout_s=float(flags.task_launch_timeout),
+        task_lost_expunge_initial_delay_s=float(flags.task_lost_expunge_initial_delay),
         kill_chunk_size=flags.kill_chunk_size,
-        kill_retry_timeout_s=flags.kill_retry_timeout,
-        decline_offer_duration_s=flags.decline_offer_duration,
-        min_revive_offers_interval_s=flags.min_revive_offers_interval,
+        kill_retry_timeout_s=float(flags.kill_retry_timeout),
+        decline_offer_duration_s=float(flags.decline_offer_duration),
+        min_revive_offers_interval_s=float(flags.min_revive_offers_interval),
         suppress_offers=flags.suppress_offers,
         max_instances_per_offer=flags.max_instances_per_offer,
         launch_tokens=flags.launch_tokens,
-        launch_token_refresh_interval_s=flags.launch_token_refresh_interval,
+        launch_token_refresh_interval_s=float(flags.launch_token_refresh_interval),
     )

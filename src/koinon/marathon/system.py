@@ -48,7 +48,7 @@ def about(
         "leader": leader,
         "frameworkId": framework_id,
         "marathon_config": {
-            "access_control_allow_origin": flags.access_control_allow_origin,
+            "access_control_allow_origin": list(flags.access_control_allow_origin or ()) or None,
             "checkpoint": flags.checkpoint,
             "decline_offer_duration": _ms(flags.decline_offer_duration),
             "default_network_name": flags.default_network_name,

@@ -36,8 +36,8 @@ class Core(Protocol[E]):
         """Take in what happened at `now`, in seconds since the epoch; returns effects."""
         ...
 
-    def next_wakeup(self, now: float) -> float:
-        """When the clock is to tick next, at the latest; infinity if never."""
+    def next_wakeup(self, now: float) -> float | None:
+        """When the clock is to tick next, at the latest; None: not before something happens."""
         ...
 
 
@@ -158,7 +158,8 @@ class CoreLoop(Generic[E]):
         if self._stopped:
             return
         now = self._clock.now()
-        wait_s = min(max(self.core.next_wakeup(now) - now, _REST_S), _IDLE_S)
+        due_s = self.core.next_wakeup(now)
+        wait_s = _IDLE_S if due_s is None else min(max(due_s - now, _REST_S), _IDLE_S)
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(wait_s, self._wake)

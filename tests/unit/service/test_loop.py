@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -35,12 +34,12 @@ class Parrot:
 
     def __init__(self) -> None:
         self.heard: list[str] = []
-        self.wakeup = math.inf
+        self.wakeup: float | None = None
 
     def handle(self, event: str, now: float) -> Sequence[Any]:
         self.heard.append(event)
         if event == "tick":
-            self.wakeup = math.inf
+            self.wakeup = None
             return []
         if event == "refuse":
             raise No
@@ -52,7 +51,7 @@ class Parrot:
             self.wakeup = now + float(event.removeprefix("wake "))
         return [Say(event)]
 
-    def next_wakeup(self, now: float) -> float:
+    def next_wakeup(self, now: float) -> float | None:
         return self.wakeup
 
 

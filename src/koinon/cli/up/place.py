@@ -64,7 +64,7 @@ def choose_ports(memory: Path, ip: str, wanted: dict[str, int]) -> dict[str, int
         for name, port in wanted.items():
             probe = _bound(ip, before.get(name, 0)) or _bound(ip, 0) if port == 0 else _bound(ip, port)
             if probe is None:
-                option = "--master-port" if name.startswith("master") else "--agent-port"
+                option = f"--{name.partition('-')[0]}-port"
                 raise Failure(
                     f"port {port} on {ip} is in use: stop what uses it, or choose another {option} (0 = any)"
                 )

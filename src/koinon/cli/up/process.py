@@ -13,6 +13,8 @@ from pathlib import Path
 from koinon.cli.client import Client
 from koinon.cli.errors import Failure
 
+MARATHON = "marathon"
+
 _RESTART_FIRST_S = 0.2
 _RESTART_MAX_S = 10.0
 #: A process that ran for so long is healthy: its next restart is prompt again.
@@ -116,6 +118,21 @@ class Role(Process):
         except Failure:
             return False
         return True
+
+
+class Marathon(Role):
+    """The Marathon of a cluster."""
+
+    def __init__(self, flags: Sequence[str], address: str, work_dir: Path, log: Path) -> None:
+        super().__init__(MARATHON, MARATHON, flags, address, work_dir, log)
+
+    def answers(self) -> bool:
+        """See `Process.answers`; one that leads does."""
+        try:
+            with Client(self.address, what=MARATHON, timeout_s=2.0) as client:
+                return client.exists("/ping")
+        except Failure:
+            return False
 
 
 def _die_with_parent(parent_pid: int) -> Callable[[], None]:
