@@ -252,7 +252,7 @@ class World:
                 resource.scalar.value = max(0.0, resource.scalar.value - used[resource.name])
             if resource.ranges is not None and ports:
                 whole = [p for one in resource.ranges.range for p in range(one.begin, one.end + 1)]
-                resource.ranges.range = [v1.Value.Range(p, p) for p in whole if p not in ports]
+                resource.ranges.range = [v1.Value.Range(begin=p, end=p) for p in whole if p not in ports]
         return made
 
     def _back(self, offer_ids: Sequence[v1.OfferID], refuse_s: float) -> None:

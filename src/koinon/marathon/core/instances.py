@@ -123,11 +123,19 @@ def change(core: Core, instance: Instance, tasks: tuple[Task, ...], *, launched:
             unreachable_since=(before.unreachable_since or core.stamp()) if condition in LOST else None,
         )
     core.put(changed)
-    if condition == before.condition:
-        return
     if condition in TERMINAL:
         end(core, changed, launched=launched)
         return
+    if condition != before.condition:
+        _went_over(core, before, changed)
+    left = core.state.instances.get(instance.id)
+    if left is not None and any(task.condition in TERMINAL - {"Finished"} for task in tasks):
+        kills.kill(core, left)  # of a pod all containers live, or none
+
+
+def _went_over(core: Core, before: Instance, changed: Instance) -> None:
+    """From one condition to another; it lives in both."""
+    condition = changed.condition
     watch_launch(core, changed)
     backoff.progressed(core, changed)
     if condition in LOST:
@@ -140,9 +148,6 @@ def change(core: Core, instance: Instance, tasks: tuple[Task, ...], *, launched:
             health.start(core, changed)
         elif condition == "Killing":
             kills.heard(core, changed)
-    left = core.state.instances.get(instance.id)
-    if left is not None and any(task.condition in TERMINAL - {"Finished"} for task in tasks):
-        kills.kill(core, left)  # of a pod all containers live, or none
 
 
 #: Of a pod's containers the condition that comes first here is the pod's.
