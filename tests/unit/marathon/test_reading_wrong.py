@@ -316,7 +316,7 @@ GROUPS: list[tuple[Any, str, str, str]] = [
     ({"groups": [{"id": "db"}]}, MEANING, "/groups(0)/id", "/there/db cannot be both an app and a group"),
     ({"apps": [{"id": "x", "cmd": "sleep 1", "role": "team"}]}, MEANING, "/apps(0)/role",
      "must be '*' or 'there', not 'team'"),
-    ({"dependencies": ["/there/db"]}, MEANING, "/", "cyclic dependencies: /there/db → /there → /there/db"),
+    ({"dependencies": ["/there/db"]}, MEANING, "/", "cyclic dependencies: /there → /there/db → /there"),
 ]  # fmt: skip
 
 

@@ -28,7 +28,8 @@ class Edit:
         self.pods = dict(before.pods)
         self.groups = dict(before.groups)
         self.problems: list[Problem] = []
-        self._places: dict[str, str] = {}  #: where in the request a definition stands, by id
+        #: What may have changed, by id, and where in the request it stands.
+        self._places: dict[str, str] = {}
 
     def target(self) -> Root:
         """All definitions as they are by now; not checked."""
@@ -47,23 +48,29 @@ class Edit:
             self.apps[spec.id] = carry_over(self.before.apps.get(spec.id), spec)
         else:
             self.pods[spec.id] = carry_over(self.before.pods.get(spec.id), spec)
-        self.put_parents(spec.id)
+        self._put_parents(spec.id, place)
 
     def put_group(self, group: Group, place: str = "") -> None:
         """With this group, and those above it."""
         self._places[group.id] = place
         self.groups[group.id] = group
-        self.put_parents(group.id)
+        self._put_parents(group.id, place)
 
-    def put_parents(self, path: str) -> None:
-        """With all groups above `path`."""
+    def _put_parents(self, path: str, place: str) -> None:
         while (path := ids.parent(path)) not in self.groups:
+            self._places.setdefault(path, place)
             self.groups[path] = new_group(path, self.rules)
+
+    def remove_app(self, path: str) -> None:
+        """Without the app."""
+        self._places.setdefault(path, "")
+        del self.apps[path]
 
     def remove_group(self, path: str) -> None:
         """Without the group and all in it. Of the root only what is in it goes."""
         for table in (self.apps, self.pods, self.groups):
             for one in [one for one in table if ids.is_within(one, path)]:
+                self._places.setdefault(one, "")
                 del table[one]
         if path == ids.ROOT:
             self.groups[ids.ROOT] = Group(ids.ROOT, version=self.before.groups[ids.ROOT].version)
@@ -79,15 +86,14 @@ class Edit:
         ) != []:
             raise Invalid(problems)
         same = {
-            name: getattr(self.before, name)
+            name: table
             for name in ("apps", "pods", "groups")
-            if _is_same(getattr(self.before, name), getattr(target, name))
+            if self._is_same(table := getattr(self.before, name), getattr(target, name))
         }
         return self.before if len(same) == 3 else replace(target, **same)
 
-
-def _is_same(old: Mapping[str, object], new: Mapping[str, object]) -> bool:
-    return len(old) == len(new) and all(old.get(path) is one for path, one in new.items())
+    def _is_same(self, old: Mapping[str, object], new: Mapping[str, object]) -> bool:
+        return all(old.get(path) is new.get(path) for path in self._places)
 
 
 def new_group(path: str, rules: Rules) -> Group:

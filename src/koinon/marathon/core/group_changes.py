@@ -148,7 +148,7 @@ def _apply(edit: Edit, path: str, body: dict[str, Any], place: str, *, modifies_
 def _apply_apps(edit: Edit, path: str, bodies: list[dict[str, Any]], place: str) -> None:
     """The apps of the group become exactly these."""
     for one in [one for one in edit.apps if ids.parent(one) == path]:
-        del edit.apps[one]
+        edit.remove_app(one)
     for at, body in enumerate(bodies):
         here = f"{place}/apps({at})"
         app_id = ids.resolve(body["id"], path)

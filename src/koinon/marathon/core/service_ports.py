@@ -7,7 +7,7 @@ so that an app which is deleted and created again gets the same ports as long as
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from zlib import crc32
 
 import msgspec
@@ -29,11 +29,11 @@ def assign(before: Root, target: Root, rules: Rules, taken: Counter[int] | None 
     if target.apps is before.apps:
         return target
     changed = {path: app for path, app in target.apps.items() if before.apps.get(path) is not app}
-    used = Counter(_ports(before.apps)) if taken is None else taken.copy()
-    used.subtract(
-        _ports({path: app for path, app in before.apps.items() if target.apps.get(path) is not app})
-    )
-    used.update(_ports(changed))
+    used = Counter(_ports(before.apps.values())) if taken is None else taken.copy()
+    used.subtract(_ports(app for path in changed if (app := before.apps.get(path)) is not None))
+    if len(target.apps) != len(before.apps) + sum(path not in before.apps for path in changed):
+        used.subtract(_ports(before.apps[path] for path in before.apps.keys() - target.apps.keys()))
+    used.update(_ports(changed.values()))
     made: dict[str, App] = {}
     for path, app in changed.items():
         old = before.apps.get(path)
@@ -45,8 +45,8 @@ def assign(before: Root, target: Root, rules: Rules, taken: Counter[int] | None 
     return replace(target, apps=apps)
 
 
-def _ports(apps: Mapping[str, App]) -> Iterator[int]:
-    return (port for app in apps.values() for port in app.service_ports if port)
+def _ports(apps: Iterable[App]) -> Iterator[int]:
+    return (port for app in apps for port in app.service_ports if port)
 
 
 def _assigned(app: App, former: Collection[int], taken: Counter[int], rules: Rules) -> App:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from koinon.marathon.model import Root, ids
+from koinon.marathon.model import App, Root, ids
 from koinon.marathon.model.problems import Problem
 from koinon.marathon.model.root import RunSpec
 from koinon.marathon.model.settings import Rules
@@ -16,22 +16,19 @@ _Node = tuple[str, str]
 def tree_problems(before: Root, target: Root, rules: Rules, places: Mapping[str, str]) -> Iterator[Problem]:
     """What is wrong with `target` that was not with `before`.
 
-    `places`: where in the request a definition stands, by id: `/groups(0)/apps(1)`.
+    `places` has the ids of all that may have changed or come, groups included, and where each stands in the request:
+    `/groups(0)/apps(1)`, or nothing.
     """
-    changed = [one for one in target.run_specs() if before.run_spec(one.id) is not one]
-    for spec in changed:
-        at = places.get(spec.id, "")
-        if spec.id in target.apps and spec.id in target.pods:
-            yield Problem(f"{at}/id", f"{spec.id} cannot be both an app and a pod")
-        yield from _role_problems(before, target, spec, rules, at)
-    for path in target.groups.keys() - before.groups.keys() | {one.id for one in changed}:
-        if path in target.groups and target.run_spec(path) is not None:
+    for path, at in places.items():
+        spec = target.run_spec(path)
+        if spec is not None and path in target.apps and path in target.pods:
+            yield Problem(f"{at}/id", f"{path} cannot be both an app and a pod")
+        if spec is not None and path in target.groups:
             kind = "an app" if path in target.apps else "a pod"
-            within = (place for one, place in places.items() if ids.is_within(one, path))
-            yield Problem(
-                f"{places.get(path) or next(within, '')}/id", f"{path} cannot be both {kind} and a group"
-            )
-    if (cycle := _cycle(target)) is not None:
+            yield Problem(f"{at}/id", f"{path} cannot be both {kind} and a group")
+        if spec is not None and spec is not before.run_spec(path):
+            yield from _role_problems(before, target, spec, rules, at)
+    if (cycle := _cycle(before, target, places)) is not None:
         yield Problem("/", f"cyclic dependencies: {' → '.join(cycle)}")
 
 
@@ -58,36 +55,53 @@ def _role_problems(before: Root, target: Root, spec: RunSpec, rules: Rules, at: 
         yield Problem(f"{at}/role", f"must be {names}, not '{spec.role}'")
 
 
-def _cycle(root: Root) -> list[str] | None:
-    """Ids along a cycle of dependencies, the first one again at the end; None if there is none."""
-    if not any(app.dependencies for app in root.apps.values()) and not any(
-        group.dependencies for group in root.groups.values()
-    ):
-        return None
+def _cycle(before: Root, target: Root, changed: Iterable[str]) -> list[str] | None:
+    """Ids along a cycle of dependencies, the first one again at the end; None if there is none.
+
+    A cycle that was not there in `before` goes through something that has changed.
+    """
+    starts: list[_Node] = []
+    for path in changed:
+        old, spec = before.run_spec(path), target.run_spec(path)
+        if spec is not None and (old is None or _dependencies(spec) != _dependencies(old)):
+            starts.append(("spec", path))
+        group, new_group = before.groups.get(path), target.groups.get(path)
+        if new_group is not None and (group is None or new_group.dependencies != group.dependencies):
+            starts.append(("group", path))
     members: dict[str, list[_Node]] = {}
-    for path in (*root.apps, *root.pods):
-        members.setdefault(ids.parent(path), []).append(("spec", path))
-    for path in root.groups:
-        if path != ids.ROOT:
-            members.setdefault(ids.parent(path), []).append(("all", path))
 
     def needs(node: _Node) -> Iterator[_Node]:
         kind, path = node
         if kind == "all":
+            if not members:
+                members.update(_members(target))
             yield from members.get(path, ())
             return
         if kind == "spec":
-            wanted = app.dependencies if (app := root.apps.get(path)) is not None else ()
+            wanted = _dependencies(target.run_spec(path))
         else:
-            wanted = group.dependencies if (group := root.groups.get(path)) is not None else ()
+            wanted = target.groups[path].dependencies if path in target.groups else ()
         for one in wanted:
-            yield ("all", one) if one in root.groups else ("spec", one)
+            yield ("all", one) if one in target.groups else ("spec", one)
         if path != ids.ROOT:
             yield ("group", ids.parent(path))
 
-    return _find_cycle(
-        [("spec", path) for path in root.apps] + [("group", path) for path in root.groups], needs
-    )
+    return _find_cycle(starts, needs)
+
+
+def _dependencies(spec: RunSpec | None) -> tuple[str, ...]:
+    return spec.dependencies if isinstance(spec, App) else ()
+
+
+def _members(root: Root) -> dict[str, list[_Node]]:
+    """What lies directly in each group."""
+    found: dict[str, list[_Node]] = {}
+    for path in (*root.apps, *root.pods):
+        found.setdefault(ids.parent(path), []).append(("spec", path))
+    for path in root.groups:
+        if path != ids.ROOT:
+            found.setdefault(ids.parent(path), []).append(("all", path))
+    return found
 
 
 def _find_cycle(starts: Iterable[_Node], needs: Callable[[_Node], Iterator[_Node]]) -> list[str] | None:

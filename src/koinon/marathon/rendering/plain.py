@@ -49,17 +49,20 @@ def _fields_of(kind: type[msgspec.Struct]) -> tuple[tuple[str, str, bool], ...]:
 
 def plain(value: Any) -> Any:
     """`value` as dicts, lists and scalars."""
-    if isinstance(value, msgspec.Struct):
-        made = {}
-        for attribute, name, omit_empty in _fields_of(type(value)):
-            one = getattr(value, attribute)
-            if one is not None and (one or not omit_empty):
-                made[name] = plain(one)
-        return made
-    if isinstance(value, float):
+    kind = type(value)
+    if kind is str or kind is int or kind is bool:
+        return value
+    if kind is float:
         return int(value) if value.is_integer() else value
-    if isinstance(value, tuple | list):
+    if kind is tuple or kind is list:
         return [plain(one) for one in value]
-    if isinstance(value, dict):
+    if kind is dict:
         return {name: plain(one) for name, one in value.items()}
-    return value
+    if not issubclass(kind, msgspec.Struct):
+        return value
+    made = {}
+    for attribute, name, omit_empty in _fields_of(kind):
+        one = getattr(value, attribute)
+        if one is not None and (one or not omit_empty):
+            made[name] = plain(one)
+    return made
