@@ -78,7 +78,7 @@ def _executor(
         container=v1.ContainerInfo(
             type=v1.ContainerInfo.Type.MESOS,
             network_infos=network_infos(pod.networks, ports, settings.mesos_bridge_name),
-            linux_info=linux_info(pod.linux_info, share_cgroups=bool(pod.legacy_shared_cgroups)),
+            linux_info=linux_info(pod.linux_info, share_cgroups=_share_cgroups(pod)),
         ),
         labels=labels_v1(pod.labels),
     )
@@ -136,9 +136,20 @@ def _container(pod: Pod, container: PodContainer) -> v1.ContainerInfo:
         type=v1.ContainerInfo.Type.MESOS,
         mesos=v1.ContainerInfo.MesosInfo(image=_image(container.image)) if container.image else None,
         volumes=[_volume(pod, mount) for mount in container.volume_mounts],
-        linux_info=linux_info(container.linux_info, share_cgroups=bool(pod.legacy_shared_cgroups)),
+        linux_info=linux_info(container.linux_info, share_cgroups=_share_cgroups(pod)),
         tty_info=v1.TTYInfo() if container.tty else None,
     )
+
+
+def _share_cgroups(pod: Pod) -> bool | None:
+    """Whether the containers are in the cgroups of their executor; None: nothing is said about it.
+
+    Marathon says no unless the pod wants it. Agents that run plain processes refuse that, so it is said only where it
+    matters: limits of a container cannot be kept otherwise.
+    """
+    if pod.legacy_shared_cgroups is None:
+        return False if any(one.resource_limits is not None for one in pod.containers) else None
+    return pod.legacy_shared_cgroups
 
 
 def _image(image: Image) -> v1.Image:

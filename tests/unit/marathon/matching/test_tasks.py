@@ -612,3 +612,22 @@ def test_commands_of_pods(
     _, (task,) = group(pod(PodContainer("c", exec=given, image=image)))
     assert task.command is not None
     assert (task.command.shell, task.command.value, task.command.arguments) == (shell, value, arguments)
+
+
+@pytest.mark.parametrize(
+    ("said", "limits", "expected"),
+    [
+        (None, None, None),
+        (None, ResourceLimits(mem=256), False),
+        (False, None, False),
+        (True, None, True),
+    ],
+)
+def test_containers_have_cgroups_of_their_own_where_it_matters(
+    said: bool | None, limits: ResourceLimits | None, expected: bool | None
+) -> None:
+    executor, (task,) = group(pod(PodContainer("c", resource_limits=limits), legacy_shared_cgroups=said))
+    for container in (executor.container, task.container):
+        assert container is not None
+        linux = container.linux_info
+        assert (None if linux is None else linux.share_cgroups) is expected
