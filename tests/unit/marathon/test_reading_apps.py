@@ -67,6 +67,11 @@ def test_booleans_may_be_spelled_as_python_does() -> None:
     assert not read(fetch=[{"uri": "x", "extract": "False"}]).fetch[0].extract
 
 
+def test_words_may_be_in_lower_case() -> None:
+    assert read(killSelection="oldest_first").kill_selection == "OLDEST_FIRST"
+    assert read(healthChecks=[{"protocol": "mesos_tcp"}]).health_checks[0].protocol == "MESOS_TCP"
+
+
 def test_operators_of_constraints_may_be_in_lower_case() -> None:
     assert read(constraints=[["rack", "group_by", "3"], ["rack", "group_by", "3"]]).constraints == (
         ("rack", "GROUP_BY", "3"),

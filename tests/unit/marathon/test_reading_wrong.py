@@ -73,6 +73,7 @@ APPS: list[tuple[Any, str, str, str]] = [
     (app(backoffFactor=0.9), FORM, "/backoffFactor", "error.min"),
     (app(upgradeStrategy={"minimumHealthCapacity": 1.1}), FORM, "/upgradeStrategy/minimumHealthCapacity", "error.max"),
     (app(upgradeStrategy={"maximumOverCapacity": -1}), FORM, "/upgradeStrategy/maximumOverCapacity", "error.min"),
+    (app(killSelection=1), FORM, "/killSelection", "error.unknown.enum.literal"),
     (app(killSelection="OLDEST"), FORM, "/killSelection", "error.unknown.enum.literal"),
     (app(unreachableStrategy="off"), FORM, "/unreachableStrategy", "error.unknown.enum.literal"),
     (app(constraints=[["hostname"]]), FORM, "/constraints(0)", "error.minLength"),

@@ -105,14 +105,7 @@ SCHEDULING = Object(
                         {
                             "fieldName": Text(),
                             "operator": OneOf(
-                                "UNIQUE",
-                                "CLUSTER",
-                                "GROUP_BY",
-                                "LIKE",
-                                "UNLIKE",
-                                "MAX_PER",
-                                "IS",
-                                ignore_case=True,
+                                "UNIQUE", "CLUSTER", "GROUP_BY", "LIKE", "UNLIKE", "MAX_PER", "IS"
                             ),
                             "value": Text(),
                         },

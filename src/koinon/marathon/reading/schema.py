@@ -73,23 +73,19 @@ class Text(Kind):
 
 
 class OneOf(Kind):
-    """One of some words."""
+    """One of some words, in upper or lower case."""
 
-    def __init__(self, *choices: str, ignore_case: bool = False) -> None:
-        self.choices = choices
-        self.ignore_case = ignore_case
+    def __init__(self, *choices: str) -> None:
+        self.choices = {choice.lower(): choice for choice in choices}
         self.words = " | ".join(choices)
 
     def read(self, value: Any, path: str, found: list[Problem]) -> Any:
         """See Kind."""
-        if not isinstance(value, str):
-            return _say(found, path, "error.expected.jsstring")
-        wanted = value.upper() if self.ignore_case else value
-        if wanted not in self.choices:
-            return _say(
-                found, path, "error.unknown.enum.literal", f"'{value}' is none of {', '.join(self.choices)}"
-            )
-        return wanted
+        if not isinstance(value, str) or (choice := self.choices.get(value.lower())) is None:
+            shown = f"'{value}'" if isinstance(value, str) else "this"
+            sentence = f"{shown} is none of {', '.join(self.choices.values())}"
+            return _say(found, path, "error.unknown.enum.literal", sentence)
+        return choice
 
 
 class Number(Kind):
