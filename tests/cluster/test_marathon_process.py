@@ -71,6 +71,24 @@ def test_one_of_two_stands_by_and_takes_over_with_zookeeper(
     assert "secret" not in leader.log.read_text() + standby.log.read_text()
 
 
+def test_a_change_that_is_too_large_for_zookeeper_is_kept_whole(
+    new_marathons: NewMarathons, zookeeper: ZooKeeper
+) -> None:
+    marathons = new_marathons(zk=zookeeper.url())
+    apps = [
+        {"id": f"app-{number}", "cmd": "sleep 1000", "instances": 0, "env": {"LARGE": "x" * 5000}}
+        for number in range(300)
+    ]
+    apps[7]["env"] = {"HUGE": "x" * 1_500_000}
+    marathons.ask("/v2/groups", "PUT", {"id": "/many", "apps": apps})
+    marathons.wait_deployed()
+    marathons.roles[0].kill()
+    marathons.start()
+    found = {app["id"]: app for app in marathons.ask("/v2/apps")["apps"]}
+    assert len(found) == 300
+    assert len(found["/many/app-7"]["env"]["HUGE"]) == 1_500_000
+
+
 def test_a_leader_that_is_frozen_acts_no_more_when_it_is_woken(
     new_marathons: NewMarathons, zookeeper: ZooKeeper
 ) -> None:

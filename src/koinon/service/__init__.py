@@ -6,6 +6,7 @@ core, a store and a subscription to the master, the others *stand by* and pass o
     exits           how a process ends, and with what status
     flags           the flags that services share, and their conventions
     leadership      standing by → preparing → leading; the store that goes with it
+    large           commits that are too large for ZooKeeper, in pieces
     driver          the SDK's scheduler, driven so that tasks outlive us
     loop            core events in, effects out
     http            the port: listens, stops gracefully

@@ -12,7 +12,6 @@ class Exit(IntEnum):
     """Exit statuses, as Marathon documents them."""
 
     ZOOKEEPER_UNREACHABLE = 100  #: when it started
-    ZOOKEEPER_LOST = 101
     LEADERSHIP_LOST = 103
     TAKEOVER_FAILED = 104  #: elected, it could not begin to lead
     ABDICATED = 105  #: somebody asked it to

@@ -35,6 +35,7 @@ _REFUSED = {
     "ssl_keystore_path": _NO_HTTPS,
     "ssl_keystore_password": _NO_HTTPS,
     "disable_http": _NO_HTTPS,
+    "leader_proxy_ssl_ignore_hostname": _NO_HTTPS,
 }
 
 

@@ -23,6 +23,7 @@ from koinon.coordination.embedded import EmbeddedStore
 from koinon.coordination.embedded_election import Election as EmbeddedElection
 from koinon.coordination.zookeeper import Url
 from koinon.service.exits import Exit, Fatal
+from koinon.service.large import open_large
 
 if TYPE_CHECKING:
     from koinon.coordination.zookeeper.election import Election as ZooKeeperElection
@@ -81,7 +82,8 @@ class InZooKeeper:
         """See `Coordination.open_store`."""
         from koinon.coordination.zookeeper.store import open_store
 
-        return await open_store(self.election.session, f"{self._url.path}/store", epoch=epoch)
+        store = await open_store(self.election.session, f"{self._url.path}/store", epoch=epoch)
+        return await open_large(store)
 
 
 class OnThisMachine:
