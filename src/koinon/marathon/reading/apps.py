@@ -102,16 +102,20 @@ def _finish(raw: dict[str, Any], base: str, rules: Rules, role: str | None, foun
 def _complete_checks(raw: dict[str, Any]) -> None:
     container = raw.get("container") or {}
     has_ports = bool(raw.get("portDefinitions") or container.get("portMappings"))
-    if has_ports and raw.get("healthChecks"):
-        raw["healthChecks"] = [
-            one
-            if one.get("protocol") == "COMMAND" or "port" in one or "portIndex" in one
-            else one | {"portIndex": 0}
-            for one in raw["healthChecks"]
-        ]
+    if raw.get("healthChecks"):
+        raw["healthChecks"] = [_complete_check(dict(one), has_ports) for one in raw["healthChecks"]]
     for one in raw.get("readinessChecks") or ():
         if not one.get("httpStatusCodesForReady"):
             one.pop("httpStatusCodesForReady", None)
+
+
+def _complete_check(check: dict[str, Any], has_ports: bool) -> dict[str, Any]:
+    protocol = check.get("protocol", "HTTP")
+    if has_ports and protocol != "COMMAND" and "port" not in check:
+        check.setdefault("portIndex", 0)
+    if protocol not in ("HTTP", "HTTPS"):
+        check.pop("ignoreHttp1xx", None)  # means nothing, and is not shown
+    return check
 
 
 def _complete_strategies(raw: dict[str, Any]) -> None:
