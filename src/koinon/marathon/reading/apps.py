@@ -5,7 +5,7 @@ and what it means is checked.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,6 +17,8 @@ from koinon.marathon.reading.app_rules import SINGLE_INSTANCE_LABEL, app_problem
 from koinon.marathon.reading.legacy import modern
 from koinon.marathon.reading.networking import complete_networks, fill_ports
 from koinon.marathon.rendering.apps import definition
+
+_Item = TypeVar("_Item")
 
 
 def app(
@@ -95,8 +97,19 @@ def _finish(raw: dict[str, Any], base: str, rules: Rules, role: str | None, foun
     _complete_checks(raw)
     _complete_strategies(raw)
     made = msgspec.convert(raw, App)
+    made = msgspec.structs.replace(
+        made,
+        constraints=_unique(made.constraints),
+        dependencies=_unique(made.dependencies),
+        health_checks=_unique(made.health_checks),
+    )
     found.extend(app_problems(made, rules))
     return made
+
+
+def _unique(items: tuple[_Item, ...]) -> tuple[_Item, ...]:
+    """Without what is there twice, once nothing is left out any more; these are sets in truth."""
+    return tuple(one for at, one in enumerate(items) if one not in items[:at])
 
 
 def _complete_checks(raw: dict[str, Any]) -> None:
