@@ -52,7 +52,8 @@ def why(
     pod of Marathon's is named by its id, which begins with a slash.
     """
     if task_or_framework.startswith("/"):
-        _tell_app(marathon, task_or_framework, as_json=as_json)
+        if not _tell_app(marathon, task_or_framework, as_json=as_json):
+            raise Failure(f"Marathon knows no app or pod {task_or_framework}; `koinon app list` lists all")
         return
     frameworks, tasks = _meant(master, task_or_framework, framework)
     if frameworks:
@@ -61,7 +62,7 @@ def why(
         _tell_task(master, tasks[0], as_json=as_json)
     elif tasks:
         _tell_tasks(master, tasks, as_json=as_json)
-    else:
+    elif not _is_told_by_marathon(marathon, task_or_framework, as_json=as_json):
         raise Failure(
             f"the master knows no task and no framework '{task_or_framework}';"
             " `koinon tasks --all` and `koinon frameworks --all` list those it remembers"
@@ -106,18 +107,28 @@ def _meant(master: Client, given: str, framework: str | None) -> tuple[Sequence[
     return [], []
 
 
-def _tell_app(marathon: Marathon, given: str, *, as_json: bool) -> None:
+def _is_told_by_marathon(marathon: Marathon, given: str, *, as_json: bool) -> bool:
+    """Whether it is an app, without its slash; where no Marathon is, it is none."""
+    try:
+        return _tell_app(marathon, given, as_json=as_json)
+    except Failure:
+        return False
+
+
+def _tell_app(marathon: Marathon, given: str, *, as_json: bool) -> bool:
+    """Whether there is such an app or pod; then it is told why it is as it is."""
     path = absolute(given)
     if (found := marathon.find(f"/v2/koinon/why{path}")) is None:
-        raise Failure(f"Marathon knows no app or pod {path}; `koinon app list` lists all")
+        return False
     if as_json:
         show_json(found)
-        return
+        return True
     print(
         f"{found['kind']} {path} is {found['status'].lower()}: {found['running']} of {found['instances']} instances run"
     )
     for reason in found["reasons"]:
         print(f"  {reason['sentence']}")
+    return True
 
 
 # ── what is told ──────────────────────────────────────────────────────────────────────────────────
