@@ -31,6 +31,8 @@ from koinon.mesos import v1
 _SLICE = 4_000
 #: What a placement costs, in refusals.
 _PLACING = 20
+#: And to take in an offer.
+_HOLDING = 10
 #: Until the next turn of a round: others have theirs meanwhile.
 _PAUSE_S = 0.001
 #: So long offers are kept that are of use as soon as there are launch tokens again.
@@ -40,15 +42,13 @@ _PATIENCE_S = 5.0
 # ── what happens ──────────────────────────────────────────────────────────────────────────────────
 def offered(core: Core, offers: Iterable[v1.Offer]) -> None:
     """Offers have come."""
-    for offer in offers:
-        core.state.launches.hold(offer, core.now)
-    for waiting in core.state.launches.waiting():
-        _rotate(core, waiting)
+    core.state.launches.incoming.update((offer.id.value, offer) for offer in offers)
     settle(core)
 
 
 def rescinded(core: Core, offer_id: str) -> None:
     """An offer is void. What is left of its agent's goes back, and comes again."""
+    core.state.launches.incoming.pop(offer_id, None)
     held = core.state.launches.offers.get(offer_id)
     if held is not None:
         left = [offer.id for offer in held.offers if offer.id.value != offer_id]
@@ -68,6 +68,7 @@ def subscribed(core: Core) -> None:
 
 def disconnected(core: Core) -> None:
     """No master hears us: all offers are void."""
+    core.state.launches.incoming.clear()
     for held in list(core.state.launches.held.values()):
         _let_go(core, held)
 
@@ -142,12 +143,12 @@ def _rotate(core: Core, waiting: Waiting) -> None:
 # ── a round ───────────────────────────────────────────────────────────────────────────────────────
 def _place(core: Core) -> None:
     launches = core.state.launches
+    budget = _take_in(core, _SLICE)
     if not launches.held:
         _end_rotation(core)
         return
-    budget = _SLICE
     launches.starved = False
-    while launches.rotation and launches.tokens > 0:
+    while (launches.rotation and launches.tokens > 0) or launches.incoming:
         if budget <= 0:
             core.alarms.set(core.now + _PAUSE_S, _go_on)
             return
@@ -155,6 +156,19 @@ def _place(core: Core) -> None:
         waiting.rotates = False
         budget -= _place_one(core, waiting, budget)
     _end_round(core)
+
+
+def _take_in(core: Core, budget: int) -> int:
+    """Hold offers that have come, as many as there is time for; what is left of it."""
+    launches = core.state.launches
+    if not launches.incoming:
+        return budget
+    while launches.incoming and budget > 0:
+        launches.hold(launches.incoming.pop(next(iter(launches.incoming))), core.now)
+        budget -= _HOLDING
+    for waiting in launches.waiting():
+        _rotate(core, waiting)
+    return budget
 
 
 def _go_on(core: Core, _: str) -> None:

@@ -18,7 +18,7 @@ from koinon.marathon.matching import REASONS, Match, Placements, Remaining, Sett
 from koinon.marathon.model.root import Root, RunSpec
 from koinon.mesos import v1
 
-#: Of so many agents the last offer that was no use is remembered whole.
+#: Of no more agents the last offer that was no use is remembered whole.
 _UNUSED_MAX = 100
 
 _CODES = {reason: code for code, reason in enumerate(REASONS, 1)}
@@ -63,7 +63,7 @@ class Waiting(Struct, kw_only=True, eq=False):
         default_factory=lambda: [0] * (len(REASONS) + 1)
     )  #: agents by reason; [0]: used
     codes: bytearray = field(default_factory=bytearray)  #: by number of the agent, its place in `latest`
-    last_unused: dict[str, UnusedOffer] = {}  #: by agent, the newest last
+    last_unused: dict[str, UnusedOffer] = {}  #: by agent; not of all, if there are many
     examples: dict[str, UnusedOffer] = {}  #: the newest for each reason
 
     @property
@@ -80,12 +80,12 @@ class Waiting(Struct, kw_only=True, eq=False):
         self.last_unused_at = now
         self.attempt[reason] = self.attempt.get(reason, 0) + 1
         self._note(agent, _CODES[reason])
-        self.examples[reason] = unused = UnusedOffer(offer, refusal, now)
+        example = self.examples.get(reason)
+        if example is None or example.at != now:
+            self.examples[reason] = UnusedOffer(offer, refusal, now)
         last = self.last_unused
-        last.pop(offer.agent_id.value, None)
-        last[offer.agent_id.value] = unused
-        if len(last) > _UNUSED_MAX:
-            del last[next(iter(last))]
+        if len(last) < _UNUSED_MAX or offer.agent_id.value in last:
+            last[offer.agent_id.value] = UnusedOffer(offer, refusal, now)
 
     def used(self, agent: int, offer: v1.Offer, now: float) -> None:
         """An instance was placed."""
@@ -164,6 +164,7 @@ class Launches(Struct, kw_only=True):
     """All of it."""
 
     queue: dict[str, dict[str, Waiting]] = {}  #: by app or pod, by configuration (nearly always one)
+    incoming: dict[str, v1.Offer] = {}  #: by id: those that nobody has looked at yet
     held: dict[tuple[str, str], Held] = {}  #: by agent and role
     offers: dict[str, Held] = {}  #: by id
     order: list[Held | None] = []  #: by number, less `first`; None: gone

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from koinon.marathon.matching.constraints import Placements, first_objection, number_text
-from koinon.marathon.matching.ports import NoPorts, assigned, choose
+from koinon.marathon.matching.ports import assigned, choose, shortage
 from koinon.marathon.matching.remaining import Remaining
 from koinon.marathon.matching.settings import Settings
 from koinon.marathon.matching.wanted import Wanted, wanted_of
@@ -124,30 +124,23 @@ def match(
         placed = Placements(placed, wanted.since)
     if remaining.role != wanted.role:
         return _other_role(remaining, wanted)
-    totals = remaining.totals(wanted.accepts)
-    refusals: list[Refusal] = []
-    for name, amount in wanted.total.items():
-        there = totals.get(name, 0)
-        if there < amount:
-            refusals.append(Refusal(_SCALAR_REASONS[name][0], "", name, amount, there))
-    if refusals and not remaining.offers_anything(wanted.accepts):
-        refusals.insert(0, _nothing_acceptable(wanted))
-    _check_place(remaining, wanted, placed, settings, now, refusals)
-    ports: list[int | None] = []
-    if wanted.ports:
-        try:
-            ports = choose(wanted.ports, remaining.ports(wanted.accepts), random)
-        except NoPorts as missing:
-            refusals.append(Refusal("InsufficientPorts", str(missing)))
-    if refusals:
+    missing = remaining.found_missing.get(wanted.shape, ...)
+    if missing is ...:
+        missing = remaining.found_missing[wanted.shape] = _missing(remaining, wanted)
+    objections = _objections(remaining, wanted, placed, settings, now)
+    if objections:
+        refusals = objections if missing is None else [*objections, *missing.refusals]
         refusals.sort(key=_place_in_funnel)
         return Unmatched(tuple(refusals))
+    if missing is not None:
+        return missing
     placed.add(remaining.agent)
-    return _take(remaining, wanted, ports, random)
+    return _take(remaining, wanted, random)
 
 
-def _take(remaining: Remaining, wanted: Wanted, ports: list[int | None], random: Random) -> Match:
+def _take(remaining: Remaining, wanted: Wanted, random: Random) -> Match:
     remaining.taken += 1
+    ports = choose(wanted, remaining.ports(wanted.accepts), random) if wanted.ports else []
     taken = remaining.take_ports([port for port in ports if port], wanted.accepts) if ports else []
     return Match(
         agent=remaining.agent,
@@ -161,16 +154,30 @@ def _take(remaining: Remaining, wanted: Wanted, ports: list[int | None], random:
 
 
 # ── reasons ───────────────────────────────────────────────────────────────────────────────────────
-def _check_place(
-    remaining: Remaining,
-    wanted: Wanted,
-    placed: Placements,
-    settings: Settings,
-    now: float,
-    refusals: list[Refusal],
-) -> None:
-    """What speaks against the agent as such, whatever it offers."""
+def _missing(remaining: Remaining, wanted: Wanted) -> Unmatched | None:
+    """What is missing among what is offered; the same for all that want the same."""
+    refusals: list[Refusal] = []
+    totals = remaining.totals(wanted.accepts)
+    for name, amount in wanted.total.items():
+        there = totals.get(name, 0)
+        if there < amount:
+            refusals.append(Refusal(_SCALAR_REASONS[name][0], "", name, amount, there))
+    if refusals and not remaining.offers_anything(wanted.accepts):
+        refusals.insert(0, _nothing_acceptable(wanted))
+    if wanted.ports and (said := shortage(wanted, remaining.ports(wanted.accepts))) is not None:
+        refusals.append(Refusal("InsufficientPorts", said))
+    if wanted.spares_gpus and remaining.gpus:
+        said = "the agent has GPUs, which the app does not need; such agents are left to those who do"
+        refusals.append(Refusal("DeclinedScarceResources", said))
+    return Unmatched(tuple(refusals)) if refusals else None
+
+
+def _objections(
+    remaining: Remaining, wanted: Wanted, placed: Placements, settings: Settings, now: float
+) -> list[Refusal]:
+    """What speaks against the agent, whatever it offers."""
     agent = remaining.agent
+    refusals: list[Refusal] = []
     if wanted.rules and (broken := first_objection(wanted.rules, agent, placed, wanted.instances)):
         rule, said = broken
         refusals.append(Refusal("UnfulfilledConstraint", f"constraint '{rule}': {said}"))
@@ -187,9 +194,7 @@ def _check_place(
         if start - settings.draining_seconds <= now < end:
             when = "is under maintenance" if start <= now else f"goes into maintenance in {start - now:.0f} s"
             refusals.append(Refusal("AgentMaintenance", f"the machine {when}"))
-    if wanted.spares_gpus and remaining.gpus:
-        said = "the agent has GPUs, which the app does not need; such agents are left to those who do"
-        refusals.append(Refusal("DeclinedScarceResources", said))
+    return refusals
 
 
 def _other_role(remaining: Remaining, wanted: Wanted) -> Unmatched:

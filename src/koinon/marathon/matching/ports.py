@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from random import Random
 
-from koinon.marathon.matching.wanted import PortWish
+from koinon.marathon.matching.wanted import PortWish, Wanted
 from koinon.mesos.resources.quantities import Ranges
 
 #: Ports that only a container sees are drawn from here on.
 _INSIDE_MIN, _INSIDE_MAX = 1025, 65535
 
 
-class NoPorts(Exception):
-    """The text says which, or how many, are missing."""
+def shortage(wanted: Wanted, free: Ranges) -> str | None:
+    """Which host ports, or how many, are missing; None if all wishes can be fulfilled."""
+    fixed = wanted.fixed_ports
+    if fixed:
+        missing = sorted(port for port in fixed if not any(begin <= port <= end for begin, end in free))
+        if missing:
+            return f"port{'s' if len(missing) > 1 else ''} {', '.join(map(str, missing))} not offered"
+    needed = wanted.any_ports + len(fixed)
+    there = sum(end - begin + 1 for begin, end in free)
+    return f"{needed} ports needed, {there} offered" if there < needed else None
 
 
-def choose(wishes: Sequence[PortWish], free: Ranges, random: Random) -> list[int | None]:
+def choose(wanted: Wanted, free: Ranges, random: Random) -> list[int | None]:
     """A host port for each wish that has one; all different, unless the same fixed one is wished for twice.
 
     Those that may be any begin at a random place and follow each other: so ports are seldom used again soon by
     another app, while load balancers still send to the old one, and what is left stays in few ranges.
-    Raises NoPorts.
+    There must be no `shortage`.
     """
-    fixed = {wish.host for wish in wishes if wish.host}
-    missing = sorted(port for port in fixed if not any(begin <= port <= end for begin, end in free))
-    if missing:
-        raise NoPorts(f"port{'s' if len(missing) > 1 else ''} {', '.join(map(str, missing))} not offered")
-    any_port = sum(wish.host == 0 for wish in wishes)
-    there = sum(end - begin + 1 for begin, end in free) - len(fixed)
-    if there < any_port:
-        raise NoPorts(f"{any_port + len(fixed)} ports needed, {max(there, 0) + len(fixed)} offered")
-    drawn = _from_somewhere(free, fixed, random) if any_port else iter(())
-    return [next(drawn) if wish.host == 0 else wish.host for wish in wishes]
+    drawn = _from_somewhere(free, wanted.fixed_ports, random) if wanted.any_ports else iter(())
+    return [next(drawn) if wish.host == 0 else wish.host for wish in wanted.ports]
 
 
-def _from_somewhere(free: Ranges, but: set[int], random: Random) -> Iterator[int]:
+def _from_somewhere(free: Ranges, but: Collection[int], random: Random) -> Iterator[int]:
     """All ports of `free` but those, beginning anywhere."""
     at = random.randrange(sum(end - begin + 1 for begin, end in free))
     for index, (begin, end) in enumerate(free):

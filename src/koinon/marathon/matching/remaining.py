@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from copy import copy
+from typing import Any
 
 from msgspec import Struct
 
@@ -45,15 +46,17 @@ class Remaining:
         self.unavailable: tuple[float, float] | None = _unavailable(first)
         self._scalars: dict[str, list[_Piece]] = {}
         self._ports: list[_PortPiece] = []
-        #: By whether reserved and unreserved resources count; forgotten when something is taken.
+        #: By whether reserved and unreserved resources count.
         self._totals: dict[tuple[bool, bool], Amounts] = {}
+        #: What the matcher found missing, by shape of what was wanted. Both are forgotten when something is taken.
+        self.found_missing: dict[str, Any] = {}
         for offer in offers:
             self.add(offer)
 
     def add(self, offer: v1.Offer) -> None:
         """One more offer, of the same agent for the same role."""
         self.offer_ids += (offer.id.value,)
-        self._totals.clear()
+        self._forget()
         self._add(offer.resources)
 
     def _add(self, resources: Iterable[v1.Resource]) -> None:
@@ -121,7 +124,7 @@ class Remaining:
                     resource.scalar = v1.Value.Scalar(part / 1000)
                     taken.append(resource)
             assert not amount, f"{name}: more was taken than there is"
-        self._totals.clear()
+        self._forget()
         return taken
 
     def take_ports(self, ports: Iterable[int], accepts: frozenset[str]) -> list[v1.Resource]:
@@ -146,7 +149,12 @@ class Remaining:
                 )
                 taken.append(resource)
         assert not wanted, "more ports were taken than there are"
+        self._forget()
         return taken
+
+    def _forget(self) -> None:
+        self._totals.clear()
+        self.found_missing.clear()
 
 
 def agent_of(offer: v1.Offer) -> AgentInfo:

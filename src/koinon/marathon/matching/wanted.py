@@ -36,12 +36,15 @@ class Wanted(Struct, frozen=True, kw_only=True):
     parts: tuple[Amounts, ...]
     total: Amounts  #: of all parts
     ports: tuple[PortWish, ...]
+    fixed_ports: frozenset[int]
+    any_ports: int  #: how many that may be any
     accepts: frozenset[str]  #: roles whose reservations may be used; `*`: what is reserved for nobody
     rules: tuple[Rule, ...]
     instances: int
     since: str  #: version of the configuration
     any_region: bool  #: constraints say which
     spares_gpus: bool  #: agents with GPUs are left to those who need them
+    shape: str  #: the same for all that need the same of what is offered, wherever it is
 
 
 def wanted_of(spec: RunSpec, settings: Settings) -> Wanted:
@@ -53,18 +56,25 @@ def wanted_of(spec: RunSpec, settings: Settings) -> Wanted:
         for name, amount in part.items():
             total[name] = total.get(name, 0) + amount
     info = spec.version_info
+    ports, accepts = port_wishes(spec), _accepted_roles(spec, settings)
+    fixed = frozenset(wish.host for wish in ports if wish.host)
+    any_ports = sum(wish.host == 0 for wish in ports)
+    spares_gpus = "gpus" not in total and _gpu_behavior(spec, settings) == "restricted"
     return Wanted(
         id=spec.id,
         role=spec.role,
         parts=parts,
         total=total,
-        ports=port_wishes(spec),
-        accepts=_accepted_roles(spec, settings),
+        ports=ports,
+        fixed_ports=fixed,
+        any_ports=any_ports,
+        accepts=accepts,
         rules=rules,
         instances=spec.instances,
         since=info.last_config_change_at if info is not None else spec.version,
         any_region=any(rule.field in ("@region", "@zone") for rule in rules),
-        spares_gpus="gpus" not in total and _gpu_behavior(spec, settings) == "restricted",
+        spares_gpus=spares_gpus,
+        shape=repr((sorted(total.items()), sorted(fixed), any_ports, sorted(accepts), spares_gpus)),
     )
 
 

@@ -363,7 +363,7 @@ def test_why_nothing_was_found_is_kept() -> None:
         offer(agent="S1", attributes="rack:b"),
         offer(agent="S2", attributes="rack:b"),
     )
-    bench.offer(offer(agent="S2", attributes="rack:b"))
+    bench.offer(offer(agent="S2", attributes="rack:b"), after=1)
     (waiting,) = bench.core.state.launches.waiting_of("/app")
     assert (waiting.count, waiting.processed, waiting.unused) == (2, 4, 4)
     latest = {row["reason"]: (row["declined"], row["processed"]) for row in waiting.summary_of_latest}

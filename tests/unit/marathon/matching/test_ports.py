@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from random import Random
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from koinon.marathon.matching import Match, Remaining, Settings, match
-from koinon.marathon.matching.ports import NoPorts, assigned, choose
-from koinon.marathon.matching.wanted import PortWish
+from koinon.marathon.matching.ports import assigned, choose, shortage
+from koinon.marathon.matching.wanted import PortWish, wanted_of
 from koinon.marathon.model import App
 from koinon.marathon.model.app import Container, Network, PortDefinition, PortMapping
 from koinon.mesos import v1
@@ -117,6 +118,9 @@ def test_reserved_and_unreserved_ports_go_together() -> None:
     ) == [("", 31001), ("web", 31000)]
 
 
+NOTHING = wanted_of(on_host(), Settings())
+
+
 # ── laws ──────────────────────────────────────────────────────────────────────────────────────────
 _FREE = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 10)), max_size=5).map(
     lambda pairs: merge_ranges((begin, begin + more) for begin, more in pairs)
@@ -133,11 +137,13 @@ def test_ports_are_offered_and_distinct(
     there = {port for begin, end in free for port in range(begin, end + 1)}
     fixed = {wish.host for wish in wishes if wish.host}
     number_of_any = sum(wish.host == 0 for wish in wishes)
-    try:
-        found = choose(wishes, free, Random(seed))
-    except NoPorts:
+    wanted = msgspec.structs.replace(
+        NOTHING, ports=tuple(wishes), fixed_ports=frozenset(fixed), any_ports=number_of_any
+    )
+    if shortage(wanted, free) is not None:
         assert not fixed <= there or len(there - fixed) < number_of_any
         return
+    found = choose(wanted, free, Random(seed))
     drawn = [port for wish, port in zip(wishes, found, strict=True) if wish.host == 0]
     assert len(set(drawn)) == len(drawn)
     assert set(drawn) <= there - fixed
@@ -191,6 +197,6 @@ def test_never_more_is_taken_than_offered(apps: list[tuple[float, int, int, int,
 
 @pytest.mark.parametrize("seed", range(20))
 def test_ports_that_may_be_any_follow_each_other(seed: int) -> None:
-    found = choose([PortWish(0)] * 3, ((31000, 31999),), Random(seed))
+    found = choose(wanted_of(on_host(0, 0, 0), Settings()), ((31000, 31999),), Random(seed))
     first = found[0] or 0
     assert found == [31000 + (first - 31000 + step) % 1000 for step in range(3)]
