@@ -26,6 +26,7 @@ from koinon.cli import COMMANDS, ROLES, execute, mesos_tools
 from koinon.cli.group import koinon
 from koinon.edge import Metrics, Server, serve_common
 from koinon.marathon import flags as marathon_flags
+from koinon.marathon.server import MarathonProcess
 from koinon.master import flags as master_flags
 from koinon.master import metrics as master_metrics
 from koinon.master.core import Config, Master, events
@@ -227,6 +228,11 @@ def metrics() -> str:
             " `/min`,\n`/p50` to `/p9999` of the last 1,000.\n",
             _metrics_of("Master", asyncio.run(_names_of_master()), _ABOUT_MASTER),
             _metrics_of("Agent", _names_of_agent(), _ABOUT_AGENT),
+            "## Marathon\n\n`GET /metrics` groups numbers by kind (`gauges`, `counters`, `timers`) with Dropwizard's fields;"
+            " `GET /metrics/prometheus`\nhas them as `marathon_apps_active_gauge` and so on. The first word is that of"
+            " `--metrics_name_prefix`.\n\n```text\n"
+            + "\n".join(asyncio.run(_names_of_marathon()))
+            + "\n```\n",
         ]
     )
 
@@ -268,6 +274,14 @@ def _names_of_agent() -> list[str]:
     )
     serve_common(Server("slave(1)"), found, {})
     return list(found.snapshot())
+
+
+async def _names_of_marathon() -> list[str]:
+    found = flags.load(marathon_flags.MarathonFlags, ["--master=none", "--work_dir=/none"], environ={})
+    process = MarathonProcess(found)
+    process.declare()
+    shown = process.metrics.snapshot()
+    return sorted(name for kind in ("gauges", "counters", "timers") for name in shown[kind])
 
 
 def _metrics_of(title: str, names: Sequence[str], about: Sequence[tuple[str, str]]) -> str:

@@ -18,6 +18,7 @@ from koinon.marathon.bus import EventBus
 from koinon.marathon.checkers import Checkers
 from koinon.marathon.core import Marathon, events
 from koinon.marathon.flags import MarathonFlags
+from koinon.marathon.metrics import Counts
 from koinon.marathon.model.problems import Refused
 from koinon.marathon.model.settings import Rules
 from koinon.marathon.scheduler import MarathonScheduler
@@ -60,11 +61,11 @@ class Runtime:
         self.flags = flags
         self.rules = rules
         self.bus = EventBus(outstanding_max=flags.event_stream_max_outstanding_messages)
-        self.checkers = Checkers(self._tell, concurrent_max=flags.max_concurrent_marathon_health_checks)
+        self.checkers = Checkers(self.tell, concurrent_max=flags.max_concurrent_marathon_health_checks)
         self.info = place.info
         self.leader = place.leader
         self.abdicate = place.abdicate
-        self._failed = failed
+        self._counts = Counts(metrics)
         self._memory: Store
         self._begun = False
         self._write_timeout_s = flags.zk_timeout
@@ -90,7 +91,8 @@ class Runtime:
         """Let the core go on from `entries`, and subscribe; returns when it has written what it began with."""
         self._memory = memory
         self._scheduler = scheduler
-        self._perform.update(scheduler.performers())
+        for kind, perform in scheduler.performers().items():
+            self._perform[kind] = self._counting(perform)
         self._begun = True
         self._loop.feed(events.Loaded(entries))
         await self._loop.settled()
@@ -117,6 +119,7 @@ class Runtime:
     def feed(self, event: events.Event) -> None:
         """Let the core take in `event`. Raises Refused, NotLeading."""
         self._loop.feed(event)
+        self._counts.count(event)
 
     async def settled(self) -> None:
         """Returns when all that was fed so far is durable. Raises NotLeading, and TimeoutError after `--zk_timeout`."""
@@ -130,6 +133,7 @@ class Runtime:
 
     def tell(self, event: events.Event) -> None:
         """Let the core take in a fact; without effect when we may not act."""
+        self._counts.count(event)
         self._loop.tell(event)
 
     # ── effects ───────────────────────────────────────────────────────────────────────────────────
@@ -139,5 +143,9 @@ class Runtime:
     def _publish(self, effect: events.Publish) -> None:
         self.bus.publish(effect.event_type, effect.fields, self.now())
 
-    def _tell(self, event: events.Probed) -> None:
-        self._loop.tell(event)
+    def _counting(self, perform: Callable[[Any], None]) -> Callable[[Any], None]:
+        def counted(effect: events.Effect) -> None:
+            self._counts.count(effect)
+            perform(effect)
+
+        return counted

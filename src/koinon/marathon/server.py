@@ -69,7 +69,8 @@ class MarathonProcess(ServiceProcess):
             failed=self.fail,
             metrics=numbers,
         )
-        metrics.install(numbers, self.runtime)
+        runtime = self.runtime
+        metrics.install(numbers, runtime.core, listeners=runtime.bus, probes=runtime.checkers)
 
     # ── a service ─────────────────────────────────────────────────────────────────────────────────
     def route(self, app: web.Application) -> None:

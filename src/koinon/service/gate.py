@@ -19,6 +19,7 @@ from koinon.service.answers import error_answer
 from koinon.service.authentication import IDENTITY, Authenticator
 from koinon.service.flags import Names
 from koinon.service.leadership import Leadership
+from koinon.service.metrics import ServiceMetrics
 from koinon.service.proxy import PROXIED, Proxy, url_at
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -54,6 +55,7 @@ class Gate:
         requests_max: int | None = None,
         compression: bool = True,
         streams: frozenset[str] = frozenset(),
+        metrics: ServiceMetrics,
     ) -> None:
         self._leadership = leadership
         self._proxy = proxy
@@ -64,6 +66,8 @@ class Gate:
         self._compression = compression
         self._streams = streams
         self._log = logs.get()
+        self._took = metrics.timer("http.requests.duration")
+        self._answers = {kind: metrics.counter(f"http.responses.{kind}xx") for kind in range(2, 6)}
         self._idle = asyncio.Event()
         self._idle.set()
         self.under_way = 0  #: requests, without streams
@@ -90,7 +94,10 @@ class Gate:
         self.under_way += 1
         self._idle.clear()
         try:
-            return await self._checked(request, handler)
+            with self._took.time():
+                answer = await self._checked(request, handler)
+            self._answers[answer.status // 100].value += 1
+            return answer
         finally:
             self.under_way -= 1
             if not self.under_way:

@@ -44,9 +44,9 @@ class ServiceMetrics:
         """The counter of that name, made when it is asked for first."""
         return self._counters.setdefault(f"{self._prefix}.{name}.counter", Counter())
 
-    def gauge(self, name: str, read: Callable[[], float]) -> None:
+    def gauge(self, name: str, read: Callable[[], float], *, unit: str = "") -> None:
         """A number that is asked for when it is shown."""
-        self._gauges[f"{self._prefix}.{name}.gauge"] = read
+        self._gauges[f"{self._prefix}.{name}.gauge{unit and f'.{unit}'}"] = read
 
     def timer(self, name: str) -> Timer:
         """The timer of that name; it observes milliseconds, and shows seconds."""

@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from typing import ClassVar, NoReturn
 
@@ -90,6 +91,7 @@ class ServiceProcess:
             requests_max=flags.http_max_concurrent_requests,
             compression=flags.http_compression,
             streams=self.streams,
+            metrics=metrics,
         )
         self._http = HttpServer(self.app)
 
@@ -124,14 +126,20 @@ class ServiceProcess:
         self.app.router.add_get("/", _to_page)
         self.app.router.add_get("/ping", _pong)
         self.metrics.serve(self.app)
-        self.metrics.gauge("http.requests.active", lambda: self._gate.under_way)
-        self.metrics.gauge("leadership", lambda: self.leadership.leads)
+        self.declare()
         self.route(self.app)
         flags = self._service_flags
         self.port = await self._http.start(flags.http_address, flags.http_port)
         self._proxy.own = self.address
         self._log.info("stands by", address=self.address)
         self.leadership.stand(self.host, self.port)
+
+    def declare(self) -> None:
+        """Show the numbers of this process."""
+        started_s = time.monotonic()
+        self.metrics.gauge("http.requests.active", lambda: self._gate.under_way)
+        self.metrics.gauge("leadership", lambda: float(self.leadership.leads))
+        self.metrics.gauge("uptime", lambda: time.monotonic() - started_s, unit="seconds")
 
     async def stop(self) -> None:
         """Let requests under way end, leave things to the next leader, end all connections."""

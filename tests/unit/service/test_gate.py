@@ -158,7 +158,7 @@ async def test_numbers_are_shown_in_both_forms(tmp_path: Path) -> None:
             (await ask(process, "/metrics/prometheus")).body,
         )
     assert shown["version"].split(".")[0] == "4"
-    assert shown["gauges"]["echo.leadership.gauge"] == {"value": True}
+    assert shown["gauges"]["echo.leadership.gauge"] == {"value": 1.0}
     assert shown["counters"]["echo.words.counter"] == {"count": 3}
     assert shown["timers"]["echo.thinking.timer.seconds"]["max"] == 0.25
     assert b"echo_words_counter_total 3.0" in text
