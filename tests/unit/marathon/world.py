@@ -19,15 +19,23 @@ from msgspec.structs import replace
 
 from koinon.marathon.core import Config, Marathon
 from koinon.marathon.core import events as ev
-from koinon.marathon.core.state import LAUNCHED
-from koinon.marathon.model import App, Instance, Pod, Root
+from koinon.marathon.core.state import TERMINAL as CORE_TERMINAL
+from koinon.marathon.model import App, Instance, Pod, Root, ids
 from koinon.marathon.model.root import Group
 from koinon.mesos import v1
 from tests.unit.marathon.matching.offers import offer as make_offer
 
 T = v1.TaskState
 START_S = 1_700_000_000.0
-TERMINAL = {T.TASK_FINISHED, T.TASK_FAILED, T.TASK_KILLED, T.TASK_ERROR, T.TASK_DROPPED, T.TASK_GONE}
+TERMINAL = {
+    T.TASK_FINISHED,
+    T.TASK_FAILED,
+    T.TASK_KILLED,
+    T.TASK_ERROR,
+    T.TASK_DROPPED,
+    T.TASK_GONE,
+    T.TASK_GONE_BY_OPERATOR,
+}
 
 
 class Task(Struct):
@@ -66,6 +74,7 @@ class World:
         self.config = config or Config(launch_tokens=10_000, max_instances_per_offer=1000)
         self.now = START_S
         self.store: dict[str, bytes] = {}
+        self.written: dict[str, bytes] = {}  #: what is stored, and what is to be stored besides
         self.events: list[ev.Publish] = []
         self.agents = {f"S{i}": Agent(f"S{i}", resources) for i in range(agents)}
         self.tasks: dict[str, Task] = {}
@@ -87,6 +96,7 @@ class World:
         self._happenings: list[tuple[float, int, Callable[[], None]]] = []
         self._count = itertools.count()
         self._ids = itertools.count(1)
+        self._stored_at = 0.0
         self.generation = 0
         self.lead()
 
@@ -132,6 +142,7 @@ class World:
         """A new leader takes over from what is stored."""
         self.generation += 1
         self.core = Marathon(self.config, seed=self.random.getrandbits(32))
+        self.written = dict(self.store)
         self.probes.clear()
         self.subscribed = False
         self._void_offers()
@@ -202,6 +213,12 @@ class World:
         return lambda: do() if generation == self.generation else None
 
     def _store(self, ticket: int, changes: Sequence[tuple[str, bytes | None]]) -> None:
+        for key, value in changes:
+            if value is None:
+                self.written.pop(key, None)
+            else:
+                self.written[key] = value
+
         def durable() -> None:
             for key, value in changes:
                 if value is None:
@@ -210,7 +227,9 @@ class World:
                     self.store[key] = value
             self.tell(ev.Stored(ticket))
 
-        self.at(self.storing_s, self._in_generation(durable))
+        # One after the other, as they were said.
+        self._stored_at = max(self._stored_at, self.now + self.storing_s)
+        self.at(self._stored_at - self.now, self._in_generation(durable))
 
     def _answer(self, probe: ev.Probe) -> None:
         if self.probes.get(probe.key) is probe:
@@ -342,15 +361,12 @@ class World:
         self._deliver(task)
 
     def _assert_known(self, status: v1.TaskStatus) -> None:
-        """What is acknowledged is stored: nobody will tell it again."""
-        for key, value in self.store.items():
-            if key.startswith("instances/"):
-                instance = msgspec.json.decode(value, type=Instance)
-                for task in instance.tasks:
-                    if task.id == status.task_id.value and instance.condition in LAUNCHED:
-                        assert (
-                            task.mesos_state == status.state.value or task.mesos_state == "TASK_UNREACHABLE"
-                        )
+        """The end of a task is acknowledged when it is stored: nobody will tell it again."""
+        place = ids.parse_task(status.task_id.value)
+        stored = self.store.get(f"instances/{place.instance}")
+        if status.state in TERMINAL and stored is not None:
+            for task in msgspec.json.decode(stored, type=Instance).tasks:
+                assert task.id != status.task_id.value or task.condition in CORE_TERMINAL, "told too early"
 
     def _kill(self, task_id: str) -> None:
         task = self.tasks.get(task_id)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from msgspec import json, to_builtins
+from msgspec import json
 from msgspec.structs import replace
 
 from koinon.marathon.core import (
@@ -217,7 +217,7 @@ def _store_spec(core: Core, old: RunSpec | None, new: RunSpec | None) -> None:
 
 
 def _builtins(group: Group | None) -> dict[str, object] | None:
-    return None if group is None else to_builtins(group)
+    return None if group is None else json.decode(json.encode(group))
 
 
 def group_key(path: str) -> str:

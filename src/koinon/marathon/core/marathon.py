@@ -17,6 +17,7 @@ from itertools import islice
 
 from koinon.marathon.core import (
     canary,
+    checks,
     courses,
     deployments,
     health,
@@ -90,6 +91,10 @@ class Marathon:
     def next_wakeup(self, now: float) -> float | None:
         """When ClockTicked is due, at the latest; not after `now` if it is overdue. None: not before something happens."""
         return now if self._core.is_late else self._core.alarms.next_s()
+
+    def check(self) -> None:
+        """Raises AssertionError if a law of the state does not hold. Slow."""
+        checks.check(self._core)
 
 
 def _handle(core: Core, event: Event) -> None:
