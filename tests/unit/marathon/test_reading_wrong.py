@@ -294,11 +294,17 @@ PODS: list[tuple[Any, str, str, str]] = [
      "/scheduling/placement/acceptedResourceRoles", "may hold '*' and the role '*', not 'team'"),
 ]  # fmt: skip
 
+
+def _nested(depth: int) -> dict[str, Any]:
+    return {"id": "x", "groups": [_nested(depth - 1)]} if depth else {"id": "x"}
+
+
 GROUPS: list[tuple[Any, str, str, str]] = [
     ({"apps": {}}, FORM, "/apps", "error.expected.jsarray"),
     ({"groups": [{}]}, FORM, "/groups(0)/id", "error.path.missing"),
     ({"groups": [{"id": "g", "apps": [{"id": "a", "cpus": "1"}]}]}, FORM, "/groups(0)/apps(0)/cpus",
      "error.expected.jsnumber"),
+    (_nested(52), FORM, "/groups(0)" * 51, "groups may be 50 deep, not more"),
     ({"scaleBy": -1}, FORM, "/scaleBy", "error.min"),
     ({"version": "yesterday"}, FORM, "/version", "error.pattern"),
     ({"scaleBy": 2, "id": "/there"}, MEANING, "/scaleBy", "must stand alone, not with id"),

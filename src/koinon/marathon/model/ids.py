@@ -4,6 +4,8 @@
 team_db                           the same in keys, instance and task ids
 team_db.instance-<uuid>           an instance
 team_db.instance-<uuid>._app.3    its third task; of a pod, `.<container>.3`
+
+Read, though not made any more: team_db.<uuid>, team_db.<uuid>.3, team_db.marathon-<uuid>._app.3
 """
 
 from __future__ import annotations
@@ -13,8 +15,13 @@ from typing import NamedTuple
 
 ROOT = "/"
 
-_TASK = re.compile(
-    r"(?P<instance>(?P<app>[^.].*?)\.(?:instance|marathon)-(?P<uuid>[^.]+))(?:\.(?P<container>[^.]+?)(?:\.(?P<n>\d+))?)?"
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_REST = r"(?:\.(?P<container>[^.]+?)(?:\.(?P<n>\d+))?)?"
+#: What task ids look like, the strictest first: a path may have `.instance-` in it, too.
+_TASKS = (
+    re.compile(rf"(?P<instance>(?P<app>[^.].*)\.(?:instance|marathon)-{_UUID}){_REST}"),
+    re.compile(rf"(?P<app>[^.].*)\.(?P<uuid>{_UUID})(?:\.(?P<n>\d+))?"),  # of long ago
+    re.compile(rf"(?P<instance>(?P<app>[^.].*?)\.(?:instance|marathon)-[^.]+){_REST}"),
 )
 
 
@@ -80,12 +87,14 @@ def task_id(instance: str, incarnation: int, container: str | None = None) -> st
 
 def parse_task(text: str) -> TaskPlace:
     """What a task id (or an instance id) of ours says. Raises ValueError."""
-    if (found := _TASK.fullmatch(text)) is None:
+    found = next((match for form in _TASKS if (match := form.fullmatch(text)) is not None), None)
+    if found is None:
         raise ValueError(f"'{text}' is no task id of Marathon's")
-    container = found["container"]
+    parts = found.groupdict()
+    container = parts.get("container")
     return TaskPlace(
-        instance=found["instance"],
-        run_spec=from_key(found["app"]),
+        instance=parts.get("instance") or f"{parts['app']}.marathon-{parts['uuid']}",
+        run_spec=from_key(parts["app"]),
         container=None if container in (None, "_app") else container,
-        incarnation=int(found["n"] or 1),
+        incarnation=int(parts["n"] or 1),
     )

@@ -92,6 +92,8 @@ def _finish(raw: dict[str, Any], base: str, rules: Rules, role: str | None, foun
     if "constraints" in raw:
         raw["constraints"] = [[one[0], one[1].upper(), *one[2:]] for one in raw["constraints"]]
     raw.setdefault("role", role or rules.role)
+    if not raw.get("args"):
+        raw.pop("args", None)
     complete_networks(raw, rules, found)
     fill_ports(raw, found)
     _complete_checks(raw)

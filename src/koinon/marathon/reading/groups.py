@@ -11,6 +11,8 @@ from koinon.marathon.reading import schema
 from koinon.marathon.reading.fields import APP_FIELDS, PATH_ID, TIMESTAMP
 from koinon.marathon.reading.schema import Flag, Kind, Listed, Number, Object
 
+DEPTH_MAX = 50  #: of groups in groups, in one request
+
 
 class _Group(Object):
     """Holds groups of its own kind."""
@@ -31,6 +33,13 @@ class _Group(Object):
 class _Nested(Object):
     def __init__(self, fields: dict[str, Kind]) -> None:
         super().__init__(fields, required=["id"])
+
+    def read(self, value: Any, path: str, found: list[Problem]) -> Any:
+        """See Kind."""
+        if path.count("/groups(") > DEPTH_MAX:
+            found.append(Problem(path, f"groups may be {DEPTH_MAX} deep, not more"))
+            return schema.BAD
+        return super().read(value, path, found)
 
 
 GROUP = _Group()

@@ -201,4 +201,11 @@ class Either(Kind):
 
     def read(self, value: Any, path: str, found: list[Problem]) -> Any:
         """See Kind."""
-        return (self.text if isinstance(value, str) else self.other).read(value, path, found)
+        if isinstance(value, str):
+            return self.text.read(value, path, found)
+        of_other: list[Problem] = []
+        made = self.other.read(value, path, of_other)
+        found.extend(of_other)
+        if any(one.path == path for one in of_other):  # not of its type at all
+            _say(found, path, f"must be {self.words}")
+        return made

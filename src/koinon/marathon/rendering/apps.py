@@ -18,8 +18,6 @@ def definition(app: App) -> dict[str, Any]:
     for check in made.get("healthChecks", ()):
         if check["protocol"] not in ("HTTP", "HTTPS"):
             check.pop("ignoreHttp1xx")
-    if app.args is not None and not app.args:
-        made.pop("args", None)
     return made
 
 
