@@ -51,7 +51,10 @@ class MarathonScheduler(Driver):
     def subscribed(self, framework_id: str) -> None:
         """See `Scheduler.subscribed`."""
         self._log.info("subscribed", master=self.master_address, framework_id=framework_id)
-        self._tell(events.Subscribed(framework_id, self.master_address or ""))
+        domain = self.master.domain if self.master is not None else None
+        place = domain.fault_domain if domain is not None else None
+        region = place.region.name if place is not None else None
+        self._tell(events.Subscribed(framework_id, self.master_address or "", region))
 
     def disconnected(self) -> None:
         """See `Client.disconnected`."""
@@ -98,7 +101,8 @@ class MarathonScheduler(Driver):
             events.Suppress: lambda effect: self.suppress(*sorted(effect.roles)) if effect.roles else None,
             events.UseRoles: lambda effect: self.use_roles(effect.roles, suppressed_roles=effect.suppressed),
             events.Kill: lambda effect: self.kill(effect.task_id, effect.agent_id),
-            events.Reconcile: lambda effect: self.reconcile(effect.tasks),
+            # A new master does not know all at once: the SDK asks again for those that it says nothing about.
+            events.Reconcile: lambda effect: self.reconcile(effect.tasks, until_answered=bool(effect.tasks)),
             events.Acknowledge: lambda effect: self.acknowledge(effect.status),
         }
 

@@ -64,6 +64,7 @@ class Proxy:
             total=None, connect=connect_timeout_s, sock_connect=connect_timeout_s, sock_read=read_timeout_s
         )
         self._session: aiohttp.ClientSession | None = None
+        self._silent: Leader | None = None  #: who did not answer last time
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -82,11 +83,14 @@ class Proxy:
         except (aiohttp.ClientConnectionError, TimeoutError) as error:
             if isinstance(error.__cause__, _TooLarge):
                 return self._too_large()
-            self._log.warning("the leader does not answer", leader=leader.address, error=repr(error))
+            if leader != self._silent:  # say it once: who is asked often would fill the log
+                self._silent = leader
+                self._log.warning("the leader does not answer", leader=leader.address, error=repr(error))
             return error_answer(502, f"The leader {leader.address} does not answer.")
         except aiohttp.ClientError as error:
             self._log.warning("a request could not be passed on", leader=leader.address, error=repr(error))
             return error_answer(500, f"The request could not be passed on to the leader {leader.address}.")
+        self._silent = None
         async with answer:
             return await self._copy(request, answer)
 

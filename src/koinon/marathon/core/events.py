@@ -39,6 +39,7 @@ class Subscribed(_Event, frozen=True):
 
     framework_id: str
     master: str  #: `host:port`
+    region: str | None = None  #: that it is in, if it says so
 
 
 class Disconnected(_Event, frozen=True):

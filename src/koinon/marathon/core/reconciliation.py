@@ -37,6 +37,7 @@ def subscribed(core: Core, event: Subscribed) -> None:
     """A master has taken us in. It may not know what the last one knew."""
     state = core.state
     state.master = event.master
+    state.region = event.region
     if state.framework_id is None:
         core.publish(
             "scheduler_registered_event", {"frameworkId": event.framework_id, "master": event.master}
