@@ -7,10 +7,10 @@ from typing import Any
 from koinon.marathon.model import Group
 
 
-def render_group(group: Group) -> dict[str, Any]:
+def render_group(group: Group, version: str | None = None) -> dict[str, Any]:
     """The group as such; what is in it is added by whoever has been asked for it.
 
-    `enforceRole` is there only when it is true: a widely used client knows no such field.
+    `version`: another one than its own. `enforceRole` is there only when it is true: a widely used client knows no such field.
     """
     made: dict[str, Any] = {
         "id": group.id,
