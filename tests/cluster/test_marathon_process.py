@@ -109,6 +109,36 @@ def test_a_leader_that_is_frozen_acts_no_more_when_it_is_woken(
     assert marathons.wait_running("/sleeper", 2) == before
 
 
+def test_a_leader_that_loses_zookeeper_ends_and_leads_again_when_it_is_back(
+    new_marathons: NewMarathons, new_ensemble: Callable[[int], ZooKeeper]
+) -> None:
+    ensemble = new_ensemble(1)
+    marathons = new_marathons(zk=ensemble.url())
+    (marathon,) = marathons.roles
+    marathons.create(APP)
+    before = marathons.wait_running("/sleeper", 2)
+    pid = marathon.pid
+    ensemble.servers[0].freeze()
+    eventually(lambda: has_ended(pid), "it ends")
+    assert marathon.stop() == 103
+    ensemble.servers[0].thaw()
+    marathons.start()
+    assert marathons.wait_running("/sleeper", 2) == before
+
+
+def test_a_master_that_is_killed_is_waited_for(new_marathons: NewMarathons) -> None:
+    marathons = new_marathons()
+    cluster = marathons.cluster
+    marathons.create(APP)
+    before = marathons.wait_running("/sleeper", 2)
+    cluster.master.kill()
+    marathons.ask("/v2/apps/sleeper", "PUT", {"instances": 3})
+    cluster.master.start()
+    cluster.wait_ready()
+    assert before < marathons.wait_running("/sleeper", 3, 40)
+    marathons.wait_deployed()
+
+
 def test_who_is_asked_to_abdicate_ends_and_another_one_leads(
     new_marathons: NewMarathons, zookeeper: ZooKeeper
 ) -> None:

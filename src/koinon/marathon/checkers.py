@@ -97,8 +97,10 @@ class Checkers:
 
     async def _connect(self, probe: Probe) -> Probed:
         _, writer = await asyncio.open_connection(probe.host, probe.port)
+        # A free port may be given to us, and the connection be one with ourselves.
+        alone = writer.get_extra_info("sockname") == writer.get_extra_info("peername")
         writer.close()
-        return Probed(probe.key, passed=True)
+        return Probed(probe.key, not alone, cause="nobody listens there" if alone else "")
 
     async def _ask(self, probe: Probe) -> Probed:
         host = f"[{probe.host}]" if ":" in probe.host else probe.host
