@@ -35,7 +35,9 @@ _PLACING = 20
 _HOLDING = 10
 #: Until the next turn of a round: others have theirs meanwhile.
 _PAUSE_S = 0.001
-#: So long offers are kept that are of use as soon as there are launch tokens again.
+#: So long after something was wanted last offers are kept that nobody needs: more may be wanted, and have them at once.
+_LINGER_S = 1.0
+#: No offer is kept longer than that.
 _PATIENCE_S = 5.0
 
 
@@ -145,9 +147,8 @@ def _place(core: Core) -> None:
     launches = core.state.launches
     budget = _take_in(core, _SLICE)
     if not launches.held:
-        _end_rotation(core)
+        _forget_round(core)
         return
-    launches.starved = False
     while (launches.rotation and launches.tokens > 0) or launches.incoming:
         if budget <= 0:
             core.alarms.set(core.now + _PAUSE_S, _go_on)
@@ -229,6 +230,7 @@ def _note_place(core: Core, waiting: Waiting, held: Held, found: Match) -> None:
     waiting.again.append(held)
     waiting.again.extend(waiting.later)
     waiting.later = []
+    waiting.shifted |= any(rule.operator == "GROUP_BY" for rule in waiting.wanted.rules)
     wishes.note(core, waiting)
 
 
@@ -241,50 +243,65 @@ def _note_refusal(core: Core, waiting: Waiting, held: Held, outcome: Unmatched) 
 
 # ── its end ───────────────────────────────────────────────────────────────────────────────────────
 def _end_round(core: Core) -> None:
-    """Offers with something placed on them are accepted; the others go back, unless only tokens are missing."""
+    """Offers with something placed on them are accepted; others are kept as long as there may be use for them."""
     launches = core.state.launches
-    launches.starved = short_of_tokens = bool(launches.rotation)
+    launches.starved = bool(launches.rotation)
+    until: list[float] = []
     unused: list[v1.OfferID] = []
     for held in list(launches.held.values()):
         if held.placed:
             _accept(core, held)
-        elif not short_of_tokens or core.now - held.since >= _PATIENCE_S:
+        elif core.now < (keep_until := _keep_until(core, held)):
+            until.append(keep_until)
+        else:
             unused += [offer.id for offer in held.offers]
             launches.let_go(held)
     if unused:
-        # What goes back although somebody waits is asked for again when there are tokens.
-        core.effects.append(Decline(unused, core.config.decline_offer_duration_s))
-        if short_of_tokens:
+        core.effects.append(Decline(unused, _refusal_s(core)))
+        if launches.starved:
             wishes.ask_again(core)
-    if launches.held:
-        core.alarms.set(min(held.since for held in launches.held.values()) + _PATIENCE_S, _go_on)
-    else:
-        _end_rotation(core)
+    if until:
+        core.alarms.set(min(until) + _PAUSE_S, _go_on)
+    _forget_round(core)
 
 
-def _end_rotation(core: Core) -> None:
-    """Nothing can be placed now. The next round counts anew where instances are."""
+def _keep_until(core: Core, held: Held) -> float:
+    """Offers are kept a little after something was wanted, since more is wanted then often; and for launch tokens."""
     launches = core.state.launches
-    while launches.rotation:
-        launches.rotation.popleft().rotates = False
+    longest = held.since + _PATIENCE_S
+    return longest if launches.starved else min(longest, launches.wanted_at + _LINGER_S)
+
+
+def _refusal_s(core: Core) -> float:
+    """How long others may have what goes back now, before it is offered to us again."""
+    launches = core.state.launches
+    is_busy = launches.starved or core.now < launches.wanted_at + _LINGER_S
+    return _LINGER_S if is_busy else core.config.decline_offer_duration_s
+
+
+def _forget_round(core: Core) -> None:
+    """The next round counts anew where instances are."""
+    launches = core.state.launches
+    if not launches.held:
+        while launches.rotation:
+            launches.rotation.popleft().rotates = False
     for waiting in launches.tried:
+        if waiting.shifted and waiting.demands:
+            wishes.ask_again(core, waiting.wanted.role)
         waiting.again.clear()
-        waiting.later, waiting.untried, waiting.placements = [], [], None
+        waiting.later, waiting.placements, waiting.shifted = [], None, False
     launches.tried = []
 
 
 def _accept(core: Core, held: Held) -> None:
     operations = _operations(core, held)
-    launches = core.state.launches
     offer_ids = [offer.id for offer in held.offers]
     _let_go(core, held)
-    # What is left of it comes back at once if there is somebody who may use it.
-    wish = launches.wishes.get(held.remaining.role)
-    refuse_s = 0.0 if wish is not None and wish.demands else core.config.decline_offer_duration_s
+    # What is left comes back at once: somebody may have a use for it.
     if operations:
-        core.effects.append(Accept(offer_ids, operations, refuse_s))
+        core.effects.append(Accept(offer_ids, operations, 0.0))
     else:
-        core.effects.append(Decline(offer_ids, refuse_s))
+        core.effects.append(Decline(offer_ids, 0.0))
 
 
 def _operations(core: Core, held: Held) -> list[v1.Offer.Operation]:

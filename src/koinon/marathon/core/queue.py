@@ -52,6 +52,7 @@ class Waiting(Struct, kw_only=True, eq=False):
         default_factory=deque
     )  #: where one found a place: perhaps there is room for more
     later: list[Held] = []  #: refused for GROUP_BY alone, which may allow it when others are placed
+    shifted: bool = False  #: GROUP_BY may allow in the next round what it refused in this one
     placements: Placements | None = None  #: made when they are looked at, forgotten at the end of a round
     # ── what came of it ──
     processed: int = 0
@@ -175,6 +176,7 @@ class Launches(Struct, kw_only=True):
     roles: frozenset[str] = frozenset()  #: that the master knows to be ours
     root_of_roles: Root | None = None  #: the definitions that they were last looked up in
     new_role: bool = False  #: something waits for one that the master does not know to be ours
+    wanted_at: float = 0.0  #: when something began to wait, or was placed, last
     tokens: int = 0  #: launches that may go out
     starved: bool = False  #: more could be launched if there were tokens
     settings: Settings | None = None  #: of matching, with the region of the master that has taken us in
@@ -192,6 +194,8 @@ class Launches(Struct, kw_only=True):
     # ── held offers ───────────────────────────────────────────────────────────────────────────────
     def hold(self, offer: v1.Offer, now: float) -> None:
         """One more offer; with others of its agent it is tried anew."""
+        if offer.id.value in self.offers:
+            return
         remaining = Remaining([offer])
         key = remaining.agent.agent_id, remaining.role
         held = self.held.get(key)

@@ -31,6 +31,7 @@ def note(core: Core, waiting: Waiting) -> None:
     waiting.demands = demands
     role = waiting.wanted.role
     wish = core.state.launches.wishes.setdefault(role, RoleWish(credit=_CREDIT))
+    core.state.launches.wanted_at = core.now
     if demands:
         core.state.launches.new_role |= role not in core.state.launches.roles
         wish.demands += 1
@@ -44,10 +45,11 @@ def note(core: Core, waiting: Waiting) -> None:
             core.alarms.set(core.now + core.config.min_revive_offers_interval_s, _suppress, role)
 
 
-def ask_again(core: Core) -> None:
-    """Offers that somebody waits for were given back."""
-    for wish in core.state.launches.wishes.values():
-        wish.owed = wish.demands > 0
+def ask_again(core: Core, role: str | None = None) -> None:
+    """Offers that somebody waits for (or now has a use for) were given back; of that role, or of all."""
+    for name, wish in core.state.launches.wishes.items():
+        if role in (None, name):
+            wish.owed = wish.demands > 0
 
 
 def tell(core: Core) -> None:
@@ -55,8 +57,14 @@ def tell(core: Core) -> None:
     launches = core.state.launches
     revived = []
     for role, wish in launches.wishes.items():
-        # Offers that are held will do for now, and without launch tokens none would.
-        if wish.owed and not launches.held and launches.tokens > 0 and _may_revive(core, role, wish):
+        # While a round goes on the offers that are held may do, and without launch tokens none would.
+        if (
+            wish.owed
+            and not launches.rotation
+            and not launches.incoming
+            and launches.tokens > 0
+            and _may_revive(core, role, wish)
+        ):
             wish.owed = wish.suppressed = False
             revived.append(role)
             core.alarms.set(core.now + core.config.min_revive_offers_interval_s, _repeat, role)
