@@ -41,7 +41,7 @@ A definition that is wrong is answered with 422 and *all* its problems, each wit
 `Invalid JSON` speaks of the form (types, ranges, patterns) and has the codes that clients of Marathon know;
 `Object is not valid` speaks of the meaning. What is not JSON at all is answered with 400.
 
-Not there yet, and refused: persistent and external volumes.
+Not there yet, and refused: persistent and external volumes, secrets.
 """
 
 #: What a table shows, the kind that says what is read, and the type with the defaults.
@@ -82,8 +82,8 @@ _SENTENCES: Mapping[str, Mapping[str, str]] = {
         "disk": "",
         "gpus": "needs the feature `gpu_resources`; not with containers of type DOCKER",
         "resourceLimits": '`cpus`, `mem`: a number not below the request, or `"unlimited"`',
-        "env": 'values may be `{"secret":"NAME"}` with the feature `secrets`',
-        "secrets": "declares them; needs the feature `secrets`",
+        "env": 'values that are `{"secret":"NAME"}` are refused: not there yet',
+        "secrets": "refused: not there yet",
         "labels": "",
         "constraints": "`[field, operator, value]`: UNIQUE, CLUSTER, GROUP_BY, MAX_PER, LIKE, UNLIKE, IS",
         "fetch": "what is there before it starts",
@@ -127,10 +127,10 @@ _SENTENCES: Mapping[str, Mapping[str, str]] = {
         "forcePullImage": "pull it even if the agent has it",
         "privileged": "for the engine DOCKER",
         "parameters": "`{key, value}` for the command line of the engine DOCKER",
-        "pullConfig": "`{secret}`: a declared secret with the registry's credentials, for the engine MESOS",
+        "pullConfig": "refused: not there yet",
         "network": "deprecated: see `networks`; BRIDGE, HOST or USER",
         "portMappings": "deprecated: see `container.portMappings`",
-        "credential": "refused; see `pullConfig`",
+        "credential": "refused",
     },
     "container.volumes[]": {
         "containerPath": "where it is seen",
@@ -138,7 +138,7 @@ _SENTENCES: Mapping[str, Mapping[str, str]] = {
         "hostPath": "a path of the agent's. One of this and the next three must be given",
         "persistent": "refused: not there yet",
         "external": "refused: not there yet",
-        "secret": "a declared secret as a file",
+        "secret": "refused: not there yet",
     },
     "container.portMappings[]": {
         "containerPort": "0: the same number as the host port",
@@ -212,7 +212,7 @@ _SENTENCES: Mapping[str, Mapping[str, str]] = {
         "user": "",
         "environment": "of all containers",
         "secrets": "as of an app",
-        "volumes": "`{name}` for one that lasts as long as the instance, or with `host` or `secret`; each must be mounted",
+        "volumes": "`{name}` for one that lasts as long as the instance, or with `host`, a path of the agent's; each must be mounted",
         "networks": "as of an app",
         "scaling": "`{kind: fixed, instances}`",
         "scheduling": "",

@@ -14,6 +14,7 @@ from koinon.marathon.model.settings import Rules
 OPERATORS = ("UNIQUE", "CLUSTER", "GROUP_BY", "LIKE", "UNLIKE", "MAX_PER", "IS")
 RESERVED_NAMES = ("restart", "tasks", "versions")  #: ends of paths that mean something in URLs
 _IS_VALUE = re.compile(r"[a-zA-Z0-9_/.-]*")
+_COMING = frozenset({"secrets"})  #: features that cannot be enabled
 #: Characters that a URI cannot have, or a percent sign that encodes nothing (RFC 3986).
 _NOT_IN_URI = re.compile(r"[\x00-\x20\x7f<>\"{}|\\^`]|%(?![0-9A-Fa-f]{2})")
 
@@ -32,7 +33,8 @@ def id_problems(path: str) -> Iterator[Problem]:
 def feature_problems(rules: Rules, feature: str, at: str) -> Iterator[Problem]:
     """Of something that is there only with a feature."""
     if feature not in rules.features:
-        yield Problem(at, f"Feature {feature} is not enabled: add it to --enable_features")
+        hint = "it is not supported yet" if feature in _COMING else "add it to --enable_features"
+        yield Problem(at, f"Feature {feature} is not enabled: {hint}")
 
 
 def constraint_problems(operator: str, value: str | None, field: str, at: str) -> Iterator[Problem]:
