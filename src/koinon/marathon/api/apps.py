@@ -10,7 +10,7 @@ from koinon.marathon.api import embeds, selectors
 from koinon.marathon.api.deploying import deploy, dry_run
 from koinon.marathon.api.errors import unknown
 from koinon.marathon.api.lists import send_list
-from koinon.marathon.api.requests import body_of, path_of, switch, version_of
+from koinon.marathon.api.requests import body_of, object_of, path_of, switch, version_of
 from koinon.marathon.api.shown import Shown
 from koinon.marathon.core import changes
 from koinon.marathon.model import App, Root, ids
@@ -111,7 +111,7 @@ class Apps:
 
     async def patch(self, request: web.Request) -> web.StreamResponse:
         """An app changed."""
-        path, body, rules = path_of(request), await body_of(request), self._runtime.rules
+        path, body, rules = path_of(request), await object_of(request), self._runtime.rules
         return await self._changed(request, lambda root: changes.patch_app(root, path, body, rules), path)
 
     async def put_many(self, request: web.Request) -> web.StreamResponse:

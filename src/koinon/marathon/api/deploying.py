@@ -11,7 +11,7 @@ from koinon.marathon.api.requests import origin_of, switch
 from koinon.marathon.core import canary, events
 from koinon.marathon.core.planner import plan
 from koinon.marathon.core.service_ports import assign
-from koinon.marathon.core.stamping import changed_specs, stamp
+from koinon.marathon.core.stamping import stamp
 from koinon.marathon.model import Root, versions
 from koinon.marathon.model.records import Step
 from koinon.marathon.rendering.deployments import render_steps
@@ -85,8 +85,8 @@ def planned(runtime: Runtime, change: Callable[[Root], Root], restart: frozenset
     """What would be done for `change`; nothing is. Raises Refused."""
     before = runtime.core.root
     target = assign(before, change(before), runtime.rules)
-    target = stamp(before, target, versions.after(before.version, runtime.now()), restart, ())
-    changed = changed_specs(before, target)
+    version = versions.after(before.version, runtime.now())
+    target, changed = stamp(before, target, version, restart, ())
     canary.check(target, changed)
     return Plan(target, changed, plan(before, target, changed))
 

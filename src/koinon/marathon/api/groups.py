@@ -115,7 +115,8 @@ class Groups:
         past: bool = False,
     ) -> Iterator[bytes]:
         root, shown = tree.root, self._shown
-        yield encode(render_group(group))[:-1]
+        version = root.version if group.id == ids.ROOT else group.version
+        yield encode(render_group(group, version=version))[:-1]
         if wanted.apps:
             apps = (root.apps[path] for path in tree.apps.get(group.id, ()))
             rendered = (shown.past(app) if past else shown.app(app, of_apps) for app in apps)

@@ -14,7 +14,7 @@ def render_group(group: Group, version: str | None = None) -> dict[str, Any]:
     """
     made: dict[str, Any] = {
         "id": group.id,
-        "version": group.version,
+        "version": group.version if version is None else version,
         "dependencies": list(group.dependencies),
     }
     if group.enforce_role:

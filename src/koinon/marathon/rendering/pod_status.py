@@ -26,6 +26,10 @@ _STATUSES: Mapping[Condition, Status] = {
 }
 
 
+#: Ends of a container that bring down the others.
+_FAILED: frozenset[Condition] = frozenset(("Failed", "Killed", "Error", "Gone", "Dropped", "Unknown"))
+
+
 def render_pod_status(
     pod: Pod,
     instances: Collection[Instance],
@@ -112,7 +116,9 @@ def render_instance(instance: Instance, strategy: Any) -> dict[str, Any]:
 def _status(instance: Instance) -> Status:
     if instance.condition != "Running":
         return _STATUSES.get(instance.condition, "TERMINAL")
-    return "DEGRADED" if any(task.healthy is False for task in instance.tasks) else "STABLE"
+    if any(task.healthy is False or task.condition in _FAILED for task in instance.tasks):
+        return "DEGRADED"
+    return "STABLE"
 
 
 def _container(instance: Instance, task: Task, container: PodContainer) -> dict[str, Any]:
