@@ -39,6 +39,8 @@ _PAUSE_S = 0.001
 _LINGER_S = 1.0
 #: No offer is kept longer than that.
 _PATIENCE_S = 5.0
+#: What is left of an offer that was used is offered again within that time, most likely.
+_RETURN_S = 0.5
 
 
 # ── what happens ──────────────────────────────────────────────────────────────────────────────────
@@ -298,6 +300,7 @@ def _accept(core: Core, held: Held) -> None:
     offer_ids = [offer.id for offer in held.offers]
     _let_go(core, held)
     # What is left comes back at once: somebody may have a use for it.
+    core.state.launches.returning_until = core.now + _RETURN_S
     if operations:
         core.effects.append(Accept(offer_ids, operations, 0.0))
     else:

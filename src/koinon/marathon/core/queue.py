@@ -177,6 +177,7 @@ class Launches(Struct, kw_only=True):
     root_of_roles: Root | None = None  #: the definitions that they were last looked up in
     new_role: bool = False  #: something waits for one that the master does not know to be ours
     wanted_at: float = 0.0  #: when something began to wait, or was placed, last
+    returning_until: float = 0.0  #: so long the rest of offers that were used is awaited
     tokens: int = 0  #: launches that may go out
     starved: bool = False  #: more could be launched if there were tokens
     settings: Settings | None = None  #: of matching, with the region of the master that has taken us in

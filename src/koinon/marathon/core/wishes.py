@@ -56,18 +56,17 @@ def tell(core: Core) -> None:
     """Say what has changed."""
     launches = core.state.launches
     revived = []
-    for role, wish in launches.wishes.items():
-        # While a round goes on the offers that are held may do, and without launch tokens none would.
-        if (
-            wish.owed
-            and not launches.rotation
-            and not launches.incoming
-            and launches.tokens > 0
-            and _may_revive(core, role, wish)
-        ):
-            wish.owed = wish.suppressed = False
-            revived.append(role)
-            core.alarms.set(core.now + core.config.min_revive_offers_interval_s, _repeat, role)
+    # While a round goes on the offers that are held may do, and without launch tokens none would.
+    if not launches.rotation and not launches.incoming and launches.tokens > 0:
+        for role, wish in launches.wishes.items():
+            if not wish.owed:
+                continue
+            if core.now < launches.returning_until:
+                core.alarms.set(launches.returning_until, _owed, role)
+            elif _may_revive(core, role, wish):
+                wish.owed = wish.suppressed = False
+                revived.append(role)
+                core.alarms.set(core.now + core.config.min_revive_offers_interval_s, _repeat, role)
     _use_roles(core)
     if revived:
         core.effects.append(Revive(frozenset(revived)))
