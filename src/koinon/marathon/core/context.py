@@ -42,6 +42,7 @@ class Core:
         #: Specs of which the instances to be launched have become more or fewer.
         self.queued: dict[str, None] = {}
         self.pending: dict[str, set[str]] = {}  #: by deployment: what of its step has not reached its end
+        self.looked_at: dict[str, float] = {}  #: when a spec that is being deployed was looked through last
         self.probes: dict[str, list[str]] = {}  #: keys of health checks that are being made, by instance
         self._later: list[Effect] = []
         self._changes: dict[str, Any] = {}
@@ -81,9 +82,10 @@ class Core:
 
     def release(self, ticket: int) -> list[Effect]:
         """What waited for this ticket, or for an earlier one."""
-        return [
-            effect for held in [one for one in self._held if one <= ticket] for effect in self._held.pop(held)
-        ]
+        released: list[Effect] = []
+        while self._held and (first := next(iter(self._held))) <= ticket:
+            released += self._held.pop(first)
+        return released
 
     # ── what is stored ────────────────────────────────────────────────────────────────────────────
     def store(self, key: str, value: object) -> None:

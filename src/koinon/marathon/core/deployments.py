@@ -31,6 +31,11 @@ from koinon.marathon.model import App, Deployment, Group, Pod, Root, ids, versio
 from koinon.marathon.model.records import Action, Change
 from koinon.marathon.model.root import RunSpec
 
+#: So many instances are looked through without a rest: 1 ms.
+_MANY = 100
+#: The rest is some ten times what the look has cost.
+_REST_PER_INSTANCE_S = 100e-6
+
 
 # ── accepting ─────────────────────────────────────────────────────────────────────────────────────
 def deploy(core: Core, event: Deploy) -> None:
@@ -87,8 +92,7 @@ def _accept(
     state, before = core.state, core.state.root
     target = assign(before, event.target, core.config.rules, state.service_ports)
     version = versions.after(before.version, core.now)
-    target = stamping.stamp(before, target, version, event.restart, restored)
-    changed = stamping.changed_specs(before, target)
+    target, changed = stamping.stamp(before, target, version, event.restart, restored)
     canary.check(target, changed)
     steps = planner.plan(before, target, changed)
     deployment = Deployment(
@@ -265,8 +269,29 @@ def resume(core: Core) -> None:
         _begin_step(core, deployment)
 
 
+def look_soon(core: Core, path: str) -> None:
+    """Something of an app or pod has changed that is being deployed: it goes on at once.
+
+    One with a thousand instances, which takes its time to look through, rests after that; whatever happens meanwhile
+    is looked at together.
+    """
+    number = len(core.state.instances_of(path))
+    rested_at = core.looked_at.get(path, 0.0) + number * _REST_PER_INSTANCE_S
+    if number > _MANY and core.now < rested_at:
+        if not core.alarms.is_set(touch, path):
+            core.alarms.set(rested_at, touch, path)
+        return
+    core.looked_at[path] = core.now
+    look(core, path)
+
+
+def touch(core: Core, path: str) -> None:
+    """It has rested."""
+    core.touched[path] = None
+
+
 def look(core: Core, path: str) -> None:
-    """Something of an app or pod has changed that is being deployed."""
+    """An app or pod that is being deployed goes on."""
     deployment = core.state.deployments[core.state.locks[path]]
     pending = core.pending[deployment.id]
     course = _course_of(deployment, path)
@@ -322,6 +347,7 @@ def _finish(core: Core, deployment: Deployment) -> None:
     core.store(f"deployments/{deployment.id}", None)
     for path in deployment.affected:
         del state.locks[path]
+        core.looked_at.pop(path, None)
         readiness.stop(core, path)
         courses.stop(core, path)
         core.touched[path] = None

@@ -150,7 +150,7 @@ def _settle(core: Core) -> None:
         path = next(iter(core.touched))
         del core.touched[path]
         if path in state.locks:
-            deployments.look(core, path)
+            deployments.look_soon(core, path)
         else:
             courses.keep(core, path)
     if core.queued:

@@ -20,52 +20,47 @@ from koinon.marathon.model.root import RunSpec
 S = TypeVar("S", App, Pod)
 
 
-def changed_specs(before: Root, after: Root) -> list[str]:
-    """Ids of the apps and pods in which two roots differ; looks at objects only, then at what is in them."""
-    found = []
-    for old, new in ((before.apps, after.apps), (before.pods, after.pods)):
-        if old is new:
-            continue
-        found += [
-            path for path, spec in new.items() if (former := old.get(path)) is not spec and former != spec
-        ]
-        found += [path for path in old if path not in new]
-    return sorted(set(found))
-
-
 def stamp(
     before: Root, target: Root, version: str, restart: Collection[str], restored: Collection[str]
-) -> Root:
-    """`target` as `version`; what is `restored` has its versions already."""
+) -> tuple[Root, list[str]]:
+    """`target` as `version`, and the ids of the apps and pods in which it differs from `before`.
+
+    What is `restored` has its versions already; what is in `restart` is changed though it stays as it is.
+    """
+    apps, changed_apps = _stamped(before.apps, target.apps, version, restart, restored)
+    pods, changed_pods = _stamped(before.pods, target.pods, version, restart, restored)
     groups = target.groups
     touched = {path: group for path, group in groups.items() if before.groups.get(path) is not group}
     if touched:
         groups = {**groups, **{path: replace(group, version=version) for path, group in touched.items()}}
-    return Root(
-        apps=_stamped(before.apps, target.apps, version, restart, restored),
-        pods=_stamped(before.pods, target.pods, version, restart, restored),
-        groups=groups,
-        version=version,
-    )
+    root = Root(apps=apps, pods=pods, groups=groups, version=version)
+    return root, sorted(changed_apps | changed_pods)
 
 
 def _stamped(
     olds: Mapping[str, S],
-    specs: Mapping[str, S],
+    news: Mapping[str, S],
     version: str,
     restart: Collection[str],
     restored: Collection[str],
-) -> Mapping[str, S]:
+) -> tuple[Mapping[str, S], set[str]]:
+    former = olds.get
+    differing: list[str] = [] if news is olds else [path for path, spec in news.items() if spec is not former(path)]
     made: dict[str, S] = {}
-    if specs is not olds:
-        for path, spec in specs.items():
-            old = olds.get(path)
-            if spec is not old and path not in restored:
-                made[path] = old if old is not None and spec == old else _with_version(old, spec, version)
+    for path in differing:
+        old, new = olds.get(path), news[path]
+        if old is not None and new == old:
+            made[path] = old
+        elif path not in restored:
+            made[path] = _with_version(old, new, version)
     for path in restart:
-        if path in specs:
-            made[path] = _restarted(made.get(path, specs[path]), version)
-    return {**specs, **made} if made else specs
+        if path in news:
+            made[path] = _restarted(made.get(path, news[path]), version)
+    specs = {**news, **made} if made else news
+    changed = {path for path in (*differing, *restart) if path in specs and specs[path] is not olds.get(path)}
+    if len(specs) < len(olds) + sum(path not in olds for path in changed):
+        changed |= olds.keys() - specs.keys()
+    return specs, changed
 
 
 def _with_version(old: S | None, new: S, version: str) -> S:
