@@ -319,6 +319,7 @@ GROUPS: list[tuple[Any, str, str, str]] = [
     ({"apps": [{"id": "x/y", "cmd": "sleep 1"}]}, MEANING, "/apps(0)/id",
      "/there/x/y does not lie directly in /there"),
     ({"apps": [{"id": "x", "cmd": "sleep 1"}] * 2}, MEANING, "/apps(1)/id", "/there/x is there twice"),
+    ({"groups": [{"id": "x", "apps": []}] * 2}, MEANING, "/groups(1)/id", "/there/x is there twice"),
     ({"groups": [{"id": "/elsewhere"}]}, MEANING, "/groups(0)/id", "/elsewhere does not lie directly in /there"),
     ({"groups": [{"id": "sub", "enforceRole": True}]}, MEANING, "/groups(0)/enforceRole",
      "can be set for top-level groups only, not for /there/sub"),

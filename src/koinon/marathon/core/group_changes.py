@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import ceil
 from typing import Any
 
@@ -105,59 +106,99 @@ def _no_group(path: str) -> NotFound:
 
 # ── structure ─────────────────────────────────────────────────────────────────────────────────────
 def _put(root: Root, path: str, body: dict[str, Any], rules: Rules) -> Root:
-    edit = Edit(root, rules)
-    _apply(edit, path, body, "", modifies_services=_modifies_services(body))
-    return edit.done()
+    structure = _Structure(root, rules, body)
+    structure.apply(path, body, "")
+    if structure.forms:
+        raise Invalid(structure.forms, schema=True)
+    return structure.edit.done()
 
 
 def _modifies_services(body: dict[str, Any]) -> bool:
     return "apps" in body or any(_modifies_services(one) for one in body.get("groups", ()))
 
 
-def _apply(edit: Edit, path: str, body: dict[str, Any], place: str, *, modifies_services: bool) -> None:
-    """The group `path` becomes what `body` says; `place` is where that stands in the request."""
-    old = edit.groups.get(path)
-    group = old if old is not None else new_group(path, edit.rules)
-    if (enforced := body.get("enforceRole")) is not None and enforced != group.enforce_role:
-        if not is_top_level(path):
-            edit.problems.append(
-                Problem(f"{place}/enforceRole", f"can be set for top-level groups only, not for {path}")
-            )
-        elif old is not None and modifies_services:
-            reason = "cannot change in a request that also changes services; do one after the other"
-            edit.problems.append(Problem(f"{place}/enforceRole", reason))
-        else:
-            group = replace(group, enforce_role=enforced)
-    if "dependencies" in body:
-        group = replace(group, dependencies=tuple(ids.resolve(one, path) for one in body["dependencies"]))
-    edit.put_group(group, place)
-    if "apps" in body:
-        _apply_apps(edit, path, body["apps"], place)
-    if "groups" in body:
+def _by_parent(paths: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        if path != ids.ROOT:
+            found.setdefault(ids.parent(path), []).append(path)
+    return found
+
+
+class _Structure:
+    """A tree of groups that becomes what a body says. Places are where in the request something stands."""
+
+    def __init__(self, root: Root, rules: Rules, body: dict[str, Any]) -> None:
+        self.edit = Edit(root, rules)
+        self.forms: list[Problem] = []  #: of apps that cannot even be read
+        self._modifies_services = _modifies_services(body)
+        self._apps_in = _by_parent(root.apps)
+        self._groups_in = _by_parent(root.groups)
+
+    def apply(self, path: str, body: dict[str, Any], place: str) -> None:
+        """The group `path` becomes what `body` says."""
+        edit = self.edit
+        edit.put_group(self._group(path, body, place), place)
+        if "apps" in body:
+            self._apply_apps(path, body["apps"], place)
+        if "groups" not in body:
+            return
         wanted = [ids.resolve(one["id"], path) for one in body["groups"]]
-        for one in [one for one in edit.groups if ids.parent(one) == path and one not in (path, *wanted)]:
-            edit.remove_group(one)
+        for one in self._groups_in.get(path, ()):
+            if one not in wanted:
+                edit.remove_group(one)
         for at, (child, nested) in enumerate(zip(wanted, body["groups"], strict=True)):
             here = f"{place}/groups({at})"
             if child == path or ids.parent(child) != path:
                 edit.problems.append(Problem(f"{here}/id", f"{child} does not lie directly in {path}"))
+            elif child in wanted[:at]:
+                edit.problems.append(Problem(f"{here}/id", f"{child} is there twice"))
+            else:
+                self.apply(child, nested, here)
+
+    def _group(self, path: str, body: dict[str, Any], place: str) -> Group:
+        """The group as such."""
+        old = self.edit.groups.get(path)
+        group = old if old is not None else new_group(path, self.edit.rules)
+        if (enforced := body.get("enforceRole")) is not None and enforced != group.enforce_role:
+            at = f"{place}/enforceRole"
+            if not is_top_level(path):
+                self.edit.problems.append(
+                    Problem(at, f"can be set for top-level groups only, not for {path}")
+                )
+            elif old is not None and self._modifies_services:
+                reason = "cannot change in a request that also changes services; do one after the other"
+                self.edit.problems.append(Problem(at, reason))
+            else:
+                group = replace(group, enforce_role=enforced)
+        if "dependencies" in body:
+            group = replace(group, dependencies=tuple(ids.resolve(one, path) for one in body["dependencies"]))
+        return group
+
+    def _apply_apps(self, path: str, bodies: list[dict[str, Any]], place: str) -> None:
+        """The apps of the group become exactly these."""
+        edit = self.edit
+        for one in self._apps_in.get(path, ()):
+            edit.remove_app(one)
+        for at, body in enumerate(bodies):
+            here = f"{place}/apps({at})"
+            name = body.get("id")
+            app_id = ids.resolve(name, path) if isinstance(name, str) else path
+            try:
+                app = reading.app(
+                    body,
+                    base=path,
+                    rules=edit.rules,
+                    role=edit.role(app_id),
+                    place=here,
+                    problems=edit.problems,
+                )
+            except Invalid as invalid:
+                self.forms.extend(invalid.problems)
                 continue
-            _apply(edit, child, nested, here, modifies_services=modifies_services)
-
-
-def _apply_apps(edit: Edit, path: str, bodies: list[dict[str, Any]], place: str) -> None:
-    """The apps of the group become exactly these."""
-    for one in [one for one in edit.apps if ids.parent(one) == path]:
-        edit.remove_app(one)
-    for at, body in enumerate(bodies):
-        here = f"{place}/apps({at})"
-        app_id = ids.resolve(body["id"], path)
-        if ids.parent(app_id) != path or app_id == ids.ROOT:
-            edit.problems.append(Problem(f"{here}/id", f"{app_id} does not lie directly in {path}"))
-            continue
-        app = reading.app(
-            body, base=path, rules=edit.rules, role=edit.role(app_id), place=here, problems=edit.problems
-        )
-        if app_id in edit.apps:
-            edit.problems.append(Problem(f"{here}/id", f"{app_id} is there twice"))
-        edit.put(app, here)
+            if app_id == ids.ROOT or ids.parent(app_id) != path:
+                edit.problems.append(Problem(f"{here}/id", f"{app_id} does not lie directly in {path}"))
+                continue
+            if app_id in edit.apps:
+                edit.problems.append(Problem(f"{here}/id", f"{app_id} is there twice"))
+            edit.put(app, here)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from koinon.marathon.reading.schema import Either, Flag, Listed, Mapped, Number, Object, OneOf, Text
+from koinon.marathon.reading.schema import Anything, Either, Flag, Listed, Mapped, Number, Object, OneOf, Text
 
 _PART = r"(?!-)[a-z0-9-]+(?<!-)"
 _SEGMENT = rf"(?:\.{{1,2}}|{_PART}(?:\.{_PART})*)"
@@ -86,16 +86,8 @@ PERSISTENT = Object(
 )
 
 
-class _Anything(Object):
-    """An object with fields and values of somebody else's."""
-
-    def read(self, value, path, found):  # type: ignore[no-untyped-def]
-        """See Kind."""
-        return value if isinstance(value, dict) else super().read(value, path, found)
-
-
 EXTERNAL = Object(
-    {"name": Text(), "provider": Text(), "size": COUNT, "options": _Anything({}), "shared": Flag()}
+    {"name": Text(), "provider": Text(), "size": COUNT, "options": Anything(), "shared": Flag()}
 )
 VOLUME = Object(
     {
@@ -118,7 +110,7 @@ DOCKER = Object(
         # deprecated
         "network": OneOf("BRIDGE", "HOST", "NONE", "USER"),
         "portMappings": Listed(PORT_MAPPING),
-        "credential": _Anything({}),
+        "credential": Anything(),
     },
     required=["image"],
 )

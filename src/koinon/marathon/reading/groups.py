@@ -9,7 +9,7 @@ import msgspec
 from koinon.marathon.model.problems import Invalid, Problem
 from koinon.marathon.reading import schema
 from koinon.marathon.reading.fields import APP_FIELDS, PATH_ID, TIMESTAMP
-from koinon.marathon.reading.schema import Flag, Kind, Listed, Number, Object
+from koinon.marathon.reading.schema import Anything, Flag, Kind, Listed, Number, Object
 
 DEPTH_MAX = 50  #: of groups in groups, in one request
 
@@ -26,7 +26,7 @@ class _Group(Object):
             "version": TIMESTAMP,
         }
         super().__init__(fields)
-        fields["apps"] = Listed(Object(APP_FIELDS, required=["id"]))
+        fields["apps"] = Listed(Anything())  # each is read when it is known what group it is in
         fields["groups"] = Listed(_Nested(fields))
 
 

@@ -67,6 +67,10 @@ def _networks(made: dict[str, Any], found: list[Problem], bridge_name: str) -> N
         at = "/ipAddress" if address is not None else "/container/docker/network"
         found.append(Problem(at, "cannot be given together with 'networks'"))
         return
+    if address is not None and made.get("portDefinitions"):
+        found.append(
+            Problem("/ipAddress", "cannot be given together with ports: each instance has all of its own")
+        )
     name, labels = (address or {}).get("networkName"), (address or {}).get("labels")
     mode = {"HOST": "host", "BRIDGE": "container/bridge", "USER": "container", None: "container"}.get(
         kind, "host"
@@ -95,6 +99,8 @@ def _port_mappings(made: dict[str, Any], found: list[Problem]) -> None:
         container = container | {"docker": rest}
     at = "/container/docker/portMappings"
     discovery = ((made.get("ipAddress") or {}).get("discovery") or {}).get("ports")
+    if old and discovery:
+        found.append(Problem("/ipAddress/discovery/ports", "cannot be given together with port mappings"))
     if old is None and discovery:
         at = "/ipAddress/discovery/ports"
         old = [

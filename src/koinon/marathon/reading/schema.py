@@ -192,6 +192,16 @@ class Object(Kind):
         return BAD if any(one is BAD for one in made.values()) else made
 
 
+class Anything(Kind):
+    """An object that somebody else reads."""
+
+    words = "object"
+
+    def read(self, value: Any, path: str, found: list[Problem]) -> Any:
+        """See Kind."""
+        return value if isinstance(value, dict) else _say(found, path, "error.expected.jsobject")
+
+
 class Either(Kind):
     """Text is read by the first kind, anything else by the second."""
 
