@@ -147,12 +147,14 @@ def _rotate(core: Core, waiting: Waiting) -> None:
 # ── a round ───────────────────────────────────────────────────────────────────────────────────────
 def _place(core: Core) -> None:
     launches = core.state.launches
+    launches.in_round = False
     budget = _take_in(core, _SLICE)
     if not launches.held:
         _forget_round(core)
         return
     while (launches.rotation and launches.tokens > 0) or launches.incoming:
         if budget <= 0:
+            launches.in_round = True
             core.alarms.set(core.now + _PAUSE_S, _go_on)
             return
         waiting = launches.rotation.popleft()

@@ -171,6 +171,7 @@ class Launches(Struct, kw_only=True):
     order: list[Held | None] = []  #: by number, less `first`; None: gone
     first: int = 0
     rotation: deque[Waiting] = field(default_factory=deque)  #: those that may find a place, in turn
+    in_round: bool = False  #: a round goes on in the next turn
     tried: list[Waiting] = []  #: those that were looked at in this round
     wishes: dict[str, RoleWish] = {}  #: by role
     roles: frozenset[str] = frozenset()  #: that the master knows to be ours

@@ -57,7 +57,7 @@ def tell(core: Core) -> None:
     launches = core.state.launches
     revived = []
     # While a round goes on the offers that are held may do, and without launch tokens none would.
-    if not launches.rotation and not launches.incoming and launches.tokens > 0:
+    if not launches.in_round and launches.tokens > 0:
         for role, wish in launches.wishes.items():
             if not wish.owed:
                 continue
