@@ -21,9 +21,10 @@ Selector = Callable[[Labels], bool]
 _WORD = r"(?:[-A-Za-z0-9_.]|\\.)+"
 _WORDS = rf"\(\s*{_WORD}(?:\s*,\s*{_WORD})*\s*\)"
 _TERM = re.compile(
-    rf"\s*(?P<key>{_WORD})\s*(?:(?P<operator>==|!=)\s*(?P<value>{_WORD})|\b(?P<set>in|notin)\s*(?P<values>{_WORDS}))?\s*(?:,|\Z)"
+    rf"\s*(?P<key>{_WORD})\s*(?:(?P<operator>==|!=)\s*(?P<value>{_WORD})|\b(?P<set>in|notin)\s*(?P<values>{_WORDS}))?\s*(?:,|\Z)",
+    re.DOTALL,
 )
-_ESCAPED = re.compile(r"\\(.)")
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
 class _Term(NamedTuple):
@@ -58,7 +59,7 @@ def _term(found: re.Match[str]) -> _Term:
     if found["operator"] is not None:
         return _Term(key, frozenset((_plain(found["value"]),)), found["operator"] == "==")
     if found["set"] is not None:
-        values = frozenset(_plain(one) for one in re.findall(_WORD, found["values"]))
+        values = frozenset(_plain(one) for one in re.findall(_WORD, found["values"], re.DOTALL))
         return _Term(key, values, found["set"] == "in")
     return _Term(key, None, True)
 

@@ -44,10 +44,13 @@ def _accepts_events(request: web.Request) -> bool:
 
 
 async def _pass_on(listener: Listener, request: web.Request, response: web.StreamResponse) -> None:
-    while not listener.is_closed:
+    while True:
         frames = await listener.frames(_SILENCE_S)
         if listener.is_cut_off:
             if request.transport is not None:
                 request.transport.abort()
             return
-        await response.write(frames or _SIGN_OF_LIFE)
+        if frames or not listener.is_closed:
+            await response.write(frames or _SIGN_OF_LIFE)
+        if listener.is_closed:
+            return

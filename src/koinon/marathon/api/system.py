@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from koinon.marathon.model.problems import NotFound
+from koinon.marathon.model.problems import BadArgument, NotFound
 from koinon.marathon.runtime import Runtime
 from koinon.service.answers import json_answer
 
@@ -26,6 +26,9 @@ def routes(runtime: Runtime) -> list[web.AbstractRouteDef]:
         """Let another one lead."""
         if runtime.leader() is None:
             raise NotFound("There is no leader")
+        for name in ("backup", "restore"):
+            if request.query.get(name):
+                raise BadArgument(f"There is no {name}: copy the work directory, or what ZooKeeper holds")
         runtime.abdicate()
         return json_answer({"message": "Leadership abdicated"})
 

@@ -97,6 +97,7 @@ async def test_the_process_tells_about_itself(api: Api) -> None:
     assert (await api.get("/v2/info")).json == {"name": "marathon"}
     assert (await api.get("/v2/leader")).json == {"leader": "127.0.0.1:8080"}
     assert (await api.get("/v2/plugins")).json == {"plugins": []}
+    assert (await api.delete("/v2/leader?backup=file:///x")).status == 422
     assert (await api.delete("/v2/leader")).json == {"message": "Leadership abdicated"}
     assert api.runtime.abdications == 1
     api.runtime.leads = ""
