@@ -31,6 +31,7 @@ from bench.emulated import allow_many_files
 from bench.figures import Figure
 from bench.polling import Pollers, Question
 from bench.processes import Account, Costs, started_fleet, started_marathon, started_master, started_zookeeper
+from koinon.edge.collector import Collector
 from koinon.marathon.core import Config, Marathon
 from koinon.marathon.core.events import ClockTicked, Deploy, Event, Loaded, Offered, Store, Stored, Subscribed
 from koinon.marathon.model import App
@@ -213,6 +214,7 @@ class _Core:
 
 
 def _waiting(offers: int, apps: int) -> list[Figure]:
+    collector = Collector()  # as in a real Marathon
     bench = _Core()
     bench.feed(Loaded({}))
     bench.feed(Subscribed("F", "master:5050"))
@@ -226,11 +228,14 @@ def _waiting(offers: int, apps: int) -> list[Figure]:
     target = replace(bench.core.root, apps={app.id: app for app in specs})
     bench.feed(Deploy(target, "deployment"))
     bench.turns_ms.clear()
-    bench.feed(Offered([_offer(number) for number in range(offers)]))
+    offered = Offered([_offer(number) for number in range(offers)])
+    collector.install()
+    bench.feed(offered)
     launches = bench.core.state.launches
     while launches.held or launches.incoming:
         bench.now = max(bench.now, bench.core.next_wakeup(bench.now) or bench.now)
         bench.feed(ClockTicked())
+    collector.remove()
     assert all(one.processed == offers for one in launches.waiting())
     return [
         Figure(f"{offers:,} offers × {apps} waiting apps: CPU", sum(bench.turns_ms) / 1e3, "s"),
