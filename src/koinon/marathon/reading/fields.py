@@ -87,7 +87,8 @@ PERSISTENT = Object(
 
 
 EXTERNAL = Object(
-    {"name": Text(), "provider": Text(), "size": COUNT, "options": Anything(), "shared": Flag()}
+    {"name": Text(), "provider": Text(), "size": COUNT, "options": Anything(), "shared": Flag()},
+    required=["name", "provider"],
 )
 VOLUME = Object(
     {
