@@ -19,6 +19,7 @@ from koinon.service.answers import error_answer
 from koinon.service.authentication import IDENTITY, Authenticator
 from koinon.service.flags import Names
 from koinon.service.leadership import Leadership
+from koinon.service.loop import NotLeading
 from koinon.service.metrics import ServiceMetrics
 from koinon.service.proxy import PROXIED, Proxy, url_at
 
@@ -115,6 +116,8 @@ class Gate:
             return await self._compressed(request, await self._answer(request, handler))
         except web.HTTPException as error:
             return _plain(request, error)
+        except NotLeading:
+            return error_answer(503, "This process leads no more: try again.")
         except (ConnectionError, asyncio.CancelledError):  # nobody waits for an answer any more
             raise
         except Exception:

@@ -18,6 +18,7 @@ from koinon.flags import load
 from koinon.service.answers import json_answer
 from koinon.service.exits import Fatal
 from koinon.service.flags import ServiceFlags, conventions
+from koinon.service.loop import NotLeading
 from koinon.service.metrics import ServiceMetrics
 from koinon.service.process import ServiceProcess
 
@@ -43,6 +44,7 @@ class Echo(ServiceProcess):
         app.router.add_get("/large", self._large)
         app.router.add_get("/slow", self._slow)
         app.router.add_get("/broken", self._broken)
+        app.router.add_get("/late", self._late)
         app.router.add_get("/stream", self._stream)
         app.router.add_get("/pieces", self._pieces)
         app.router.add_put("/words/{word}", self._keep)
@@ -79,6 +81,9 @@ class Echo(ServiceProcess):
 
     async def _broken(self, request: web.Request) -> web.StreamResponse:
         raise ZeroDivisionError
+
+    async def _late(self, request: web.Request) -> web.StreamResponse:
+        raise NotLeading
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         return json_answer(self.address)

@@ -55,8 +55,8 @@ async def test_unknown_paths_and_methods_are_refused_as_json(tmp_path: Path) -> 
 async def test_what_goes_wrong_inside_is_an_answer(tmp_path: Path) -> None:
     async with running(tmp_path) as process:
         await leads(process)
-        answer = await ask(process, "/broken")
-    assert answer.status == 500
+        answer, late = await ask(process, "/broken"), await ask(process, "/late")
+    assert (answer.status, late.status) == (500, 503)
     assert answer.json() == {"message": "The request failed inside; the log has the details."}
 
 
