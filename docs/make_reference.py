@@ -138,7 +138,7 @@ def all_flags() -> str:
             "These have Marathon's names. A switch is turned off by `--disable_name`, and in the environment turned on"
             " by an empty\nvalue (`MARATHON_HA=`). Times are whole numbers, of milliseconds (`MS`) or of seconds (`S`); with"
             " a unit (`5mins`) they are\nunderstood, too. A variable that begins with `MARATHON_` and is no flag is an"
-            " error, but for `MARATHON_APP_…` and\n`MARATHON_CONTAINER_…`, which come from a Marathon that has launched this"
+            " error, but for `MARATHON_URL`,\n`MARATHON_APP_…` and `MARATHON_CONTAINER_…`, which come from a Marathon that has launched this"
             " one; so is a setting that is on the command line and\nin the environment. What Marathon has and is not here"
             " is refused with the reason.\n",
         ]

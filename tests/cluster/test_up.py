@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from koinon.cli.client import Client
 from tests.cluster.harness import IP, eventually, wait_ended
 
@@ -133,6 +135,20 @@ def test_services_run_on_it_and_again_on_the_next_one(tmp_path: Path) -> None:
     with running(tmp_path / "work") as up:
         eventually(lambda: len({*running_tasks(up)} - {*before}) == 2, "two others run", 30)
     eventually(lambda: not processes_below(tmp_path), "nothing is left")
+
+
+def test_marathon_has_its_settings_from_the_environment_but_those_that_up_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARATHON_MESOS_ROLE", "web")
+    monkeypatch.setenv("MARATHON_ZK", "zk://h:1/elsewhere")
+    monkeypatch.setenv("MARATHON_HTTP_PORT", "1")
+    with running(tmp_path / "work") as up:
+        url = f"http://{up.addresses['marathon']}/config"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            shown = json.load(answer)
+    assert shown["mesos_role"] == "web"
+    assert "zk" not in shown
 
 
 def test_without_marathon(tmp_path: Path) -> None:

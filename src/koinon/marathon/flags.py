@@ -24,6 +24,7 @@ CONVENTIONS = conventions(
     # Of a Marathon, or a pod, that has launched this one.
     "MARATHON_APP_",
     "MARATHON_CONTAINER_",
+    "MARATHON_URL",  # where clients of Marathon look for it
     refused={
         "plugin_dir": _NO_PLUGINS,
         "plugin_conf": _NO_PLUGINS,

@@ -46,9 +46,14 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env=self._environment(),
                 start_new_session=True,  # Ctrl-C is for us; we stop the processes in order
                 preexec_fn=_die_with_parent(os.getpid()),
             )
+
+    def _environment(self) -> dict[str, str] | None:
+        """Of the process; None: ours."""
+        return None
 
     def died(self) -> str | None:
         """How the process ended, once; None while it runs."""
@@ -125,6 +130,12 @@ class Marathon(Role):
 
     def __init__(self, flags: Sequence[str], address: str, work_dir: Path, log: Path) -> None:
         super().__init__(MARATHON, MARATHON, flags, address, work_dir, log)
+
+    def _environment(self) -> dict[str, str]:
+        # What is said on the command line and in the environment, too, is an error; and where it keeps things we say.
+        flags = ["--zk", "--work_dir", *(argument for argument in self._argv if argument.startswith("--"))]
+        said = {f"MARATHON_{flag[2:].partition('=')[0].upper()}" for flag in flags}
+        return {name: value for name, value in os.environ.items() if name not in said}
 
     def answers(self) -> bool:
         """See `Process.answers`; one that leads does."""
