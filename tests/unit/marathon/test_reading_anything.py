@@ -23,6 +23,7 @@ scalars = (
     st.none()
     | st.booleans()
     | st.integers(-(2**40), 2**40)
+    | st.sampled_from([10**400, -(10**400)])
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.sampled_from(
         ["", "/", "..", "a", "/a/b", "restart", "HTTP", "host", "container", "0", "*", "tcp", "disabled"]

@@ -58,9 +58,7 @@ LINUX_INFO = Object(
 NETWORK = Object(
     {"mode": OneOf("host", "container", "container/bridge"), "name": NETWORK_NAME, "labels": LABELS}
 )
-RESOURCE_LIMITS = Object(
-    {name: Either(OneOf("unlimited"), Number(words="number")) for name in ("cpus", "mem")}
-)
+RESOURCE_LIMITS = Object({name: Either(OneOf("unlimited"), Number(least=0)) for name in ("cpus", "mem")})
 EXECUTOR_RESOURCES = Object({"cpus": Number(least=0.1), "mem": Number(least=32), "disk": Number(least=10)})
 
 PORT_MAPPING = Object(

@@ -16,6 +16,7 @@ from koinon.marathon.model.problems import Invalid, Problem
 BAD: Final = object()  #: what a kind answers that has found problems
 
 _INT32 = 2**31 - 1
+_FLOAT_MAX = 2.0**53  #: beyond it they are no longer exact, and nothing is meant that large
 
 
 class Kind:
@@ -97,7 +98,7 @@ class Number(Kind):
         self.least, self.most, self.whole = least, most, whole
         bounds = "" if least is None else f" ≥ {least:g}" if most is None else f" from {least:g} to {most:g}"
         self.words = words or ("integer" if whole else "number") + bounds
-        self.limit = most if most is not None else _INT32 if whole else None
+        self.limit = most if most is not None else _INT32 if whole else _FLOAT_MAX
 
     def read(self, value: Any, path: str, found: list[Problem]) -> Any:
         """See Kind."""
@@ -107,7 +108,7 @@ class Number(Kind):
             return _say(found, path, "error.expected.int")
         if self.least is not None and value < self.least:
             return _say(found, path, "error.min", f"must be {self.least:g} or more")
-        if self.limit is not None and value > self.limit:
+        if value > self.limit:
             return _say(found, path, "error.max", f"must be at most {self.limit:.16g}")
         return int(value) if self.whole else float(value)
 
