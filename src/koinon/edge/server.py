@@ -39,7 +39,7 @@ _STOP_GRACE_S = 0.5
 _CALLBACK_NAME = re.compile(r"[A-Za-z_$][\w$.]*\Z")
 
 
-class _Connection(RequestHandler):
+class Connection(RequestHandler):
     """aiohttp's protocol, with our word for requests that are no HTTP."""
 
     def handle_error(
@@ -169,7 +169,7 @@ class Server:
     def _ordinary_protocol(self) -> asyncio.Protocol:
         assert self._http is not None
         no_log = cast(logging.Logger, None)  # aiohttp takes it, its annotation does not
-        return _Connection(self._http, loop=asyncio.get_running_loop(), access_log=no_log)
+        return Connection(self._http, loop=asyncio.get_running_loop(), access_log=no_log)
 
     def _request(
         self,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+from typing import cast
 
 from aiohttp import web
 
 from koinon.edge.listener import Listener
+from koinon.edge.server import Connection
 from koinon.service.exits import Exit, Fatal
 
 #: How long connections may take to end once the port is closed: what is left then is event streams.
@@ -20,7 +23,6 @@ class HttpServer:
     def __init__(self, app: web.Application) -> None:
         self._runner = web.AppRunner(
             app,
-            access_log=None,
             handler_cancellation=True,  # a reader that went away costs nothing more
             shutdown_timeout=_CLOSE_S,
         )
@@ -51,4 +53,5 @@ class HttpServer:
 
     def _protocol(self) -> asyncio.Protocol:
         assert self._runner.server is not None
-        return self._runner.server()
+        no_log = cast(logging.Logger, None)  # aiohttp takes it, its annotation does not
+        return Connection(self._runner.server, loop=asyncio.get_running_loop(), access_log=no_log)

@@ -105,6 +105,8 @@ class Proxy:
 
     def _headers(self, request: web.Request, leader: Leader) -> CIMultiDict[str]:
         headers = _passed_on(request.headers)
+        if headers.popall(hdrs.CONTENT_ENCODING, ()):  # the body has been unpacked on its way in
+            headers.popall(hdrs.CONTENT_LENGTH, ())
         for name, value in (
             (self._via, f"1.1 {self.own}"),
             (hdrs.X_FORWARDED_FOR, request.remote or "unknown"),
@@ -157,8 +159,10 @@ class Proxy:
 
 def url_at(leader: Leader, request: web.Request) -> URL:
     """What is asked for, at another process; nothing of its path is decoded."""
-    path = request.raw_path if request.raw_path.startswith("/") else request.rel_url.raw_path_qs
-    return URL(f"http://{leader.address}{path}", encoded=True)
+    path = request.raw_path
+    if not path.startswith("/"):  # a whole URL, as for a proxy of another kind; or *
+        path = request.rel_url.raw_path_qs
+    return URL(f"http://{leader.address}/{path.removeprefix('/')}", encoded=True)
 
 
 def _passed_on(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:

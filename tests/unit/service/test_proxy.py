@@ -1,12 +1,14 @@
 """A standby answers what the leader answers."""
 
 import asyncio
+import gzip
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from koinon.coordination import Leader
 from tests.unit.service.echo import Echo, ask, follows, leads, running
@@ -41,6 +43,14 @@ async def test_a_request_is_passed_on_as_it_came(tmp_path: Path) -> None:
     assert heard["headers"]["host"] == leader.address
 
 
+async def test_a_body_that_is_compressed_arrives(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (leader, standby):
+        for process in (leader, standby):
+            body, headers = gzip.compress(b"words" * 100), {"Content-Encoding": "gzip"}
+            answer = await ask(process, "/echo/x", "POST", data=body, headers=headers)
+            assert answer.json()["body"] == "words" * 100
+
+
 async def test_status_headers_and_body_come_back_as_they_are(tmp_path: Path) -> None:
     async with pair(tmp_path) as (leader, standby):
         teapot = await ask(standby, "/echo/teapot")
@@ -68,6 +78,30 @@ async def test_answers_are_passed_on_piece_by_piece(tmp_path: Path) -> None:
         assert await answer.content.readexactly(4) == b"one "
         leader.held.set()
         assert await answer.content.read() == b"two"
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("GET http://elsewhere.example/echo/x", 200),
+        ("GET //elsewhere.example/echo/x", 404),
+        ("GET @elsewhere.example/echo/x", 400),
+        ("OPTIONS *", 404),
+        ("CONNECT elsewhere.example:80", 404),
+        ("GET /echo/\xff", 400),
+        ("GET /echo/{}", 200),
+    ],
+)
+async def test_whatever_is_asked_for_only_the_leader_is_asked(tmp_path: Path, line: str, status: int) -> None:
+    async def said(process: Echo) -> str:
+        reader, writer = await asyncio.open_connection("127.0.0.1", process.port)
+        writer.write(f"{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode("latin-1"))
+        answer = await reader.read()
+        writer.close()
+        return answer.decode().split("\r\n", 1)[0].split()[1]
+
+    async with pair(tmp_path) as (leader, standby):
+        assert [await said(leader), await said(standby)] == [str(status)] * 2
 
 
 async def test_a_request_that_comes_back_is_refused(tmp_path: Path) -> None:
