@@ -91,7 +91,11 @@ class MarathonFlags(ServiceFlags, frozen=True, kw_only=True):
         Flag("Which resources apps take that do not say acceptedResourceRoles."),
     ] = "any"
     enable_features: Annotated[
-        Names, Flag("What of task_killing, gpu_resources and vips is switched on, with commas.")
+        Names,
+        Flag(
+            "What of task_killing (kills are shown while they take effect) and gpu_resources (agents with GPUs are offered) is"
+            " switched on, with commas. vips is taken, too, and changes nothing: its labels are passed on in any case."
+        ),
     ] = Names()
     gpu_scheduling_behavior: Annotated[
         Literal["restricted", "unrestricted"],
