@@ -24,10 +24,9 @@ NewMarathons = Callable[..., Marathons]
 
 def web(version: str, **more: Any) -> dict[str, Any]:
     """A web server that answers with its version. Told to end it goes on for the rest of its grace period."""
-    serve = f"(trap '' TERM; exec {sys.executable} -m http.server $PORT0 2> /dev/null)"
     return {
         "id": "/web",
-        "cmd": f"echo {version} > index.html && {serve}",
+        "cmd": f"trap '' TERM; echo {version} > index.html; exec {sys.executable} -m http.server $PORT0 2> /dev/null",
         "cpus": 0.1,
         "mem": 32,
         "instances": 4,
@@ -118,7 +117,7 @@ def test_an_upgrade_is_not_noticed_by_those_who_use_the_service(
         wait_well(marathons, b"two\n", visitors)
     assert visitors.failed == []
     assert "~ app /web: update" in told
-    assert 'cmd: "echo one' in told
+    assert "~ cmd: " in told
     assert not before & {task["id"] for task in shown(marathons)["tasks"]}
 
 

@@ -77,14 +77,17 @@ class Own:
         if switch(request, "dryRun"):
             return json_answer(told)
         accepted = await deploy(self._runtime, request, change)
+        told["changes"] = [_difference(before, accepted.root, path) for path in plan.changed]
         answer = {"version": accepted.version, "deploymentId": accepted.deployment_id, **told}
         return json_answer(answer, headers=accepted.headers)
 
     async def deployment(self, request: web.Request) -> web.StreamResponse:
         """How far it is, or how it ended."""
-        name, state = request.match_info["deployment"], self._runtime.core.state
-        if (found := state.deployments.get(name)) is not None:
+        name = request.match_info["deployment"]
+        if (found := self._runtime.core.state.deployments.get(name)) is not None:
             return json_answer(self._progress(found))
+        if name not in self._ends:
+            await self._runtime.settled()  # an end is told when it is durable
         if (end := self._ends.get(name)) is not None:
             return json_answer(end)
         raise unknown("Deployment", name)

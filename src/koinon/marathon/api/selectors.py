@@ -21,7 +21,7 @@ Selector = Callable[[Labels], bool]
 _WORD = r"(?:[-A-Za-z0-9_.]|\\.)+"
 _WORDS = rf"\(\s*{_WORD}(?:\s*,\s*{_WORD})*\s*\)"
 _TERM = re.compile(
-    rf"\s*(?P<key>{_WORD})\s*(?:(?P<operator>==|!=)\s*(?P<value>{_WORD})|\b(?P<set>in|notin)\s*(?P<values>{_WORDS}))?\s*(?:,|\Z)",
+    rf"\s*(?P<key>{_WORD})\s*(?:(?P<operator>==|!=)\s*(?P<value>{_WORD})|\b(?P<set>in|notin)\s*(?P<values>{_WORDS}))?\s*(?P<end>,|\Z)",
     re.DOTALL,
 )
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
@@ -49,7 +49,7 @@ def parse(text: str) -> Selector:
             )
         terms.append(_term(found))
         at = found.end()
-        if at == len(text) and text.endswith(","):
+        if at == len(text) and found["end"]:
             raise BadArgument(f"The label selector '{text}' ends with a comma")
     return lambda labels: all(term.holds(labels) for term in terms)
 
