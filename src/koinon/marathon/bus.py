@@ -27,11 +27,23 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 class Listener:
-    """One reader's queue of frames. `frames` waits for some; `is_cut_off` once it has fallen behind."""
+    """One reader's queue of frames. `frames` waits for some.
 
-    __slots__ = ("_outstanding_max", "_queue", "_types", "_waiting", "is_closed", "is_cut_off")
+    `is_cut_off` once it has fallen behind; then `on_cut_off` is called, as its reader may be stuck with an earlier frame.
+    """
 
-    def __init__(self, types: Collection[str], outstanding_max: int) -> None:
+    __slots__ = (
+        "_on_cut_off",
+        "_outstanding_max",
+        "_queue",
+        "_types",
+        "_waiting",
+        "is_closed",
+        "is_cut_off",
+    )
+
+    def __init__(self, types: Collection[str], outstanding_max: int, on_cut_off: Callable[[], None]) -> None:
+        self._on_cut_off = on_cut_off
         self._types = frozenset(types)
         self._outstanding_max = outstanding_max
         self._queue: deque[bytes] = deque()
@@ -45,9 +57,12 @@ class Listener:
 
     def put(self, frame: bytes) -> None:
         """One more for it; too many, and it is cut off."""
+        if self.is_cut_off:
+            return
         if len(self._queue) >= self._outstanding_max:
             self._queue.clear()
             self.is_cut_off = True
+            self._on_cut_off()
         else:
             self._queue.append(frame)
         self._wake()
@@ -88,9 +103,11 @@ class EventBus:
     def __len__(self) -> int:
         return len(self._listeners)
 
-    def listen(self, types: Collection[str] = ()) -> Listener:
+    def listen(
+        self, types: Collection[str] = (), *, on_cut_off: Callable[[], None] = lambda: None
+    ) -> Listener:
         """A new listener, for events of these types; for all, if none are named. To be given to `leave`."""
-        listener = Listener(types, self._outstanding_max)
+        listener = Listener(types, self._outstanding_max, on_cut_off)
         self._listeners.add(listener)
         return listener
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
+import socket
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import click
@@ -36,13 +38,25 @@ class Refusal(Failure):
         self.body = body
 
 
-class Marathon:
-    """A Marathon, at one of several addresses (`host:port`)."""
+class Place(NamedTuple):
+    """Where one is."""
 
-    def __init__(self, addresses: Sequence[str], *, patience_s: float = PATIENCE_S) -> None:
-        self._addresses = list(addresses)
+    host: str
+    port: int
+    credentials: str | None = None  #: `user:password`
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Marathon:
+    """A Marathon, at one of several places."""
+
+    def __init__(self, places: Sequence[Place], *, patience_s: float = PATIENCE_S) -> None:
+        self._places = list(places)
         self._patience_s = patience_s
         self._connection: http.client.HTTPConnection | None = None
+        self._connected_to: Place | None = None
         self.deployment_id = ""  #: what the last answer says is its deployment
 
     def __enter__(self) -> Self:
@@ -50,11 +64,6 @@ class Marathon:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    @property
-    def address(self) -> str:
-        """Who is asked first."""
-        return self._addresses[0]
 
     def close(self) -> None:
         """Drop the connection."""
@@ -85,53 +94,59 @@ class Marathon:
             try:
                 return self._ask_all(method, path, query or {}, body)
             except Away:
-                if time.monotonic() - begun_s >= self._patience_s or len(self._addresses) == 1:
+                if time.monotonic() - begun_s >= self._patience_s or len(self._places) == 1:
                     raise
                 time.sleep(_PAUSE_S)
 
     def _ask_all(self, method: str, path: str, query: dict[str, Any], body: Any) -> Any:
         tried: list[str] = []
-        for address in list(self._addresses):
+        for place in list(self._places):
             try:
-                answer = self._ask_at(address, method, path, query, body)
+                answer = self._ask_at(place, method, path, query, body)
             except Away as away:
                 self.close()
                 tried.append(str(away))
                 continue
-            if address != self._addresses[0]:
-                self._addresses.remove(address)
-                self._addresses.insert(0, address)
+            if place != self._places[0]:
+                self._places.remove(place)
+                self._places.insert(0, place)
             return answer
         raise Away("; ".join(tried))
 
-    def _ask_at(self, address: str, method: str, path: str, query: dict[str, Any], body: Any) -> Any:
+    def _ask_at(self, place: Place, method: str, path: str, query: dict[str, Any], body: Any) -> Any:
         target = quote(path, safe="/:*.") + (f"?{urlencode(query, doseq=True)}" if query else "")
         payload = None if body is None else json.dumps(body).encode()
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
-        if self._connection is not None and self._connection.host + f":{self._connection.port}" != address:
+        if place.credentials is not None:
+            headers["Authorization"] = f"Basic {base64.b64encode(place.credentials.encode()).decode()}"
+        kept = self._connection is not None and self._connected_to == place
+        if not kept:
             self.close()
-        kept = self._connection is not None
         try:
             if self._connection is None:
-                host, _, port = address.rpartition(":")
-                self._connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=_TIMEOUT_S)
+                self._connection = http.client.HTTPConnection(place.host, place.port, timeout=_TIMEOUT_S)
+                self._connected_to = place
             self._connection.request(method, target, body=payload, headers=headers)
             response = self._connection.getresponse()
             text = response.read()
             self.deployment_id = response.getheader("Marathon-Deployment-Id", "")
         except TimeoutError:
             self.close()
-            raise Failure(f"Marathon at {address} does not answer within {_TIMEOUT_S:g} s") from None
+            raise Failure(f"Marathon at {place} does not answer within {_TIMEOUT_S:g} s") from None
         except ConnectionRefusedError:
             raise Away(
-                f"no Marathon at {address}: it refuses connections; start one with `koinon up`"
+                f"no Marathon at {place}: it refuses connections; start one with `koinon up`"
             ) from None
         except (OSError, http.client.HTTPException) as error:
             self.close()
             if kept and method == "GET":  # the connection had been closed meanwhile
-                return self._ask_at(address, method, path, query, body)
-            raise Away(f"Marathon at {address} cannot be reached: {error}") from None
-        return _read(address, path, response.status, text)
+                return self._ask_at(place, method, path, query, body)
+            if method == "GET" or isinstance(error, socket.gaierror):
+                raise Away(f"Marathon at {place} cannot be reached: {error}") from None
+            raise Failure(
+                f"Marathon at {place} broke off: {error}; whether it has taken in what was asked is not known"
+            ) from None
+        return _read(str(place), path, response.status, text)
 
 
 def _read(address: str, path: str, status: int, text: bytes) -> Any:
@@ -183,7 +198,7 @@ def marathon_option(command: CommandT) -> CommandT:
 def marathons(given: str | None) -> Marathon:
     """The Marathon that is meant: `given`, else KOINON_MARATHON, else the usual address. Raises Failure."""
     text = given or os.environ.get("KOINON_MARATHON") or DEFAULT_MARATHON
-    return Marathon([_address(one.strip()) for one in text.split(",") if one.strip()])
+    return Marathon([_place(one.strip()) for one in text.split(",") if one.strip()])
 
 
 def _client(context: click.Context, _parameter: click.Parameter, given: str | None) -> Marathon:
@@ -192,15 +207,15 @@ def _client(context: click.Context, _parameter: click.Parameter, given: str | No
     return marathon
 
 
-def _address(text: str) -> str:
+def _place(text: str) -> Place:
     try:
         parts = urlsplit(text if "://" in text else f"http://{text}")
         host, port = parts.hostname, parts.port or 8080
     except ValueError:
         host = None
-    if not host:
-        raise Failure(f"'{text}' is no address of a Marathon: write host:port")
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if not host or parts.scheme != "http":
+        raise Failure("an address of a Marathon must be host:port, or http://user:password@host:port")
+    return Place(host, port, None if parts.username is None else f"{parts.username}:{parts.password or ''}")
 
 
 def absolute(app: str) -> str:

@@ -19,7 +19,7 @@ async def body_of(request: web.Request, *, any_type: bool = False) -> Any:
         raise Refused(415, "HTTP 415 Unsupported Media Type: the body must be application/json")
     try:
         return _decode(await request.read())
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest("Invalid JSON", details=str(error)) from None
 
 

@@ -26,10 +26,10 @@ def routes(runtime: Runtime) -> list[web.AbstractRouteDef]:
         response.enable_chunked_encoding()
         await response.prepare(request)
         bus, address = runtime.bus, client_of(request)
-        listener = bus.listen(request.query.getall("event_type", []))
+        listener = bus.listen(request.query.getall("event_type", []), on_cut_off=lambda: _break_off(request))
         bus.publish("event_stream_attached", {"remoteAddress": address}, runtime.now())
         try:
-            await _pass_on(listener, request, response)
+            await _pass_on(listener, response)
         finally:
             bus.leave(listener)
             bus.publish("event_stream_detached", {"remoteAddress": address}, runtime.now())
@@ -43,12 +43,15 @@ def _accepts_events(request: web.Request) -> bool:
     return any(one.partition(";")[0].strip().lower() == _TYPE for one in given.split(","))
 
 
-async def _pass_on(listener: Listener, request: web.Request, response: web.StreamResponse) -> None:
+def _break_off(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()
+
+
+async def _pass_on(listener: Listener, response: web.StreamResponse) -> None:
     while True:
         frames = await listener.frames(_SILENCE_S)
         if listener.is_cut_off:
-            if request.transport is not None:
-                request.transport.abort()
             return
         if frames or not listener.is_closed:
             await response.write(frames or _SIGN_OF_LIFE)

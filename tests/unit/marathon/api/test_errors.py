@@ -10,6 +10,7 @@ from tests.unit.marathon.api.conftest import APP, Api
     [
         ("POST", "/v2/apps", "{", 400),
         ("POST", "/v2/apps", "", 400),
+        ("POST", "/v2/apps", "[" * 100_000, 400),
         ("POST", "/v2/apps", '{"id": "\xff"}'.encode("latin-1"), 400),
         ("POST", "/v2/apps", [], 422),
         ("POST", "/v2/apps", "7", 422),
