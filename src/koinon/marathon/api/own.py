@@ -9,7 +9,8 @@ POST deployments/{id}/continue       let its canaries go on
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from aiohttp import web
@@ -22,6 +23,7 @@ from koinon.marathon.api.shown import render_spec
 from koinon.marathon.core import changes, events
 from koinon.marathon.core.planner import config_of
 from koinon.marathon.model import Deployment, Root
+from koinon.marathon.model.problems import Invalid, Problem
 from koinon.marathon.model.root import RunSpec
 from koinon.marathon.model.settings import Rules
 from koinon.marathon.rendering.deployments import render_steps
@@ -140,13 +142,28 @@ def _parts(body: Mapping[str, Any]) -> dict[str, list[Any]]:
 
 
 def _combined(root: Root, parts: Mapping[str, list[Any]], rules: Rules) -> Root:
-    for group in parts["groups"]:
-        root = changes.put_group(root, "/", group, rules)
+    for at, group in enumerate(parts["groups"]):
+        with _problems_of(f"/groups({at})"):
+            root = changes.put_group(root, "/", group, rules)
     if parts["apps"]:
-        root = changes.put_apps(root, parts["apps"], rules, partial=False)
-    for pod in parts["pods"]:
-        root = changes.put_pod(root, changes.group_id("/", pod), pod, rules)
+        with _problems_of("/apps"):
+            root = changes.put_apps(root, parts["apps"], rules, partial=False)
+    for at, pod in enumerate(parts["pods"]):
+        with _problems_of(f"/pods({at})"):
+            root = changes.put_pod(root, changes.group_id("/", pod), pod, rules)
     return root
+
+
+@contextmanager
+def _problems_of(place: str) -> Iterator[None]:
+    """Problems are told with where they are in the whole body."""
+    try:
+        yield
+    except Invalid as invalid:
+        found = [
+            Problem(place + (one.path if one.path != "/" else ""), one.message) for one in invalid.problems
+        ]
+        raise Invalid(found, schema=invalid.schema) from None
 
 
 def _difference(before: Root, after: Root, path: str) -> dict[str, Any]:
