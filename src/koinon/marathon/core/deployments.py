@@ -18,6 +18,7 @@ from koinon.marathon.core import (
     announcements,
     backoff,
     canary,
+    commits,
     courses,
     instances,
     planner,
@@ -33,6 +34,8 @@ from koinon.marathon.model.root import RunSpec
 
 #: So many instances are looked through without a rest: 1 ms.
 _MANY = 100
+#: Of a change and its deployment, which must be stored together: a little less than ZooKeeper takes.
+_RECORDS_BYTES_MAX = 900_000
 #: The rest is some ten times what the look has cost.
 _REST_PER_INSTANCE_S = 100e-6
 
@@ -104,13 +107,16 @@ def _accept(
         groups_added=tuple(path for path in target.groups if path not in before.groups),
         started_at=core.stamp(),
     )
+    change = _change(before, target, changed)
+    if len(json.encode(change)) + len(json.encode(deployment)) > _RECORDS_BYTES_MAX:
+        raise Refused(422, f"This changes {len(changed)} apps and pods, which is too much at once.")
     group = event.group or announcements.group_of(changed)
     replaced = _demand_unlocked(core, deployment, event, group)
     for other in replaced:
         fail(core, other, reason)
     if changed or target.groups != before.groups:
         announcements.changed(core, before, target, changed, event.origin)
-        _store_root(core, before, target, changed)
+        _store_root(core, before, target, change)
         core.publish("group_change_success", {"groupId": group, "version": version})
     for victim in sorted(event.kill):
         if (instance := state.instances.get(victim)) is not None and instance.run_spec in deployment.after:
@@ -168,32 +174,36 @@ def _is_restarted(deployment: Deployment, path: str) -> bool:
 
 
 # ── definitions ───────────────────────────────────────────────────────────────────────────────────
-def _store_root(core: Core, before: Root, target: Root, changed: Collection[str]) -> None:
-    """`target` is what is defined from now on."""
-    state = core.state
-    for path in changed:
-        _store_spec(core, before.run_spec(path), target.run_spec(path))
+def _change(before: Root, target: Root, changed: Collection[str]) -> Change:
     groups: dict[str, tuple[dict[str, object] | None, dict[str, object] | None]] = {}
     if target.groups is not before.groups:
         for path in sorted({*before.groups, *target.groups}):
             old, new = before.groups.get(path), target.groups.get(path)
             if old != new:
-                core.store(group_key(path), new)
                 groups[path] = (_builtins(old), _builtins(new))
-    change = Change(
+    return Change(
         version=target.version,
         run_specs={path: (_version_of(before, path), _version_of(target, path)) for path in changed},
         groups=groups,
     )
+
+
+def _store_root(core: Core, before: Root, target: Root, change: Change) -> None:
+    """`target` is what is defined from now on."""
+    state = core.state
+    for path in change.run_specs:
+        _store_spec(core, before.run_spec(path), target.run_spec(path))
+    for path in change.groups:
+        core.store(commits.group_key(path), target.groups.get(path))
     state.changes[change.version] = change
     core.store(f"changes/{change.version}", change)
     state.root = target
-    for path in changed:
+    for path in change.run_specs:
         core.touched[path] = None
         core.queued[path] = None  # what waits may be launched as something else now
     while len(state.changes) > core.config.max_versions:
         _forget_change(core, next(iter(state.changes)))
-    for path in changed:
+    for path in change.run_specs:
         _forget_versions(core, path)
 
 
@@ -222,11 +232,6 @@ def _store_spec(core: Core, old: RunSpec | None, new: RunSpec | None) -> None:
 
 def _builtins(group: Group | None) -> dict[str, object] | None:
     return None if group is None else json.decode(json.encode(group))
-
-
-def group_key(path: str) -> str:
-    """Of a group in the store; the root has no name of its own."""
-    return f"groups/{ids.key(path) or '_'}"
 
 
 def _forget_change(core: Core, version: str) -> None:
@@ -278,16 +283,11 @@ def look_soon(core: Core, path: str) -> None:
     number = len(core.state.instances_of(path))
     rested_at = core.looked_at.get(path, 0.0) + number * _REST_PER_INSTANCE_S
     if number > _MANY and core.now < rested_at:
-        if not core.alarms.is_set(touch, path):
-            core.alarms.set(rested_at, touch, path)
+        if not core.alarms.is_set(instances.touch, path):
+            core.alarms.set(rested_at, instances.touch, path)
         return
     core.looked_at[path] = core.now
     look(core, path)
-
-
-def touch(core: Core, path: str) -> None:
-    """It has rested."""
-    core.touched[path] = None
 
 
 def look(core: Core, path: str) -> None:

@@ -27,11 +27,21 @@ COUNTED: frozenset[Condition] = frozenset(("Failed", "Error", "Dropped", "Gone",
 _TOLD: frozenset[Condition] = frozenset(("Failed", "Error", "Dropped", "Gone", "Unknown"))
 
 
+_SCHEDULED_AT_ONCE = 500
+
+
 # ── beginning ─────────────────────────────────────────────────────────────────────────────────────
 def schedule(core: Core, spec: RunSpec, number: int) -> None:
-    """So many more are wanted."""
-    for _ in range(number):
+    """So many more are wanted: some now, the others in the next turns."""
+    for _ in range(min(number, _SCHEDULED_AT_ONCE)):
         core.put(core.new_instance(spec))
+    if number > _SCHEDULED_AT_ONCE:
+        core.alarms.set(core.now + 0.001, touch, spec.id)
+
+
+def touch(core: Core, path: str) -> None:
+    """There is more to do for an app or pod."""
+    core.touched[path] = None
 
 
 def definition_to_launch(core: Core, instance: Instance) -> RunSpec | None:
@@ -128,9 +138,13 @@ def change(core: Core, instance: Instance, tasks: tuple[Task, ...], *, launched:
         return
     if condition != before.condition:
         _went_over(core, before, changed)
+    ended = next((task.condition for task in tasks if task.condition in TERMINAL - {"Finished"}), None)
     left = core.state.instances.get(instance.id)
-    if left is not None and any(task.condition in TERMINAL - {"Finished"} for task in tasks):
-        kills.kill(core, left)  # of a pod all containers live, or none
+    if ended is not None and left is not None and left.kill_asked_at is None:
+        # Of a pod all containers live, or none. What follows is our doing, so this is what counts.
+        if ended in COUNTED:
+            _count_failure(core, left)
+        kills.kill(core, left)
 
 
 def _went_over(core: Core, before: Instance, changed: Instance) -> None:
@@ -196,9 +210,15 @@ def end(core: Core, instance: Instance, *, launched: bool = True) -> None:
     if instance.goal == "Decommissioned" or spec is None:
         forget(core, instance)
         return
-    if is_failure and instance.condition in COUNTED and is_up_to_date(instance, spec):
-        backoff.failed(core, spec)
+    if is_failure and instance.condition in COUNTED:
+        _count_failure(core, instance)
     core.put(reschedule(core, instance, spec))
+
+
+def _count_failure(core: Core, instance: Instance) -> None:
+    spec = core.state.root.run_spec(instance.run_spec)
+    if spec is not None and is_up_to_date(instance, spec):
+        backoff.failed(core, spec)
 
 
 def reschedule(core: Core, instance: Instance, spec: RunSpec) -> Instance:

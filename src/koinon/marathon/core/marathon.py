@@ -127,7 +127,8 @@ def _handle(core: Core, event: Event) -> None:
         case Disconnected():
             reconciliation.disconnected(core)
         case Loaded(entries):
-            records.load(core.state, entries)
+            for key, value in records.load(core.state, entries).items():
+                core.store(key, value)
             reconciliation.took_over(core)
             deployments.resume(core)
 
@@ -146,12 +147,13 @@ def _kill(core: Core, event: KillInstances) -> None:
 def _settle(core: Core) -> None:
     """Whatever has been touched goes on: with its deployment, or it is held against its definition."""
     state = core.state
-    while core.touched:
-        path = next(iter(core.touched))
-        del core.touched[path]
-        if path in state.locks:
-            deployments.look_soon(core, path)
-        else:
-            courses.keep(core, path)
-    if core.queued:
-        launching.settle(core)
+    while core.touched or core.queued:
+        while core.touched:
+            path = next(iter(core.touched))
+            del core.touched[path]
+            if path in state.locks:
+                deployments.look_soon(core, path)
+            else:
+                courses.keep(core, path)
+        if core.queued:
+            launching.settle(core)

@@ -45,7 +45,9 @@ def _stamped(
     restored: Collection[str],
 ) -> tuple[Mapping[str, S], set[str]]:
     former = olds.get
-    differing: list[str] = [] if news is olds else [path for path, spec in news.items() if spec is not former(path)]
+    differing: list[str] = (
+        [] if news is olds else [path for path, spec in news.items() if spec is not former(path)]
+    )
     made: dict[str, S] = {}
     for path in differing:
         old, new = olds.get(path), news[path]
