@@ -57,6 +57,7 @@ _JSON = {
     "frameworks": "id name state user roles tasks completed_tasks cpus mem disk gpus registered",
     "agents": "id hostname address state version attributes cpus mem disk gpus cpus_used mem_used disk_used gpus_used"
     " registered",
+    "app list": "id status instances running staged healthy unhealthy cpus mem version command",
     "roles": "name weight frameworks cpus mem disk gpus cpus_offered mem_offered disk_offered gpus_offered",
 }
 
@@ -71,6 +72,9 @@ def cli() -> str:
         " `MESOS_MASTER` in the\nenvironment, else `127.0.0.1:5050`. A command that fails says why in one sentence"
         " and exits with 1, one that is\nmisused with 2. `koinon master`, `koinon agent` and"
         " `koinon marathon` have [flags](flags.md) of Mesos's kind.\n",
+        "Commands about services (`app`, `plan`, `deploy`, and `why` of what begins with a slash) take Marathon from"
+        " `--marathon`, from\n`KOINON_MARATHON`, else `127.0.0.1:8080`: `host:port` or `http://user:password@host:port`,"
+        " several with commas. `version` in\n`app list` is a timestamp.\n",
         "Listings take `--json`: an array of objects, whose fields are these. Times are seconds since the epoch, mem and"
         " disk\nMB; what is not known is null. `ls` gives the entries of `/files/browse` with `name`, `why` the object"
         " (an array if several tasks\nare meant) with `decisions`: `time`, `code`, `sentence`.\n",
@@ -87,7 +91,7 @@ def cli() -> str:
         if name not in ROLES:
             command = koinon.get_command(context, name)
             assert command is not None
-            parts.append(_section(f"koinon {name}", _help(command, f"koinon {name}")))
+            parts += _sections(command, f"koinon {name}")
     parts.append(
         "## Under the names of Mesos and Marathon\n\n`mesos-master`, `mesos-agent` and `mesos-slave` are `koinon master`"
         " and `koinon agent`; `marathon` is\n`koinon marathon`.\n"
@@ -101,6 +105,15 @@ def cli() -> str:
     )
     parts += [_section(name, flags.help_text(struct, name)) for name, struct in tools]
     return "\n".join(parts)
+
+
+def _sections(command: click.Command, name: str) -> list[str]:
+    """Of a command, and of those below it."""
+    found = [_section(name, _help(command, name))]
+    if isinstance(command, click.Group):
+        for below, one in command.commands.items():
+            found += _sections(one, f"{name} {below}")
+    return found
 
 
 def _help(command: click.Command, name: str) -> str:

@@ -31,7 +31,10 @@ _force_option = click.option("--force", is_flag=True, help="Cancel deployments t
 
 @click.group()
 def app() -> None:
-    """Services that Marathon runs: apps. `koinon deploy` makes them from files, `koinon why APP` tells what they wait for."""
+    """Services that Marathon runs: apps and pods.
+
+    `koinon deploy` makes them from files, `koinon why /APP` tells what one waits for.
+    """
 
 
 # ── to look ───────────────────────────────────────────────────────────────────────────────────────
@@ -39,7 +42,7 @@ def app() -> None:
 @marathon_option
 @json_option
 def list_(marathon: Marathon, as_json: bool) -> None:
-    """All apps and pods: instances that run and are wanted, how many are healthy."""
+    """All apps and pods, and what runs of them."""
     queue = {(one.get("app") or one["pod"])["id"]: one["delay"] for one in marathon.get("/v2/queue")["queue"]}
     found = [_app_record(one, queue) for one in marathon.get("/v2/apps")["apps"]]
     deploying = {pod for one in marathon.get("/v2/deployments") for pod in one["affectedPods"]}
@@ -120,7 +123,7 @@ def _seconds(timestamp: str) -> float:
 @marathon_option
 @json_option
 def show_(marathon: Marathon, name: str, as_json: bool) -> None:
-    """One app: its definition, what runs of it, and where."""
+    """One app: what runs of it, where, and its definition."""
     path = absolute(name)
     answer = marathon.find(f"/v2/apps{path}", embed=["app.taskStats", "app.readiness"])
     if answer is None:
@@ -194,7 +197,10 @@ def logs(
     task: str | None,
     failed: bool,
 ) -> None:
-    """Print what a task of APP wrote: its stdout to stdout, its stderr to stderr."""
+    """Print what a task of APP wrote.
+
+    Its stdout goes to stdout, its stderr to stderr.
+    """
     from koinon.cli.sandboxes import print_logs
 
     path = absolute(name)
@@ -247,9 +253,9 @@ def restart(marathon: Marathon, name: str, force: bool, **watch: Any) -> int:
 @_force_option
 @marathon_option
 def rollback(marathon: Marathon, name: str, version: str | None, force: bool, **watch: Any) -> int:
-    """Make APP what it was in VERSION, by default the one before the last change of more than its number of instances.
+    """Make APP what it was in an earlier VERSION.
 
-    `koinon app versions APP` lists them.
+    By default that before the last change of more than its number of instances; `koinon app versions APP` lists all.
     """
     path = absolute(name)
     if version is None:
@@ -289,7 +295,7 @@ def versions(marathon: Marathon, name: str, as_json: bool) -> None:
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @marathon_option
 def destroy(marathon: Marathon, name: str, yes: bool, **watch: Any) -> int:
-    """Stop all instances of APP, and forget it with all its versions."""
+    """Stop APP and forget it, with all its versions."""
     path = absolute(name)
     if not yes and not click.confirm(f"destroy {path}?"):
         raise Failure("nothing was done")
@@ -305,7 +311,10 @@ def destroy(marathon: Marathon, name: str, yes: bool, **watch: Any) -> int:
 @click.argument("name", metavar="APP")
 @marathon_option
 def go(marathon: Marathon, name: str) -> None:
-    """Let an upgrade of APP go on that waits with its first new instances (label koinon.canary)."""
+    """Let an upgrade of APP go on after its canary.
+
+    It waits with its first new instances, as the label koinon.canary says.
+    """
     path = absolute(name)
     for one in marathon.get("/v2/deployments"):
         if path in (*one["affectedApps"], *one["affectedPods"]):
