@@ -167,7 +167,11 @@ class ServiceFlags(msgspec.Struct, frozen=True, kw_only=True):
         int | None, Flag("More requests at a time are refused with 503; event streams do not count.")
     ] = None
     access_control_allow_origin: Annotated[
-        Names | None, Flag("Origins whose web pages may use the API, or *: sent as CORS headers.")
+        Names | None,
+        Flag(
+            "Origins whose web pages may use the API, with commas; * = those of anybody may read it. Sent as CORS headers;"
+            " pages of other origins may change nothing."
+        ),
     ] = None
     leader_proxy_connection_timeout: Annotated[
         Milliseconds, Flag("How long the leader may take to accept a connection of ours, when we stand by.")

@@ -30,6 +30,8 @@ _HOLD_S = 2.5
 #: Answered by every process, and to everybody: it tells nothing.
 _PING = "/ping"
 
+_HARMLESS = (hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS)
+
 _HEADERS = {
     hdrs.CACHE_CONTROL: "no-cache, no-store, must-revalidate",
     hdrs.PRAGMA: "no-cache",
@@ -108,6 +110,12 @@ class Gate:
         try:
             if self._is_preflight(request):
                 return web.Response()
+            if self._is_foreign(request):
+                return error_answer(
+                    403,
+                    f"Pages of {request.headers[hdrs.ORIGIN]} may not change anything here; if they may, name that in"
+                    " --access_control_allow_origin.",
+                )
             if self._authenticator is not None and request.path != _PING:
                 if (identity := self._authenticator.authenticate(request)) is None:
                     challenge = {str(hdrs.WWW_AUTHENTICATE): self._authenticator.challenge}
@@ -180,6 +188,17 @@ class Gate:
             headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = asked
         headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = "GET, HEAD, OPTIONS"
         headers[hdrs.ACCESS_CONTROL_MAX_AGE] = "86400"
+
+    def _is_foreign(self, request: web.Request) -> bool:
+        """Whether a browser asks for a change on behalf of a page that is not ours.
+
+        A page of anybody may send a form to any address that its reader can reach, this machine's own among them.
+        """
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is None or request.method in _HARMLESS or origin in (self._origins or ()):
+            return False
+        # A proxy may have another name than we; pages cannot say the second header.
+        return origin.partition("://")[2] not in (request.host, request.headers.get(hdrs.X_FORWARDED_HOST))
 
     def _is_preflight(self, request: web.Request) -> bool:
         return (

@@ -113,6 +113,7 @@ class Proxy:
         ):
             before = ", ".join(headers.popall(name, ()))
             headers[name] = f"{before}, {value}" if before else value
+        headers.setdefault(hdrs.X_FORWARDED_HOST, request.host)
         headers[hdrs.HOST] = leader.address
         return headers
 

@@ -127,6 +127,23 @@ async def test_pages_of_other_origins_may_ask_when_that_is_allowed(tmp_path: Pat
     assert other.headers.getall("Access-Control-Allow-Origin") == ["http://a", "http://b"]
 
 
+async def test_pages_of_others_change_nothing(tmp_path: Path) -> None:
+    async with running(tmp_path, access_control_allow_origin="http://friend") as process:
+        await leads(process)
+        statuses = [
+            (await ask(process, "/echo/x", method, headers={"Origin": origin, **more})).status
+            for method, origin, more in [
+                ("POST", "http://evil.example", {}),
+                ("DELETE", "null", {}),
+                ("GET", "http://evil.example", {}),
+                ("POST", f"http://{process.address}", {}),
+                ("POST", "http://friend", {}),
+                ("POST", "https://front.example", {"X-Forwarded-Host": "front.example"}),
+            ]
+        ]
+    assert statuses == [403, 403, 200, 200, 200, 200]
+
+
 async def test_ping_answers_in_the_form_that_is_asked_for(tmp_path: Path) -> None:
     async with running(tmp_path) as process:
         await leads(process)

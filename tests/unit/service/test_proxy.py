@@ -41,6 +41,7 @@ async def test_a_request_is_passed_on_as_it_came(tmp_path: Path) -> None:
     assert heard["headers"]["x-forwarded-for"] == "192.0.2.1, 127.0.0.1"
     assert heard["headers"]["x-echo-via"] == f"1.1 {standby.address}"
     assert heard["headers"]["host"] == leader.address
+    assert heard["headers"]["x-forwarded-host"] == standby.address
 
 
 async def test_a_body_that_is_compressed_arrives(tmp_path: Path) -> None:
@@ -102,6 +103,13 @@ async def test_whatever_is_asked_for_only_the_leader_is_asked(tmp_path: Path, li
 
     async with pair(tmp_path) as (leader, standby):
         assert [await said(leader), await said(standby)] == [str(status)] * 2
+
+
+async def test_a_page_of_ours_may_ask_whichever_process_it_came_from(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (_, standby):
+        own = await ask(standby, "/echo/x", "POST", headers={"Origin": f"http://{standby.address}"})
+        other = await ask(standby, "/echo/x", "POST", headers={"Origin": "http://evil.example"})
+    assert (own.status, other.status) == (200, 403)
 
 
 async def test_a_request_that_comes_back_is_refused(tmp_path: Path) -> None:
