@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from koinon.marathon.core import Config, Refused, records
+from koinon.marathon.core import Refused, records
 from koinon.marathon.core import events as ev
 from koinon.marathon.core.state import State
 from koinon.marathon.model import App, Pod
@@ -30,12 +30,7 @@ class Chaos:
 
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
-        config = Config(
-            launch_tokens=10_000,
-            max_instances_per_offer=1000,
-            commit_bytes_max=self.random.choice((1_000, 400_000)),
-        )
-        self.world = World(agents=4, seed=seed, config=config)
+        self.world = World(agents=4, seed=seed)
         self.world.watch = self.check
         self.ill: set[str] = set()  #: commands that never pass a check
         self.world.probe = lambda probe: self.random.random() < 0.97
@@ -130,7 +125,9 @@ class Chaos:
             case 3 | 4 if world.tasks:
                 task = world.tasks[draw.choice(sorted(world.tasks))]
                 ends = [T.TASK_FAILED, T.TASK_KILLED, T.TASK_GONE_BY_OPERATOR]
-                if not task.id.startswith("g_d"):  # a container of a pod may finish: the pod goes on without it
+                if not task.id.startswith(
+                    "g_d"
+                ):  # a container of a pod may finish: the pod goes on without it
                     ends.append(T.TASK_FINISHED)
                 world.fail(task, draw.choice(ends))
             case 5:

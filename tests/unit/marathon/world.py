@@ -484,3 +484,14 @@ class World:
         ]
         lines += [f"task {task.id[-20:]} {task.agent} {task.state.value}" for task in self.tasks.values()]
         return "\n".join(lines)
+
+
+# ── services ──────────────────────────────────────────────────────────────────────────────────────
+def web(cmd: str = "one", instances: int = 3, **more: Any) -> App:
+    """An app, `/web`."""
+    return App("/web", cmd=cmd, instances=instances, cpus=0.1, **more)
+
+
+def commands(world: World, path: str = "/web") -> list[str]:
+    """What its tasks that really run were told to do."""
+    return sorted(task.info.command.value for task in world.running(path))  # type: ignore[union-attr, type-var]

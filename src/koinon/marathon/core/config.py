@@ -14,7 +14,6 @@ class Config(Struct, frozen=True, kw_only=True):
     rules: Rules = Rules()  #: of definitions
     matching: Settings = Settings()  #: of offers with apps and pods
     max_running_deployments: int = 100
-    commit_bytes_max: int = 400_000  #: of one `Store`, about; ZooKeeper takes less than a megabyte
     max_versions: int = 50  #: kept of each app and pod, and of the root (`--zk_max_versions`)
     reconciliation_initial_delay_s: float = 15.0
     reconciliation_interval_s: float = 600.0

@@ -1,8 +1,8 @@
 """What the parts of the core share: the state, the time of this turn, and the ways out.
 
 The parts are modules of functions that take a `Core` first. They write the state through the verbs here, which also
-note what is to be stored. At the end of a turn all that was noted goes out (`Store`), and every other effect of the
-turn is held until that is durable; so nobody hears of anything that a new leader would not know.
+note what is to be stored. At the end of a turn all that was noted goes out as one `Store`, and every other effect of
+the turn is held until that is durable; so nobody hears of anything that a new leader would not know.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from uuid import UUID
 import msgspec
 
 from koinon.alarms import Alarms
-from koinon.marathon.core import commits
 from koinon.marathon.core.config import Config
 from koinon.marathon.core.events import Effect, Publish, Store
 from koinon.marathon.core.state import State
@@ -68,12 +67,9 @@ class Core:
         if self._changes:
             changes = [(key, _stored(new)) for key, new in self._changes.items()]
             self._changes = {}
-            stores: list[Effect] = []
-            for part in commits.parts(changes, self.config.commit_bytes_max):
-                self._tickets += 1
-                stores.append(Store(self._tickets, part))
+            self._tickets += 1
             self._held[self._tickets] = effects
-            return stores
+            return [Store(self._tickets, changes)]
         if self._held and effects:
             self._held[self._tickets].extend(effects)
             return []

@@ -18,7 +18,6 @@ from koinon.marathon.core import (
     announcements,
     backoff,
     canary,
-    commits,
     courses,
     instances,
     planner,
@@ -34,8 +33,6 @@ from koinon.marathon.model.root import RunSpec
 
 #: So many instances are looked through without a rest: 1 ms.
 _MANY = 100
-#: Of a change and its deployment, which must be stored together: a little less than ZooKeeper takes.
-_RECORDS_BYTES_MAX = 900_000
 #: The rest is some ten times what the look has cost.
 _REST_PER_INSTANCE_S = 100e-6
 
@@ -108,8 +105,6 @@ def _accept(
         started_at=core.stamp(),
     )
     change = _change(before, target, changed)
-    if len(json.encode(change)) + len(json.encode(deployment)) > _RECORDS_BYTES_MAX:
-        raise Refused(422, f"This changes {len(changed)} apps and pods, which is too much at once.")
     group = event.group or announcements.group_of(changed)
     replaced = _demand_unlocked(core, deployment, event, group)
     for other in replaced:
@@ -194,7 +189,7 @@ def _store_root(core: Core, before: Root, target: Root, change: Change) -> None:
     for path in change.run_specs:
         _store_spec(core, before.run_spec(path), target.run_spec(path))
     for path in change.groups:
-        core.store(commits.group_key(path), target.groups.get(path))
+        core.store(group_key(path), target.groups.get(path))
     state.changes[change.version] = change
     core.store(f"changes/{change.version}", change)
     state.root = target
@@ -234,6 +229,11 @@ def _builtins(group: Group | None) -> dict[str, object] | None:
     return None if group is None else json.decode(json.encode(group))
 
 
+def group_key(path: str) -> str:
+    """Of a group in the store; the root has no name of its own."""
+    return f"groups/{ids.key(path) or '_'}"
+
+
 def _forget_change(core: Core, version: str) -> None:
     change = core.state.changes.pop(version)
     core.store(f"changes/{version}", None)
@@ -242,13 +242,16 @@ def _forget_change(core: Core, version: str) -> None:
 
 
 def _forget_versions(core: Core, path: str) -> None:
-    """Only so many versions are kept, and those that something points to."""
+    """Only so many versions are kept, and those that something points to; none of a former life, else."""
     state = core.state
     of_spec = state.history.get(path)
     if of_spec is None:
         return
     current = state.root.run_spec(path)
-    too_many = len(of_spec) - (core.config.max_versions if current is not None else 0)
+    born = state.born(path)
+    ordered = sorted(of_spec)
+    former = ordered if current is None else [one for one in ordered if one < born]
+    too_many = max(len(former), len(ordered) - core.config.max_versions)
     if too_many <= 0:
         return
     needed = {instance.version for instance in state.instances_of(path)}
@@ -257,7 +260,7 @@ def _forget_versions(core: Core, path: str) -> None:
         needed.add(current.version)
     for change in state.changes.values():
         needed.update(one for one in change.run_specs.get(path, ()) if one is not None)
-    for version in sorted(of_spec)[:too_many]:
+    for version in ordered[:too_many]:
         if version not in needed:
             del of_spec[version]
             core.store(f"versions/{ids.key(path)}/{version}", None)

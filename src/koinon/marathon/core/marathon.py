@@ -127,8 +127,7 @@ def _handle(core: Core, event: Event) -> None:
         case Disconnected():
             reconciliation.disconnected(core)
         case Loaded(entries):
-            for key, value in records.load(core.state, entries).items():
-                core.store(key, value)
+            records.load(core.state, entries)
             reconciliation.took_over(core)
             deployments.resume(core)
 

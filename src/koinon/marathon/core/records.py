@@ -12,17 +12,13 @@ from collections.abc import Mapping
 
 from msgspec import json
 
-from koinon.marathon.core import commits
 from koinon.marathon.core.state import HealthResult, State
 from koinon.marathon.model import App, Deployment, Group, Instance, Pod, Root, TaskFailure, ids
 from koinon.marathon.model.records import Change
 
 
-def load(state: State, entries: Mapping[str, bytes]) -> dict[str, object]:
-    """Fills an empty state with what is stored. Raises msgspec.ValidationError if it is not ours.
-
-    Returns what must be stored besides because the last leader did not come to it.
-    """
+def load(state: State, entries: Mapping[str, bytes]) -> None:
+    """Fills an empty state with what is stored. Raises msgspec.ValidationError if it is not ours."""
     apps: dict[str, App] = {}
     pods: dict[str, Pod] = {}
     groups = {ids.ROOT: Group(ids.ROOT)}
@@ -32,6 +28,7 @@ def load(state: State, entries: Mapping[str, bytes]) -> dict[str, object]:
             case ["apps", _]:
                 app = json.decode(value, type=App)
                 apps[app.id] = app
+                state.service_ports.update(app.service_ports)
             case ["pods", _]:
                 pod = json.decode(value, type=Pod)
                 pods[pod.id] = pod
@@ -50,13 +47,7 @@ def load(state: State, entries: Mapping[str, bytes]) -> dict[str, object]:
     for path in sorted([*apps, *pods]):
         while (path := ids.parent(path)) not in groups:
             groups[path] = Group(path)
-    missing: dict[str, object] = {}
     version = max(state.changes, default="")
-    if version:
-        missing = commits.complete(state.changes[version], state.history, apps, pods, groups)
-    _forget_later_versions(state, version, missing)
-    for app in apps.values():
-        state.service_ports.update(app.service_ports)
     state.root = Root(apps=apps, pods=pods, groups=groups, version=version)
     found = [
         json.decode(value, type=Instance) for key, value in entries.items() if key.startswith("instances/")
@@ -72,18 +63,6 @@ def load(state: State, entries: Mapping[str, bytes]) -> dict[str, object]:
     for deployment in sorted(going_on, key=lambda one: one.version):
         state.deployments[deployment.id] = deployment
     state.loaded = True
-    return missing
-
-
-def _forget_later_versions(state: State, version: str, missing: dict[str, object]) -> None:
-    """Definitions of a change that did not come about."""
-    for path in list(state.history):
-        of_spec = state.history[path]
-        for later in [one for one in of_spec if one > version]:
-            del of_spec[later]
-            missing[f"versions/{ids.key(path)}/{later}"] = None
-        if not of_spec:
-            del state.history[path]
 
 
 def _age(instance: Instance) -> tuple[str, str]:

@@ -8,12 +8,12 @@ restarted as it is     version and last configuration change
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TypeVar
 
 from msgspec.structs import replace
 
-from koinon.marathon.model import App, Pod, Root
+from koinon.marathon.model import App, Group, Pod, Root, ids
 from koinon.marathon.model.app import VersionInfo
 from koinon.marathon.model.root import RunSpec
 
@@ -29,12 +29,26 @@ def stamp(
     """
     apps, changed_apps = _stamped(before.apps, target.apps, version, restart, restored)
     pods, changed_pods = _stamped(before.pods, target.pods, version, restart, restored)
+    changed = changed_apps | changed_pods
+    root = Root(apps=apps, pods=pods, groups=_with_groups(before, target, changed, version), version=version)
+    return root, sorted(changed)
+
+
+def _with_groups(before: Root, target: Root, changed: Iterable[str], version: str) -> Mapping[str, Group]:
+    """All groups on the way from the root to what has changed get the version."""
     groups = target.groups
-    touched = {path: group for path, group in groups.items() if before.groups.get(path) is not group}
-    if touched:
-        groups = {**groups, **{path: replace(group, version=version) for path, group in touched.items()}}
-    root = Root(apps=apps, pods=pods, groups=groups, version=version)
-    return root, sorted(changed_apps | changed_pods)
+    differing = set(changed)
+    if groups is not before.groups:
+        differing |= {path for path, group in groups.items() if before.groups.get(path) != group}
+        differing |= {path for path in before.groups if path not in groups}
+    touched: dict[str, Group] = {}
+    for path in differing:
+        above = path if path in groups else ids.parent(path)
+        while above not in touched:
+            if above in groups:
+                touched[above] = replace(groups[above], version=version)
+            above = ids.parent(above)
+    return {**groups, **touched} if touched else groups
 
 
 def _stamped(

@@ -110,8 +110,16 @@ class State(Struct, kw_only=True):
         return self.counts.get(spec, _NO_COUNTS)
 
     def versions_of(self, spec: str) -> list[str]:
-        """Stored versions of an app or pod, newest first."""
-        return sorted(self.history.get(spec, ()), reverse=True)
+        """Stored versions of an app or pod, newest first; those it had before it was removed last are none of it."""
+        born = self.born(spec)
+        return sorted((one for one in self.history.get(spec, ()) if one >= born), reverse=True)
+
+    def born(self, spec: str) -> str:
+        """The version with which the app or pod was created last, as far as is known; else an empty text."""
+        for change in reversed(self.changes.values()):
+            if change.run_specs.get(spec) == (None, change.version):  # else it was only brought back
+                return change.version
+        return ""
 
     def definition(self, spec: str, version: str) -> RunSpec | None:
         """An app or pod as it was in that version, if it is still stored."""
