@@ -5,6 +5,7 @@ from __future__ import annotations
 from koinon.marathon.core import delays
 from koinon.marathon.core.context import Core
 from koinon.marathon.core.delays import Delay
+from koinon.marathon.core.queue import ANY
 from koinon.marathon.model import Instance
 from koinon.marathon.model.root import RunSpec
 
@@ -20,7 +21,7 @@ def progressed(core: Core, instance: Instance) -> None:
     if delay is not None and delay.config == instance.config:
         _set(core, instance.run_spec, delays.after_progress(delay, core.now))
     if instance.condition == "Running":
-        _return_token(core, instance)
+        _return_token(core)
 
 
 def reset(core: Core, spec_id: str) -> None:
@@ -50,12 +51,12 @@ def look(core: Core, spec_id: str) -> None:
         core.alarms.set(delay.until if core.now < delay.until else delay.forgotten_at, look, spec_id)
 
 
-def _return_token(core: Core, instance: Instance) -> None:
+def _return_token(core: Core) -> None:
     """A launch came to its end, so another one may go out."""
     launches = core.state.launches
     launches.tokens = min(launches.tokens + 1, core.config.launch_tokens)
     if launches.starved:
-        core.queued[instance.run_spec] = None
+        core.queued[ANY] = None
 
 
 def _set(core: Core, spec_id: str, delay: Delay) -> None:

@@ -23,9 +23,11 @@ from koinon.marathon.core.context import Core
 from koinon.marathon.core.events import Accept, Decline, Refused
 from koinon.marathon.core.queue import Held, Placed, Waiting
 from koinon.marathon.matching import Match, Placements, Unmatched, launch_operation, match, wanted_of
-from koinon.marathon.model import ids
+from koinon.marathon.model import Instance, ids
 from koinon.marathon.model.root import RunSpec
 from koinon.mesos import v1
+
+_Operation = v1.Offer.Operation
 
 #: How much is tried in one turn: so many refusals take some 10 ms.
 _SLICE = 4_000
@@ -228,6 +230,8 @@ def _placements(core: Core, waiting: Waiting) -> Placements:
 def _note_place(core: Core, waiting: Waiting, held: Held, found: Match) -> None:
     instance_id = waiting.instances.popleft()
     waiting.placed.add(instance_id)
+    if not held.placed:
+        core.state.launches.used.append(held)
     held.placed.append(Placed(instance_id, waiting, waiting.spec, found))
     core.state.launches.tokens -= 1
     waiting.used(held.agent, held.offers[0], core.now)
@@ -249,14 +253,25 @@ def _note_refusal(core: Core, waiting: Waiting, held: Held, outcome: Unmatched) 
 def _end_round(core: Core) -> None:
     """Offers with something placed on them are accepted; others are kept as long as there may be use for them."""
     launches = core.state.launches
-    launches.starved = bool(launches.rotation)
-    until: list[float] = []
+    for held in launches.used:
+        if held.number >= 0:
+            _accept(core, held)
+    launches.used = []
+    was_starved, launches.starved = launches.starved, bool(launches.rotation)
+    if core.now >= launches.kept_until or launches.starved != was_starved:
+        _give_up_offers(core)
+    _forget_round(core)
+
+
+def _give_up_offers(core: Core) -> None:
+    """Offers that were kept for long enough go back."""
+    launches = core.state.launches
+    launches.kept_until = 0.0
     unused: list[v1.OfferID] = []
     for held in list(launches.held.values()):
-        if held.placed:
-            _accept(core, held)
-        elif core.now < (keep_until := _keep_until(core, held)):
-            until.append(keep_until)
+        keep_until = _keep_until(core, held)
+        if core.now < keep_until:
+            launches.kept_until = min(keep_until, launches.kept_until or keep_until)
         else:
             unused += [offer.id for offer in held.offers]
             launches.let_go(held)
@@ -264,9 +279,8 @@ def _end_round(core: Core) -> None:
         core.effects.append(Decline(unused, _refusal_s(core)))
         if launches.starved:
             wishes.ask_again(core)
-    if until:
-        core.alarms.set(min(until) + _PAUSE_S, _go_on)
-    _forget_round(core)
+    if launches.kept_until:
+        core.alarms.set(launches.kept_until + _PAUSE_S, _go_on)
 
 
 def _keep_until(core: Core, held: Held) -> float:
@@ -298,41 +312,45 @@ def _forget_round(core: Core) -> None:
 
 
 def _accept(core: Core, held: Held) -> None:
-    operations = _operations(core, held)
+    """What was placed on the offers is launched."""
+    launches = core.state.launches
+    launches.let_go(held)
     offer_ids = [offer.id for offer in held.offers]
-    _let_go(core, held)
+    tasks: list[v1.TaskInfo] = []
+    operations: list[_Operation] = []
+    for placed in held.placed:
+        placed.waiting.placed.discard(placed.instance)
+        instance = core.state.instances.get(placed.instance)
+        if instance is None or instance.condition != "Scheduled" or instance.goal != "Running":
+            _give_back(core, placed)  # it is wanted no more
+            continue
+        operation = _launch(core, placed, instance)
+        if operation.launch is not None:
+            tasks += operation.launch.task_infos
+        else:
+            operations.append(operation)
+        _drop_if_done(core, placed.waiting)
+    if tasks:
+        launch = _Operation.Launch(task_infos=tasks)
+        operations.insert(0, _Operation(type=_Operation.Type.LAUNCH, launch=launch))
     # What is left comes back at once: somebody may have a use for it.
-    core.state.launches.returning_until = core.now + _RETURN_S
+    launches.returning_until = core.now + _RETURN_S
     if operations:
         core.effects.append(Accept(offer_ids, operations, 0.0))
     else:
         core.effects.append(Decline(offer_ids, 0.0))
 
 
-def _operations(core: Core, held: Held) -> list[v1.Offer.Operation]:
-    """What launches the instances placed there; they are provisioned. One operation for all apps, one for each pod."""
-    tasks: list[v1.TaskInfo] = []
-    groups: list[v1.Offer.Operation] = []
-    for placed in held.placed:
-        instance = core.state.instances.get(placed.instance)
-        if instance is None or instance.condition != "Scheduled" or instance.goal != "Running":
-            continue  # it is wanted no more
-        spec = placed.spec
-        provisioned = instances.provision(
-            core, instance, spec, placed.match.agent, placed.match.ports_by_container(spec)
-        )
-        operation = launch_operation(
-            placed.match, spec, provisioned, core.config.matching, enforce_role=_enforces_role(core, spec)
-        )
-        core.state.launches.tokens -= 1
-        if operation.launch is not None:
-            tasks += operation.launch.task_infos
-        else:
-            groups.append(operation)
-    if tasks:
-        kind = v1.Offer.Operation
-        groups.insert(0, kind(type=kind.Type.LAUNCH, launch=kind.Launch(task_infos=tasks)))
-    return groups
+def _launch(core: Core, placed: Placed, instance: Instance) -> _Operation:
+    """The instance is provisioned; the operation launches it."""
+    spec, found = placed.spec, placed.match
+    marked = spec.id in core.queued
+    provisioned = instances.provision(core, instance, spec, found.agent, found.ports_by_container(spec))
+    if not marked:
+        core.queued.pop(spec.id, None)  # the queue knows of it, and need not look through all that wait
+    return launch_operation(
+        found, spec, provisioned, core.config.matching, enforce_role=_enforces_role(core, spec)
+    )
 
 
 def _enforces_role(core: Core, spec: RunSpec) -> bool:
@@ -342,14 +360,28 @@ def _enforces_role(core: Core, spec: RunSpec) -> bool:
 
 
 def _let_go(core: Core, held: Held) -> None:
-    """It is not ours any more; what was placed on it and not launched waits again."""
-    launches = core.state.launches
-    launches.let_go(held)
+    """It is not ours any more; what was placed on it waits again."""
+    core.state.launches.let_go(held)
     for placed in held.placed:
-        launches.tokens += 1
         placed.waiting.placed.discard(placed.instance)
         placed.waiting.placements = None
-        core.queued[placed.spec.id] = None
+        _give_back(core, placed)
+
+
+def _give_back(core: Core, placed: Placed) -> None:
+    core.state.launches.tokens += 1
+    core.queued[placed.spec.id] = None
+
+
+def _drop_if_done(core: Core, waiting: Waiting) -> None:
+    """Nothing of it waits any more."""
+    if waiting.instances or waiting.placed:
+        return
+    of_spec = core.state.launches.queue.get(waiting.spec.id, {})
+    if of_spec.get(waiting.config) is waiting:
+        del of_spec[waiting.config]
+        if not of_spec:
+            del core.state.launches.queue[waiting.spec.id]
 
 
 # ── launch tokens ─────────────────────────────────────────────────────────────────────────────────

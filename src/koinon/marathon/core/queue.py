@@ -21,6 +21,9 @@ from koinon.mesos import v1
 #: Of no more agents the last offer that was no use is remembered whole.
 _UNUSED_MAX = 100
 
+#: Stands in `Core.queued` for no app or pod in particular: launch tokens have come back.
+ANY = ""
+
 _CODES = {reason: code for code, reason in enumerate(REASONS, 1)}
 _UNKNOWN = 255
 
@@ -171,6 +174,8 @@ class Launches(Struct, kw_only=True):
     order: list[Held | None] = []  #: by number, less `first`; None: gone
     first: int = 0
     rotation: deque[Waiting] = field(default_factory=deque)  #: those that may find a place, in turn
+    used: list[Held] = []  #: those that something was placed on in this round
+    kept_until: float = 0.0  #: none of those that are held now goes back unused before
     in_round: bool = False  #: a round goes on in the next turn
     tried: list[Waiting] = []  #: those that were looked at in this round
     wishes: dict[str, RoleWish] = {}  #: by role
