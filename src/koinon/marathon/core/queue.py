@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from koinon.marathon.matching import REASONS, Match, Placements, Remaining, Settings, Unmatched, Wanted
-from koinon.marathon.model.root import Root, RunSpec
+from koinon.marathon.model.root import RunSpec
 from koinon.mesos import v1
 
 #: Of no more agents the last offer that was no use is remembered whole.
@@ -180,7 +180,6 @@ class Launches(Struct, kw_only=True):
     tried: list[Waiting] = []  #: those that were looked at in this round
     wishes: dict[str, RoleWish] = {}  #: by role
     roles: frozenset[str] = frozenset()  #: that the master knows to be ours
-    root_of_roles: Root | None = None  #: the definitions that they were last looked up in
     new_role: bool = False  #: something waits for one that the master does not know to be ours
     wanted_at: float = 0.0  #: when something began to wait, or was placed, last
     returning_until: float = 0.0  #: so long the rest of offers that were used is awaited

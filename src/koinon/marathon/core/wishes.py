@@ -18,6 +18,7 @@ _CREDIT = 3.0
 
 def begin(core: Core) -> None:
     """A master has taken us in: it knows our roles, and offers to all of them but those we suppressed."""
+    core.state.launches.new_role = True
     for wish in core.state.launches.wishes.values():
         wish.owed = wish.demands > 0
         wish.repeats = 1
@@ -106,11 +107,14 @@ def _suppress(core: Core, role: str) -> None:
 
 
 def _use_roles(core: Core) -> None:
-    """Those of all apps and pods, and the default one; offers for roles with nothing to launch are not wanted."""
+    """The default role and those of all apps and pods; those with nothing to launch may be suppressed.
+
+    A role that nobody has any more is given up when another one comes, or with the next master.
+    """
     launches = core.state.launches
-    if core.state.root is launches.root_of_roles and not launches.new_role:
+    if not launches.new_role:
         return
-    launches.root_of_roles, launches.new_role = core.state.root, False
+    launches.new_role = False
     roles = {core.config.rules.role}
     roles.update(role for role, wish in launches.wishes.items() if wish.demands)
     roles.update(spec.role for spec in core.state.root.run_specs())
