@@ -90,7 +90,7 @@ def _of_waiting(state: State, spec: RunSpec, now: float) -> Iterator[tuple[str, 
     number = len(state.scheduled.get(spec.id, ()))
     if not number:
         return
-    are = f"{number} instance{' waits' if number == 1 else 's wait'}"
+    are = many(number, "instance waits", "instances wait")
     delay = state.delays.get(spec.id)
     if delay is not None and delay.until > now:
         yield (
@@ -104,7 +104,7 @@ def _of_waiting(state: State, spec: RunSpec, now: float) -> Iterator[tuple[str, 
         if not waiting.processed:
             yield "NoOffers", f"{are} for {since}, and no agent has offered anything yet."
             continue
-        yield "Waiting", f"{are} for {since}; {waiting.processed} offers were looked at."
+        yield "Waiting", f"{are} for {since}; {many(waiting.processed, 'offer was', 'offers were')} looked at."
         for reason, agents, hostname, sentence in waiting.explanations():
             where = f"on {hostname}" if agents == 1 else f"on {agents} agents, {hostname} for example"
             yield reason, f"{where}: {sentence.rstrip('.')}."
@@ -115,7 +115,7 @@ def _of_instances(state: State, spec: RunSpec, now: float) -> Iterator[tuple[str
     lost = [one for one in state.instances_of(spec.id) if one.condition.startswith("Unreachable")]
     if lost:
         hosts = ", ".join(sorted({one.agent.hostname for one in lost if one.agent is not None}))
-        yield "Unreachable", f"{len(lost)} instances are out of reach, on {hosts}."
+        yield "Unreachable", f"{instances(len(lost))} out of reach, on {hosts}."
     starting = [
         one for one in state.instances_of(spec.id) if one.condition in ("Provisioned", "Staging", "Starting")
     ]
@@ -123,12 +123,12 @@ def _of_instances(state: State, spec: RunSpec, now: float) -> Iterator[tuple[str
         oldest = min(starting, key=lambda one: one.since)
         yield (
             "Staged",
-            f"{len(starting)} instances are being started, the first of them for {ago(now, oldest.since, '')}.",
+            f"{instances(len(starting))} being started, for {ago(now, oldest.since, '')}.",
         )
     unhealthy = [one for one in state.instances_of(spec.id) if state.is_healthy(one) is False]
     if unhealthy:
         cause = _cause(state, unhealthy[0])
-        yield "Unhealthy", f"{len(unhealthy)} instances are not healthy{cause}."
+        yield "Unhealthy", f"{instances(len(unhealthy))} not healthy{cause}."
 
 
 def _cause(state: State, instance: Instance) -> str:
@@ -172,6 +172,16 @@ def action_progress(state: State, action: Action, now: float) -> dict[str, Any]:
     found = explain(state, spec, now)
     shown = [one for one in found["reasons"] if one["code"] != "Deploying"]
     return made | {"instances": spec.instances, **progress_of(state, spec), "reasons": shown}
+
+
+def many(number: int, one: str, several: str) -> str:
+    """`1 offer was`, `2 offers were`."""
+    return f"{number} {one if number == 1 else several}"
+
+
+def instances(number: int) -> str:
+    """`1 instance is`, `2 instances are`."""
+    return many(number, "instance is", "instances are")
 
 
 def ago(now: float, timestamp: str, after: str = " ago") -> str:

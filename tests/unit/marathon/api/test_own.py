@@ -65,7 +65,7 @@ async def test_sick_instances_are_told_with_the_cause(api: Api) -> None:
     api.world.probe = lambda probe: False
     api.world.run(5)
     _, reasons = await why(api)
-    assert "1 instances are not healthy" in reasons["Unhealthy"]
+    assert "1 instance is not healthy" in reasons["Unhealthy"]
 
 
 async def test_apps_groups_and_pods_are_deployed_at_once_and_planned_before(api: Api) -> None:
