@@ -325,3 +325,14 @@ def test_new_instances_count_when_they_are_ready(running: World) -> None:
     assert commands(running) == ["two"] * 3
     assert not running.core.state.readiness
     assert not running.probes
+
+
+def test_health_checks_are_announced(world: World) -> None:
+    world.deploy(checked())
+    world.settle()
+    world.deploy(checked("two"))
+    world.settle()
+    assert len(world.published("add_health_check_event")) == 1
+    world.deploy(remove=["/web"])
+    world.settle()
+    assert world.published("remove_health_check_event") == [{"appId": "/web"}]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from koinon.marathon.core.context import Core
-from koinon.marathon.model import Deployment, Root, ids
+from koinon.marathon.model import App, Deployment, Root, ids
 from koinon.marathon.model.records import Step
 
 
@@ -49,15 +49,37 @@ def failed(core: Core, deployment: Deployment, reason: str) -> None:
     core.publish("deployment_failed", {"id": deployment.id, "plan": plan(deployment), "reason": reason})
 
 
+def terminated(core: Core, path: str) -> None:
+    """The last instance of an app or pod that was removed is gone."""
+    core.publish("app_terminated_event", {"appId": path})
+
+
 def changed(core: Core, before: Root, after: Root, specs: Iterable[str], origin: tuple[str, str]) -> None:
     """What people have asked for, by each app and pod: `api_post_event` and those of pods."""
     address, uri = origin
     for path in specs:
         if (app := after.apps.get(path)) is not None:
             core.publish("api_post_event", {"clientIp": address, "uri": uri, "appDefinition": app})
+            _checks_changed(core, before.apps.get(path), app)
         elif path in before.pods or path in after.pods:
             kind = "deleted" if path not in after.pods else "updated" if path in before.pods else "created"
             core.publish(f"pod_{kind}_event", {"clientIp": address, "uri": uri})
+        elif (former := before.apps.get(path)) is not None:
+            _checks_changed(core, former, None)
+
+
+def _checks_changed(core: Core, before: App | None, after: App | None) -> None:
+    """Health checks that Marathon itself makes are announced when they come and go."""
+    old = () if before is None else tuple(one for one in before.health_checks if not one.by_agent)
+    new = () if after is None else tuple(one for one in after.health_checks if not one.by_agent)
+    if old == new:
+        return
+    if old and before is not None:
+        core.publish("remove_health_check_event", {"appId": before.id})
+    for check in new:
+        if after is not None:
+            fields = {"appId": after.id, "version": after.version, "healthCheck": check}
+            core.publish("add_health_check_event", fields)
 
 
 def group_of(specs: Iterable[str]) -> str:

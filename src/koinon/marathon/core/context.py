@@ -15,6 +15,7 @@ from uuid import UUID
 import msgspec
 
 from koinon.alarms import Alarms
+from koinon.marathon.core import planner
 from koinon.marathon.core.config import Config
 from koinon.marathon.core.events import Effect, Publish, Store
 from koinon.marathon.core.state import State
@@ -137,12 +138,11 @@ class Core:
 
     def new_instance(self, spec: RunSpec) -> Instance:
         """One more of the spec, to be launched; not put yet."""
-        info = spec.version_info
         return Instance(
             id=ids.instance_id(spec.id, str(self._uuid())),
             run_spec=spec.id,
             version=spec.version,
-            config=spec.version if info is None else info.last_config_change_at,
+            config=planner.config_of(spec),
             role=spec.role,
             since=self.stamp(),
         )

@@ -302,6 +302,8 @@ def look(core: Core, path: str) -> None:
         courses.keep_until_its_turn(core, deployment, path)
     elif courses.go_on(core, deployment, course) and path in pending:
         pending.discard(path)
+        if course.action.startswith("Stop"):
+            announcements.terminated(core, path)
         if not pending:
             _end_step(core, deployment)
 

@@ -110,7 +110,7 @@ def answered(core: Core, event: Probed) -> None:
     _failed(core, instance, number, event.cause or f"status {event.status}")
     core.publish(
         "failed_health_check_event",
-        {"appId": spec.id, "taskId": instance.id, "instanceId": instance.id, "healthCheck": check},
+        {"appId": spec.id, "taskId": instance.id, "healthCheck": check},
     )
     failures = core.state.health[instance.id][number].consecutive_failures
     if check.max_consecutive_failures and failures >= check.max_consecutive_failures:

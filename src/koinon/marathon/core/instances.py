@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from koinon.marathon.core import backoff, health, kills, unreachable
+from koinon.marathon.core import announcements, backoff, health, kills, planner, unreachable
 from koinon.marathon.core.context import Core
 from koinon.marathon.core.state import LOST, TERMINAL
 from koinon.marathon.model import Instance, Pod, TaskFailure, ids
@@ -72,6 +72,7 @@ def provision(
     provisioned = replace(
         instance,
         version=spec.version,
+        config=planner.config_of(spec),
         condition="Provisioned",
         incarnation=incarnation,
         agent=agent,
@@ -226,8 +227,8 @@ def reschedule(core: Core, instance: Instance, spec: RunSpec) -> Instance:
     state = core.state
     deployment = state.deployments.get(state.locks.get(spec.id, ""))
     stays_old = deployment is not None and spec.id in deployment.canaries_since
-    if not stays_old and spec.version_info is not None:
-        instance = replace(instance, version=spec.version, config=spec.version_info.last_config_change_at)
+    if not stays_old:
+        instance = replace(instance, version=spec.version, config=planner.config_of(spec))
     return replace(
         instance,
         condition="Scheduled",
@@ -259,7 +260,8 @@ def forget(core: Core, instance: Instance) -> None:
     path = instance.run_spec
     if path not in state.by_spec and state.root.run_spec(path) is None:
         backoff.reset(core, path)
-        core.publish("app_terminated_event", {"appId": path})
+        if path not in state.locks:
+            announcements.terminated(core, path)
 
 
 def note_failure(core: Core, instance: Instance, message: str | None = None) -> None:
@@ -283,4 +285,4 @@ def note_failure(core: Core, instance: Instance, message: str | None = None) -> 
 
 def is_up_to_date(instance: Instance, spec: RunSpec) -> bool:
     """Whether it was made from the configuration that its spec has now."""
-    return spec.version_info is None or instance.config == spec.version_info.last_config_change_at
+    return instance.config == planner.config_of(spec)

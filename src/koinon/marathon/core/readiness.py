@@ -31,7 +31,7 @@ def answered(core: Core, event: Probed) -> None:
     """An answer, or none."""
     found = instance_of_key(core, event.key)
     spec = None if found is None else core.state.root.apps.get(found.run_spec)
-    if found is None or spec is None or not spec.readiness_checks or found.run_spec not in core.state.locks:
+    if found is None or spec is None or not spec.readiness_checks or found.id not in core.state.readiness:
         core.effects.append(StopProbe(event.key))
         return
     check = spec.readiness_checks[0]

@@ -34,6 +34,10 @@ CONDITIONS: Mapping[v1.TaskState, Condition] = {
     _S.TASK_UNKNOWN: "Unknown",
 }
 
+#: Ends of tasks that are not heard of elsewhere: our end of the connection says that the master has not got the launch,
+#: or a new master, or one whom a new leader asked, that it knows of none.
+_NOT_LAUNCHED = (v1.TaskStatus.Reason.REASON_INVALID_OFFERS, v1.TaskStatus.Reason.REASON_RECONCILIATION)
+
 
 def hear(core: Core, status: v1.TaskStatus) -> None:
     """A task has another state, or it is told again."""
@@ -90,8 +94,7 @@ def _change(core: Core, instance: Instance, task: Task, status: v1.TaskStatus, c
     if is_new:
         _announce(core, instance, told)
     tasks = tuple(told if one is task else one for one in instance.tasks)
-    # So our end of the connection says that the master has not got the launch.
-    launched = status.reason is not v1.TaskStatus.Reason.REASON_INVALID_OFFERS
+    launched = not (status.reason in _NOT_LAUNCHED and instance.condition == "Provisioned")
     instances.change(core, instance, tasks, launched=launched)
     left = core.state.instances.get(instance.id)
     if left is not None and status.healthy is not None and condition == "Running":
