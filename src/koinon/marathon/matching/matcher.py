@@ -124,9 +124,9 @@ def match(
         placed = Placements(placed, wanted.since)
     if remaining.role != wanted.role:
         return _other_role(remaining, wanted)
-    missing = remaining.found_missing.get(wanted.shape, ...)
-    if missing is ...:
-        missing = remaining.found_missing[wanted.shape] = _missing(remaining, wanted)
+    if wanted.shape not in remaining.found_missing:
+        remaining.found_missing[wanted.shape] = _missing(remaining, wanted)
+    missing: Unmatched | None = remaining.found_missing[wanted.shape]
     objections = _objections(remaining, wanted, placed, settings, now)
     if objections:
         refusals = objections if missing is None else [*objections, *missing.refusals]
