@@ -104,7 +104,10 @@ def _of_waiting(state: State, spec: RunSpec, now: float) -> Iterator[tuple[str, 
         if not waiting.processed:
             yield "NoOffers", f"{are} for {since}, and no agent has offered anything yet."
             continue
-        yield "Waiting", f"{are} for {since}; {many(waiting.processed, 'offer was', 'offers were')} looked at."
+        yield (
+            "Waiting",
+            f"{are} for {since}; {many(waiting.processed, 'offer was', 'offers were')} looked at.",
+        )
         for reason, agents, hostname, sentence in waiting.explanations():
             where = f"on {hostname}" if agents == 1 else f"on {agents} agents, {hostname} for example"
             yield reason, f"{where}: {sentence.rstrip('.')}."
