@@ -36,6 +36,8 @@ def joined(items: Iterator[bytes], begin: bytes = b"[", end: bytes = b"]") -> It
 
 async def send(request: web.Request, pieces: Iterator[bytes]) -> web.StreamResponse:
     """JSON in pieces, each of which takes little time to make."""
+    if request.method == hdrs.METH_HEAD:
+        return web.Response(content_type=_JSON)
     gathered: list[bytes] = []
     size = 0
     sent: _Sent | None = None
