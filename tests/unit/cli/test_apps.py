@@ -243,9 +243,11 @@ def test_a_canary_is_let_go_on(koinon: Koinon, file: Callable[..., str]) -> None
     assert (status, error) == (1, "koinon: /nowhere is not being deployed\n")
 
 
-def test_pods_are_shown_and_destroyed_like_apps(koinon: Koinon, file: Callable[..., str]) -> None:
+def test_pods_are_shown_scaled_and_destroyed_like_apps(koinon: Koinon, file: Callable[..., str]) -> None:
     deployed(koinon, file(POD))
     assert json.loads(koinon("app", "show", "pod")[1])["status"] == "STABLE"
+    assert koinon("app", "scale", "pod", "2", "--wait")[0] == 0
+    assert len(json.loads(koinon("app", "show", "pod")[1])["instances"]) == 2
     assert koinon("app", "destroy", "pod", "--yes", "--wait")[0] == 0
     assert koinon("app", "list", "--json")[1] == "[]\n"
 

@@ -233,7 +233,12 @@ def logs(
 @marathon_option
 def scale(marathon: Marathon, name: str, instances: int, force: bool, **watch: Any) -> int:
     """Let APP have so many INSTANCES; 0 suspends it."""
-    return _change(marathon, "PATCH", f"/v2/apps{absolute(name)}", force, {"instances": instances}, watch)
+    path = absolute(name)
+    if marathon.find(f"/v2/apps{path}") is None and (pod := marathon.find(f"/v2/pods{path}")) is not None:
+        pod["scaling"]["instances"] = instances
+        marathon.ask("PUT", f"/v2/pods{path}", {"force": str(force).lower()}, pod)
+        return watch_to_end(marathon, {"deploymentId": marathon.deployment_id}, **_watch(watch))
+    return _change(marathon, "PATCH", f"/v2/apps{path}", force, {"instances": instances}, watch)
 
 
 @app.command()

@@ -14,6 +14,8 @@ from koinon.cli.apps.client import Marathon
 from koinon.cli.errors import Failure
 
 _POLL_S = 0.3
+#: Of so many apps and pods the progress is shown; of the others their number.
+_SHOWN_MAX = 5
 
 
 class Watch(NamedTuple):
@@ -58,10 +60,10 @@ def follow(
             return Outcome(told["state"] == "succeeded", told.get("reason", ""))
         if (line := _line(told)) != last:
             say(last := line)
-        _note_failures(marathon, told, failed, say)
+        _note_failures(told, failed, say)
         if watch.failures_max is not None and len(failed) > watch.failures_max:
             raise GivenUp(f"{len(failed)} tasks failed")
-        if told["canaries"]:
+        if told["canaries"] and all(one["id"] in told["canaries"] for one in _unfinished(told)):
             names = ", ".join(told["canaries"])
             return Outcome(True, f"its canaries run; `koinon app go {names}` lets it go on")
         if watch.timeout_s is not None and time.monotonic() - begun_s > watch.timeout_s:
@@ -69,10 +71,16 @@ def follow(
         time.sleep(_POLL_S)
 
 
+def _unfinished(told: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Actions of the step that have not all they want."""
+    return [one for one in told["actions"] if one["ready"] < one["instances"] or one["old"]]
+
+
 def _line(told: Mapping[str, Any]) -> str:
     """`step 2/2  /web: 3 of 4 ready, 4 launched, 1 old`."""
+    waiting = _unfinished(told)
     parts = []
-    for one in told["actions"]:
+    for one in waiting[:_SHOWN_MAX]:
         old = f", {one['old']} old" if one["old"] else ""
         if one["action"].startswith("Stop"):
             parts.append(f"{one['id']}: {one['old']} left to stop")
@@ -80,16 +88,15 @@ def _line(told: Mapping[str, Any]) -> str:
             parts.append(
                 f"{one['id']}: {one['ready']} of {one['instances']} ready, {one['launched']} launched{old}"
             )
-    return f"step {told['step']}/{told['steps']}  {'; '.join(parts)}"
+    if len(waiting) > _SHOWN_MAX:
+        parts.append(f"and {len(waiting) - _SHOWN_MAX} more")
+    return f"step {told['step']}/{told['steps']}  {'; '.join(parts) or 'done'}"
 
 
-def _note_failures(marathon: Marathon, told: Mapping[str, Any], failed: dict[str, str], say: Say) -> None:
+def _note_failures(told: Mapping[str, Any], failed: dict[str, str], say: Say) -> None:
     """Tell of tasks that have failed since the deployment began."""
     for one in told["actions"]:
-        if one["action"].endswith("Pod") or one["action"].startswith("Stop"):
-            continue
-        answer = marathon.find(f"/v2/apps{one['id']}")
-        failure = None if answer is None else answer["app"].get("lastTaskFailure")
+        failure = one.get("lastTaskFailure")
         if failure is None or failure["timestamp"] < told["startedAt"] or failure["taskId"] in failed:
             continue
         failed[failure["taskId"]] = failure["message"]
@@ -103,12 +110,7 @@ def _ended(state: str) -> str:
 
 def _why(told: Mapping[str, Any]) -> str:
     """The reasons that are known, for who gives up."""
-    found = [
-        f"{one['id']}: {reason['sentence']}"
-        for one in told["actions"]
-        for reason in one["reasons"]
-        if reason["code"] != "LastTaskFailure"
-    ]
+    found = [f"{one['id']}: {reason['sentence']}" for one in told["actions"] for reason in one["reasons"]]
     return "".join(f"\n  {one}" for one in found)
 
 

@@ -70,7 +70,7 @@ async def stored(runtime: Runtime, deployment_id: str) -> Accepted:
     deployment = runtime.core.state.deployments.get(deployment_id)
     version = root.version if deployment is None else deployment.version  # one without steps is over already
     await runtime.settled()
-    return Accepted(deployment_id, version, root)
+    return Accepted(deployment_id, version or versions.stamp(runtime.now()), root)
 
 
 class Plan(NamedTuple):

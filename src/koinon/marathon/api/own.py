@@ -32,6 +32,8 @@ from koinon.service.answers import json_answer
 
 #: So many ends of deployments are remembered, as long as this process leads.
 _REMEMBERED = 1000
+#: Of so many actions of a step the reasons are told, too.
+_EXPLAINED_MAX = 20
 _PREFIX = "/v2/koinon"
 
 
@@ -110,7 +112,10 @@ class Own:
             "startedAt": deployment.started_at,
             "step": min(step + 1, len(deployment.steps)),
             "steps": len(deployment.steps),
-            "actions": [action_progress(state, action, now) for action in actions],
+            "actions": [
+                action_progress(state, action, now, with_reasons=at < _EXPLAINED_MAX)
+                for at, action in enumerate(actions)
+            ],
             "canaries": dict(deployment.canaries_since),
         }
 

@@ -10,6 +10,7 @@ from koinon.marathon.core.state import LAUNCHED, State
 from koinon.marathon.model import App, Deployment, Instance, versions
 from koinon.marathon.model.records import Action
 from koinon.marathon.model.root import RunSpec
+from koinon.marathon.rendering.tasks import render_failure
 
 
 def explain(state: State, spec: RunSpec, now: float) -> dict[str, Any]:
@@ -165,16 +166,25 @@ def progress_of(state: State, spec: RunSpec) -> dict[str, int]:
     return made
 
 
-def action_progress(state: State, action: Action, now: float) -> dict[str, Any]:
+def action_progress(state: State, action: Action, now: float, *, with_reasons: bool) -> dict[str, Any]:
     """One action of a step under way."""
-    made: dict[str, Any] = {"action": action.action, "id": action.run_spec}
-    spec = state.root.run_spec(action.run_spec)
-    if spec is None:  # it is being removed
-        left = sum(one.condition in LAUNCHED for one in state.instances_of(action.run_spec))
-        return made | {"instances": 0, "launched": 0, "running": 0, "ready": 0, "old": left, "reasons": []}
-    found = explain(state, spec, now)
-    shown = [one for one in found["reasons"] if one["code"] != "Deploying"]
-    return made | {"instances": spec.instances, **progress_of(state, spec), "reasons": shown}
+    path = action.run_spec
+    made: dict[str, Any] = {"action": action.action, "id": path, "reasons": []}
+    if (spec := state.root.run_spec(path)) is None:  # it is being removed
+        left = sum(one.condition in LAUNCHED for one in state.instances_of(path))
+        return made | {"instances": 0, "launched": 0, "running": 0, "ready": 0, "old": left}
+    made |= {"instances": spec.instances, **progress_of(state, spec)}
+    if (failure := state.failures.get(path)) is not None:
+        made["lastTaskFailure"] = render_failure(failure)
+    if with_reasons and not is_done(made):
+        told = (one for one in reasons(state, spec, now) if one[0] not in ("Deploying", "LastTaskFailure"))
+        made["reasons"] = [{"code": code, "sentence": text} for code, text in told]
+    return made
+
+
+def is_done(progress: dict[str, Any]) -> bool:
+    """Whether an action has all it wants."""
+    return bool(progress["ready"] >= progress["instances"] and not progress["old"])
 
 
 def many(number: int, one: str, several: str) -> str:
