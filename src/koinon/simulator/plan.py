@@ -23,6 +23,7 @@ KINDS: dict[str, tuple[float, str]] = {
     "slow link": (20.0, "machine"),
     "break connections": (0.0, "machine"),
     "slow disk": (15.0, "machine"),
+    "dies writing": (0.0, "machine"),
     "clock jumps": (0.0, "machine"),
     "full disk": (10.0, "agent"),
     "launcher dies": (0.0, "agent"),
