@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from koinon.agent.core.tables import AgentState
 from koinon.master.core.events import TeardownRequested
 from koinon.master.core.tables import HOLDING
+from koinon.mesos.v1 import TaskState
 from koinon.simulator.frameworks import Mood
 
 if TYPE_CHECKING:
@@ -167,7 +168,15 @@ def _of_framework(cluster: Cluster, leader: MasterNode, node: FrameworkNode) -> 
         yield f"{node.name} is not subscribed", node.name
         return
     there = _agent_ids(cluster)
-    believed = {entry.task_id: entry.state for entry in node.book.living.values() if entry.agent_id in there}
+    believed: dict[str, TaskState | None] = {}
+    for entry in node.book.living.values():
+        if entry.agent_id in there:
+            believed[entry.task_id] = entry.state
+        elif entry.state is not TaskState.TASK_UNREACHABLE:
+            yield (
+                f"{node.name} believes that {entry.task_id} is {entry.state} on an agent that is gone",
+                entry.task_id,
+            )
     at_master = {task_id: task.state for task_id, task in known.tasks.items()}
     for task_id in sorted({*believed, *at_master}):
         if believed.get(task_id) is not at_master.get(task_id):
@@ -206,6 +215,9 @@ def _unrest(cluster: Cluster) -> Iterator[_Matter]:
     for known in leader.core.state.agents.values():
         if known.executors or known.used_sum():
             yield f"{leader.name} believes that {known.hostname} has work", known.id
+    for framework in leader.core.state.frameworks.values():
+        if framework.used_sum():
+            yield f"{framework.id} uses {framework.used_sum().format()}", framework.id
     for node in cluster.frameworks.values():
         for entry in node.book.living.values():
             if entry.agent_id in there:
