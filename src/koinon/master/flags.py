@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from koinon.coordination.zookeeper import Url
+from koinon.coordination.zookeeper import SESSION_MAX_S, Url
 from koinon.edge.addresses import check_address
 from koinon.flags import Duration, Flag, Rate
 
@@ -152,8 +152,8 @@ class MasterFlags(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(
                 "--work_dir is required (or --zk, or --registry=in_memory, which forgets all at the end)"
             )
-        if self.zk_session_timeout <= 0:
-            raise ValueError("--zk_session_timeout must be more than nothing")
+        if not 0 < self.zk_session_timeout <= SESSION_MAX_S:
+            raise ValueError("--zk_session_timeout must be more than nothing, and 3weeks at most")
         if self.quorum is not None and self.quorum < 1:
             raise ValueError("--quorum must be 1 at least")
         for name in ("ip", "advertise_ip"):
@@ -167,10 +167,28 @@ class MasterFlags(msgspec.Struct, frozen=True, kw_only=True):
         self.removal_limit()
         if self.max_agent_ping_timeouts < 1:
             raise ValueError("--max_agent_ping_timeouts must be 1 at least")
-        if self.allocation_interval <= 0:
-            raise ValueError("--allocation_interval must be more than nothing")
+        for name in (
+            "allocation_interval",
+            "offer_timeout",
+            "registry_gc_interval",
+            "registry_max_agent_age",
+        ):
+            if (duration := getattr(self, name)) is not None and duration <= 0:
+                raise ValueError(f"--{name} must be more than nothing")
+        for name in (
+            "max_completed_frameworks",
+            "max_completed_tasks_per_framework",
+            "max_unreachable_tasks_per_framework",
+            "registry_max_agent_count",
+        ):
+            if getattr(self, name) < 0:
+                raise ValueError(f"--{name} must not be negative")
+        if self.max_operator_event_stream_subscribers < 1:
+            raise ValueError("--max_operator_event_stream_subscribers must be 1 at least")
         if not 0 <= self.port <= 65535:
             raise ValueError("--port must be between 0 and 65535")
+        if self.advertise_port is not None and not 0 < self.advertise_port <= 65535:
+            raise ValueError("--advertise_port must be between 1 and 65535")
         self.initial_weights()
 
     def removal_limit(self) -> float:
