@@ -292,15 +292,25 @@ def test_an_agent_that_returns_while_its_loss_is_stored_is_not_reported(working)
     assert list(working.framework.tasks) == ["t"]
 
 
-def test_the_scheduler_may_ask_for_an_unreachable_task_without_naming_its_agent(working):
+@pytest.mark.parametrize("call", ["RECONCILE", "KILL"])
+def test_of_an_unreachable_task_the_scheduler_hears_through_its_agent(working, call):
     lose(working)
     since = working.framework.unreachable_tasks["t"].statuses[-1].unreachable_time
     assert since is not None
-    for asked in (None, v1.AgentID("M-S0")):
-        task = Call.Reconcile.Task(task_id=v1.TaskID("t"), agent_id=asked)
-        (answer,) = statuses(working.call("stream-1", "RECONCILE", Call.Reconcile(tasks=[task])))
-        assert (answer.state, answer.unreachable_time) == (TaskState.TASK_UNREACHABLE, since)
-        assert (answer.reason, answer.agent_id.value) == (Reason.REASON_RECONCILIATION, "M-S0")
+
+    def ask(agent_id: str | None) -> v1.TaskStatus:
+        agent = None if agent_id is None else v1.AgentID(agent_id)
+        task = Call.Reconcile.Task(task_id=v1.TaskID("t"), agent_id=agent)
+        kill = Call.Kill(task_id=v1.TaskID("t"), agent_id=agent)
+        body = kill if call == "KILL" else Call.Reconcile(tasks=[task])
+        (answer,) = statuses(working.call("stream-1", call, body))
+        assert answer.reason is Reason.REASON_RECONCILIATION
+        return answer
+
+    answer = ask("M-S0")
+    assert (answer.state, answer.unreachable_time) == (TaskState.TASK_UNREACHABLE, since)
+    answer = ask(None)
+    assert (answer.state, answer.agent_id) == (TaskState.TASK_UNKNOWN, None)
 
 
 def test_the_id_of_an_unreachable_task_cannot_be_reused(working):
@@ -408,9 +418,11 @@ def test_without_partition_awareness_tasks_of_an_agent_that_unregisters_are_lost
 
 def test_unreachable_tasks_of_an_agent_declared_gone_are_gone(working):
     lose(working)
+    removals = working.master.state.counters["slave_removals"]
     working.do(m.AgentGoneRequested("M-S0"))
-    update, _ = working.store()
+    (update,) = working.store()  # that the agent is away everybody has heard
     assert update.event.update.status.state is TaskState.TASK_GONE_BY_OPERATOR
+    assert working.master.state.counters["slave_removals"] == removals
     assert working.framework.unreachable_tasks == {}
     assert [task.task_id for task in working.framework.completed_tasks] == ["t"]
 

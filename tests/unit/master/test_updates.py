@@ -226,10 +226,18 @@ def reconcile(
 
 
 def test_a_known_task_is_told_in_its_latest_state_without_uuid_and_data(running):
-    running.update("channel-1", "t", STARTING, uuid(1), latest=RUNNING, healthy=True, data=b"d")
+    running.update("channel-1", "t", RUNNING, uuid(1), healthy=True, data=b"d")
     message = "Reconciliation: latest state of the task"
     expected = status("t", RUNNING, Reason.REASON_RECONCILIATION, message, healthy=True)
     assert reconcile(running, ("t", None)) == [expected]
+
+
+def test_a_state_whose_update_is_still_to_come_is_not_told_before_it(running):
+    running.update("channel-1", "t", RUNNING, uuid(1), latest=FINISHED)
+    assert [one.state for one in (*reconcile(running), *reconcile(running, ("t", "M-S0")))] == [RUNNING] * 2
+    running.acknowledge("stream-1", "t", uuid(1))
+    running.update("channel-1", "t", FINISHED, uuid(2))
+    assert [one.state for one in reconcile(running)] == [FINISHED]
 
 
 def test_without_tasks_all_are_told(running):
