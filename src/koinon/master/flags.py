@@ -40,14 +40,17 @@ class MasterFlags(msgspec.Struct, frozen=True, kw_only=True):
     ] = True
     work_dir: Annotated[
         Path | None,
-        Flag("Where the registry is kept, without --zk. Required then, unless --registry=in_memory."),
+        Flag(
+            "Where the registry is kept, without --zk. Required then, unless --registry=in_memory. Of masters with the"
+            " same one on a machine one leads, and the others stand by."
+        ),
     ] = None
     zk: Annotated[
         Url | None,
         Flag(
             "Where masters stand for election in ZooKeeper, and the one that leads keeps the registry: give all of"
-            " them the same. With user and password what they make there is theirs alone to change. Without it this"
-            " master is the only one."
+            " them the same. With user and password what they make there is theirs alone to change. Without it"
+            " masters are those of one --work_dir."
         ),
     ] = None
     zk_session_timeout: Annotated[

@@ -40,10 +40,10 @@ class Embedded:
         return EmbeddedStore(self._directory / "store.db")
 
     def election(self) -> Election:
-        return on_one_machine.Election(self._directory, owner="a test")
+        return on_one_machine.Election(self._directory, "test")
 
     def detector(self) -> Detector:
-        return on_one_machine.Detector(self._directory)
+        return on_one_machine.Detector(self._directory, "test")
 
     async def close(self) -> None:
         pass
