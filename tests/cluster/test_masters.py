@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +20,7 @@ import pytest
 
 from koinon.mesos import codec, internal, v1
 from koinon.mesos.v1 import scheduler
-from tests.cluster.harness import Role, eventually
+from tests.cluster.harness import IP, Role, eventually
 from tests.cluster.masters import SESSION_S, Masters, ask, leads, running_masters
 from tests.unit.master_views.cluster import CAPABILITIES, agent_of
 from tests.zookeeper import ZooKeeper
@@ -149,6 +152,38 @@ def test_a_leader_that_is_told_to_end_hands_over_at_once(masters: Masters) -> No
     assert leader.stop(signal.SIGTERM) == 0
     masters.leader(but=leader)
     assert time.monotonic() - begun_s < SESSION_S  # nobody has waited for a session to end
+
+
+def test_a_leader_that_is_told_to_end_refuses_no_call(masters: Masters) -> None:
+    """As one that dies it answers no more: clients such as pymesos give up when they are refused."""
+    leader = masters.leader()
+    statuses: set[int] = set()
+    ended = threading.Event()
+
+    def call_on_and_on(keep: bool, header: str) -> None:
+        connection = http.client.HTTPConnection(IP, leader.port, timeout=5)
+        while not ended.is_set():
+            with suppress(OSError, http.client.HTTPException):
+                # Without a type it is refused with 400 by who leads.
+                connection.request(
+                    "POST", "/api/v1/scheduler", "{}", {"Content-Type": codec.JSON, header: "x"}
+                )
+                answer = connection.getresponse()
+                answer.read()
+                statuses.add(answer.status)
+                if keep:
+                    continue
+            connection.close()
+
+    ways = [(keep, header) for keep in (True, False) for header in ("X-Other", "Upgrade")]
+    with ThreadPoolExecutor(len(ways)) as threads:
+        calling = [threads.submit(call_on_and_on, *way) for way in ways]
+        eventually(lambda: statuses, "it answers")
+        assert leader.stop(signal.SIGTERM) == 0
+        ended.set()
+        for one in calling:
+            one.result()
+    assert statuses == {400}
 
 
 async def test_agents_and_tasks_of_the_leader_before_are_waited_for(masters: Masters) -> None:

@@ -173,6 +173,8 @@ async def test_a_master_that_ends_breaks_connections_rather_than_refuse_calls():
     async with asyncio.timeout(10):
         while line := await reader.readline():
             assert not line.startswith(b"HTTP")
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", master.about.port)
     may_close.set()
     await ending
     writer.close()
