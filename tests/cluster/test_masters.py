@@ -288,3 +288,5 @@ def test_a_registry_in_memory_begins_anew_with_each_leader(tmp_path: Path, zooke
         answer = ask(masters.leader(but=leader), "/weights")
         assert answer is not None
         assert json.loads(answer.text) == []
+        for role in masters.roles:
+            assert "the registry is in memory" in role.log.read_text()

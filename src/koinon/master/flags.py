@@ -71,7 +71,8 @@ class MasterFlags(msgspec.Struct, frozen=True, kw_only=True):
         Literal["replicated_log", "in_memory"],
         Flag(
             "What the master must not forget: kept in --work_dir, or in ZooKeeper with --zk (replicated_log); or gone"
-            " with the process (in_memory)."
+            " with the process (in_memory): then the next leader knows no agent, and frameworks that ask for their tasks"
+            " before the agents are back hear that they are lost. That is for tests."
         ),
     ] = "replicated_log"
     cluster: Annotated[str | None, Flag("Name of the cluster, shown to people.")] = None

@@ -174,6 +174,11 @@ class MasterProcess:
         )
         if flags.whitelist is not None:
             _hostnames_or_fail(flags.whitelist)  # not only once we are elected
+        if flags.registry == "in_memory":
+            self._log.warning(
+                "the registry is in memory: whoever leads next knows none of today's agents, and tells frameworks that"
+                " ask for their tasks before the agents are back that they are lost; for tests"
+            )
         self._candidacy = candidacy(flags)
         if self._candidacy is None:
             assert self._store is not None, "the flags have seen to it"
