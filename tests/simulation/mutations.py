@@ -263,4 +263,8 @@ REVERTED = {
         lambda: [patch.object(SteadyClock, "now", lambda clock: time.time())],
     ),
     "executor_counted": Mutation("an agent does not say that it started no executor", _executor_not_said),
+    "end_unheard": Mutation(
+        "a master does not listen to agents that the registry has not got yet",
+        lambda: [patch.object(agents, "hear_joining", _nothing)],
+    ),
 }

@@ -141,6 +141,7 @@ def test_messages_on_a_channel_that_is_not_admitted_are_passed_over(cluster):
     cluster.register()
     assert cluster.say("channel-1", internal.Pong()) == []
     assert cluster.say("channel-9", internal.Unregister()) == []
+    assert cluster.store() == [registered("channel-1")]
 
 
 # ── disconnection ─────────────────────────────────────────────────────────────────────────────────
@@ -153,6 +154,19 @@ def working(cluster: Cluster) -> Cluster:
     cluster.launch("stream-1", task_info(executor=executor_info()), refuse_s=0.0)
     cluster.tick()
     return cluster
+
+
+def test_an_executor_that_ends_before_its_agent_is_stored_is_not_believed_to_live(working):
+    """The agent says so once."""
+    executor = internal.ReportedExecutor(
+        framework_id="M-0000", info=executor_info(), container_id=v1.ContainerID(value="c")
+    )
+    working.register(register("M-S0", text="cpus:8;mem:4096", executors=[executor]))
+    exited = internal.ExecutorExited(framework_id="M-0000", executor_id="e", status=256)
+    assert working.say("channel-2", exited) == []
+    assert failure("stream-1", "M-S0", executor_id=v1.ExecutorID("e"), status=256) in working.store()
+    assert working.agent.executors == {}
+    assert working.say("channel-1", exited) == []
 
 
 def test_offers_of_a_disconnected_agent_are_rescinded(working):
