@@ -59,15 +59,21 @@ def test_standbys_answer_about_themselves_and_redirect_all_else(masters: Masters
             ("GET", "/api/v1/scheduler"),  # who leads is asked before how
             ("GET", internal.PATH),
             ("GET", "/redirected"),
+            ("GET", "/redirect/state"),
+            ("GET", "/state/redirect"),
         ):
             answer = ask(standby, path, method)
             assert answer is not None
-            expected = (404, None) if path == "/redirected" else (307, place + path)
+            expected = (404, None) if path.startswith("/redirect") else (307, place + path)
             assert (answer.status, answer.location) == expected, path
         for path in ("/redirect", "/master/redirect", "/redirect/"):
-            answer = ask(standby, path)
-            assert answer is not None
-            assert (answer.status, answer.location) == (307, place)
+            for master in (standby, leader):
+                answer = ask(master, path)
+                assert answer is not None
+                assert (answer.status, answer.location) == (307, place)
+        answer = ask(leader, "/master/redirect/state")
+        assert answer is not None
+        assert answer.status == 404
 
 
 def test_the_password_is_in_no_flag_and_no_log(masters: Masters) -> None:
