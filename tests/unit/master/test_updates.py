@@ -185,7 +185,7 @@ def test_a_kill_of_an_ended_task_is_void(running):
 
 
 def test_a_kill_of_an_unknown_task_is_answered_like_reconciliation(running):
-    message = "Reconciliation: neither the task nor its agent is known"
+    message = "Reconciliation: the task is not known, and the question names no agent"
     expected = status("x", TaskState.TASK_LOST, Reason.REASON_RECONCILIATION, message, agent_id=None)
     assert running.call("stream-1", "KILL", kill("x")) == [sent_update("stream-1", expected)]
 
@@ -364,6 +364,7 @@ def test_nothing_is_said_of_a_task_whose_agent_is_still_awaited(restarted):
     restarted.join(register("M-S3"))
     (answer,) = reconcile(restarted, ("x", None))
     assert answer.state is TaskState.TASK_UNKNOWN
+    assert answer.message == "Reconciliation: the task is not known, and the question names no agent"
 
 
 @pytest.mark.parametrize(

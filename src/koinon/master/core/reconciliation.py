@@ -89,13 +89,14 @@ def _without_task(core: Core, agent_id: str | None) -> tuple[TaskState, str, flo
     if agent_id is None:
         if state.recovered_agents:
             return None
-    elif agent_id in state.recovered_agents:
+        return TaskState.TASK_UNKNOWN, "the task is not known, and the question names no agent", None
+    if agent_id in state.recovered_agents:
         return None
-    elif agent_id in state.agents:
+    if agent_id in state.agents:
         return TaskState.TASK_GONE, "the agent does not have the task", None
-    elif (entry := state.unreachable_agents.get(agent_id)) is not None:
+    if (entry := state.unreachable_agents.get(agent_id)) is not None:
         return TaskState.TASK_UNREACHABLE, "the agent is unreachable", entry.since_s
-    elif agent_id in state.gone_agents:
+    if agent_id in state.gone_agents:
         return TaskState.TASK_GONE_BY_OPERATOR, "the agent was declared gone", None
     return TaskState.TASK_UNKNOWN, "neither the task nor its agent is known", None
 
