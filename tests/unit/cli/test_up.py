@@ -41,6 +41,15 @@ def test_a_port_in_use_is_named_with_the_option_to_change(tmp_path: Path, taken:
         choose_ports(tmp_path / "up.json", IP, {"master": 0, "agent-1": taken})
 
 
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [("master-2", "--master-port"), ("agent-1", "--agent-port"), ("agent-9", "--agent-port")],
+)
+def test_ports_that_count_on_beyond_the_last_are_refused(tmp_path: Path, name: str, option: str) -> None:
+    with pytest.raises(Failure, match=rf"^there is no port 65536 for {name}: choose a smaller {option}"):
+        choose_ports(tmp_path / "up.json", IP, {name: 65536})
+
+
 def test_an_address_of_another_machine_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"^cannot listen on 192\.0\.2\.1: "):
         choose_ports(tmp_path / "up.json", "192.0.2.1", {"master": 0})

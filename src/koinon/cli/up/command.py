@@ -25,7 +25,8 @@ from koinon.cli.up.zookeeper import SESSION_S, ZooKeeper, find
     type=click.IntRange(min=1),
     default=1,
     help="How many masters [1]. One leads, the others stand by: the cluster goes on while one of them is left, so two"
-    " survive the loss of one, three that of two; odd numbers have no advantage. More than one need ZooKeeper.",
+    " survive the loss of one, three that of two; odd numbers have no advantage. More than one need ZooKeeper, which keeps"
+    " the registry then: what one master alone has kept (weights, agents declared gone) they do not know.",
 )
 @click.option(
     "--zk",
