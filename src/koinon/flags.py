@@ -23,6 +23,7 @@ Rules that join flags belong into `__post_init__` of the Struct: a ValueError th
 from __future__ import annotations
 
 import math
+import re
 import sys
 import types
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,6 +56,8 @@ _TIME_UNITS_NS = {
     "us": 10**3,
     "ns": 1,
 }
+#: What stands before the host of a URL, which may have got into any flag, and from our words into a log.
+_CREDENTIALS = re.compile(r"//[^\s@']*:[^\s']*@")
 #: Who counts nanoseconds in 64 bits gets no further.
 _TIME_MAX_NS = 2**63
 #: Each unit of size, in bytes; from the largest.
@@ -183,7 +186,8 @@ def load_or_exit(
     try:
         return load(struct, argv, environ=environ, prefixes=prefixes, directories=directories)
     except FlagError as error:
-        _exit(2, f"{program}: {error} (see {program} --help)\n", sys.stderr)
+        sentence = _CREDENTIALS.sub("//***@", str(error))
+        _exit(2, f"{program}: {sentence} (see {program} --help)\n", sys.stderr)
 
 
 def describe(flags: msgspec.Struct) -> dict[str, str]:

@@ -161,6 +161,15 @@ def test_programs_exit_2_on_mistakes_and_0_after_help(capsys: pytest.CaptureFixt
     assert captured.out.endswith("koinon master 1.2.3\n")
 
 
+@pytest.mark.parametrize(
+    "argument", ["zk://u:p@ss/word@h:1/p", "--port=zk://u:p@ss/word@h:1/p", "--nope=//u:word@h"]
+)
+def test_a_url_in_the_wrong_place_shows_no_password(argument, capsys) -> None:
+    with pytest.raises(SystemExit):
+        load_or_exit(Flags, [argument, "--prt"], program="koinon master", version="1.2.3", environ={})
+    assert "word" not in capsys.readouterr().err
+
+
 @given(st.integers(min_value=0, max_value=9 * 10**15))
 def test_durations_survive_being_written_and_read(duration_us: int) -> None:
     duration = Duration(duration_us / 10**6)
