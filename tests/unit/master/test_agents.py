@@ -5,6 +5,7 @@ import pytest
 
 from koinon.master.core import agents
 from koinon.master.core import events as m
+from koinon.master.core.registry import CHANGE_BYTES_MAX
 from koinon.master.core.state import AgentEntry, Standing
 from koinon.mesos import internal, v1
 from koinon.mesos.v1 import TaskState
@@ -91,6 +92,21 @@ def test_a_new_agent_that_vanishes_before_it_is_stored_is_forgotten(cluster):
                 agent_info=v1.AgentInfo(hostname="a", domain=v1.DomainInfo()), pid="p", version="1.0.0"
             ),
             "this master has none",
+        ),
+        (
+            internal.Register(
+                agent_info=v1.AgentInfo(
+                    hostname="a",
+                    attributes=[
+                        v1.Attribute(
+                            name="a", type=v1.Value.Type.TEXT, text=v1.Value.Text("x" * CHANGE_BYTES_MAX)
+                        )
+                    ],
+                ),
+                pid="p",
+                version="1.0.0",
+            ),
+            "less than 768 KiB",
         ),
     ],
 )
