@@ -19,7 +19,7 @@ from koinon.cli.up.zookeeper import SESSION_S, ZooKeeper, find
     type=click.Path(file_okay=False, path_type=Path),
     help="Where everything is kept [/var/lib/koinon for root, else ~/.local/state/koinon].",
 )
-@click.option("--ip", default="127.0.0.1", help="Address to listen on [127.0.0.1].")
+@click.option("--ip", default="127.0.0.1", help="Address to listen on; 0.0.0.0 = all addresses [127.0.0.1].")
 @click.option(
     "--masters",
     type=click.IntRange(min=1),
@@ -70,6 +70,7 @@ def up(
     and agents, be they more or fewer now, and what each offers then.
     """
     root = (work_dir or default_work_dir()).absolute()
+    host = _told(ip)
     own_zookeeper = zk is None and masters > 1
     if own_zookeeper:
         find()
@@ -84,14 +85,14 @@ def up(
         logs = root / "logs"
 
         def role(kind: str, name: str, flags: list[str]) -> Role:
-            own = [f"--ip={ip}", f"--hostname={ip}", f"--port={ports[name]}"]
+            own = [f"--ip={ip}", f"--hostname={host}", f"--port={ports[name]}"]
             return Role(
-                kind, name, [*own, *flags], _address(ip, ports[name]), root / name, logs / f"{name}.log"
+                kind, name, [*own, *flags], _address(host, ports[name]), root / name, logs / f"{name}.log"
             )
 
         services, told = [], []
         master_flags: list[str] = []
-        found_at = _address(ip, ports[master_names[0]])
+        found_at = _address(host, ports[master_names[0]])
         if own_zookeeper:
             port = choose_ports(root / "up.json", "127.0.0.1", {"zookeeper": 0})["zookeeper"]
             zookeeper = ZooKeeper(root / "zookeeper", port, logs / "zookeeper.log")
@@ -119,6 +120,15 @@ def up(
             flags += [f"--attributes={attributes}"] if attributes else []
             roles.append(role("agent", name, flags))
         return Cluster(services, roles, told).run()
+
+
+def _told(ip: str) -> str:
+    """The address to be told to others, when `ip` means all that the machine has."""
+    if ip != "0.0.0.0":
+        return ip
+    from koinon.edge.addresses import told_ip  # which brings the server along
+
+    return told_ip(ip)
 
 
 def _address(ip: str, port: int) -> str:
