@@ -203,6 +203,22 @@ def test_tasks_of_frameworks_that_do_not_checkpoint_are_lost_with_the_connection
     assert cluster.agent.used == {}
 
 
+def test_what_was_lost_with_the_connection_is_not_said_to_be_gone(cluster):
+    """Its agent may have it yet, and not know of the broken connection."""
+    stream = cluster.subscribe(framework_info(capabilities="PARTITION_AWARE"))
+    cluster.join()
+    cluster.tick()
+    cluster.launch(stream, task_info())
+    cluster.do(m.AgentChannelClosed("channel-1"))
+    asked = Call.Reconcile.Task(task_id=v1.TaskID("t"), agent_id=v1.AgentID("M-S0"))
+    (answer,) = statuses(cluster.call(stream, "RECONCILE", Call.Reconcile(tasks=[asked])))
+    message = "Reconciliation: the agent is disconnected, and may have the task yet"
+    assert (answer.state, answer.message) == (TaskState.TASK_LOST, message)
+    cluster.register(register("M-S0"))
+    (answer,) = statuses(cluster.call(stream, "RECONCILE", Call.Reconcile(tasks=[asked])))
+    assert answer.state is TaskState.TASK_GONE
+
+
 def test_a_disconnected_agent_that_returns_is_offered_again(working):
     working.do(m.AgentChannelClosed("channel-1"))
     task = working.framework.tasks["t"]

@@ -68,6 +68,13 @@ def reconcile_task(core: Core, framework: Framework, task_id: str, agent_id: str
     """Answers for one task; `agent_id` is where the scheduler believes it to be."""
     if (task := framework.tasks.get(task_id)) is not None:
         _tell_state(core, framework, task)
+    elif _was_lost_with_connection(core, framework, task_id, agent_id):
+        message = "Reconciliation: the agent is disconnected, and may have the task yet"
+        send_status(
+            core,
+            framework,
+            status_by_master(core, task_id, agent_id, TaskState.TASK_LOST, _RECONCILED, message),
+        )
     elif (answer := _without_task(core, agent_id)) is not None:
         state, message, unreachable_s = answer
         if not framework.has("PARTITION_AWARE"):
@@ -76,6 +83,12 @@ def reconcile_task(core: Core, framework: Framework, task_id: str, agent_id: str
         if unreachable_s is not None:
             status.unreachable_time = v1.TimeInfo(int(unreachable_s * 1e9))
         send_status(core, framework, status)
+
+
+def _was_lost_with_connection(core: Core, framework: Framework, task_id: str, agent_id: str | None) -> bool:
+    """Is its agent away, so that nobody knows whether it still runs? When the agent is back the master does."""
+    task = framework.unreachable_tasks.get(task_id)
+    return task is not None and task.agent_id == agent_id and agent_id in core.state.agents
 
 
 def _tell_state(core: Core, framework: Framework, task: Task) -> None:
