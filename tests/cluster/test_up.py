@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from koinon.cli.client import Client
 from tests.cluster.harness import IP, eventually, wait_ended
 
@@ -88,6 +90,7 @@ def processes_below(directory: Path) -> list[str]:
     return found
 
 
+@pytest.mark.alone
 def test_a_newcomer_gets_a_working_cluster_in_three_seconds(tmp_path: Path) -> None:
     began_s = time.monotonic()
     with running(tmp_path / "work") as up:
