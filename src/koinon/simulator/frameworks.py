@@ -175,6 +175,9 @@ class Mind(Scheduler):
     # ── what the master tells ─────────────────────────────────────────────────────────────────────
     def subscribed(self, framework_id: str) -> None:
         """The id is for good; what became of the tasks meanwhile is asked."""
+        if framework_id in self.book.removed:
+            # Another instance has begun anew. A new master does not know that, and two would ask for one book's tasks.
+            self._process.end_now("its framework was removed")
         self.book.framework_id = framework_id
         self._suppressed = False
         self._reconcile_living()
