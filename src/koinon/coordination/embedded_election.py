@@ -1,7 +1,7 @@
 """Election on one machine: who holds the lock of a directory leads.
 
-    <directory>/<role>.lock     locked by the leader, for as long as its process lives
-    <directory>/<role>.json     its epoch, and what it says about itself
+    <directory>/leader.lock     locked by the leader, for as long as its process lives
+    <directory>/leader.json     its epoch, and what it says about itself
 
 A lock of the kernel is not lost but with its process, so a lease lasts until then: one that is frozen goes on leading,
 and nobody else begins. So nobody has to be protected from leaders of before by their epochs, which count from 1 again
@@ -35,13 +35,16 @@ class _Record(msgspec.Struct):
 
 
 class Election:
-    """See `koinon.coordination.Election`. `role` says what we are; of each role one leads."""
+    """See `koinon.coordination.Election`. `owner` says what we are, to people who look into the directory.
 
-    def __init__(self, directory: Path, role: str) -> None:
+    `name` is what the files are called before their dot.
+    """
+
+    def __init__(self, directory: Path, *, owner: str, name: str = "leader") -> None:
         self._directory = directory
-        self._files = _Files(directory, role)
+        self._files = _Files(directory, name)
         self._holder = uuid.uuid4().hex
-        self._lock = Lock(self._files.lock, owner=f"a {role} ({self._holder})")
+        self._lock = Lock(self._files.lock, owner=f"{owner} ({self._holder})")
         self._info = b""
         self._on_elected: Callable[[int], None]
         self._on_deposed: Callable[[str], None]
@@ -112,8 +115,8 @@ class Election:
 class Detector:
     """See `koinon.coordination.Detector`."""
 
-    def __init__(self, directory: Path, role: str) -> None:
-        self._files = _Files(directory, role)
+    def __init__(self, directory: Path, *, name: str = "leader") -> None:
+        self._files = _Files(directory, name)
 
     async def leaders(self) -> AsyncIterator[Leader | None]:
         """See `Detector.leaders`."""
@@ -135,9 +138,9 @@ class Detector:
 class _Files:
     """What is in the directory."""
 
-    def __init__(self, directory: Path, role: str) -> None:
-        self.lock = directory / f"{role}.lock"
-        self.record = directory / f"{role}.json"
+    def __init__(self, directory: Path, name: str) -> None:
+        self.lock = directory / f"{name}.lock"
+        self.record = directory / f"{name}.json"
 
     def leader(self) -> Leader | None:
         """Who leads."""

@@ -17,8 +17,9 @@ from koinon.coordination.embedded import EmbeddedStore
 from koinon.coordination.zookeeper import Url
 from koinon.master.flags import MasterFlags
 
-#: Names the files of the lock, too.
-ROLE = "master"
+#: What the directory's lock is called, and who holds it. Masters that stood for no election hold it, too.
+LOCK = "master"
+OWNER = "a master"
 
 
 class Candidacy(Struct, frozen=True):
@@ -60,4 +61,4 @@ def _on_this_machine(directory: Path) -> Candidacy:
     async def open_registry(epoch: int) -> Store:
         return EmbeddedStore(directory / "registry.sqlite")
 
-    return Candidacy(Election(directory, ROLE), open_registry, local=True)
+    return Candidacy(Election(directory, owner=OWNER, name=LOCK), open_registry, local=True)

@@ -38,7 +38,7 @@ from koinon.edge.addresses import told_ip
 from koinon.edge.collector import Collector
 from koinon.flags import describe, load_or_exit
 from koinon.master import metrics as numbers
-from koinon.master.candidacy import ROLE, Candidacy, candidacy
+from koinon.master.candidacy import LOCK, OWNER, Candidacy, candidacy
 from koinon.master.channel import Channel
 from koinon.master.core import Config, Master, Refused, events
 from koinon.master.endpoints import Endpoints
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with ExitStack() as stack:
             if flags.zk is not None and flags.work_dir is not None:  # else that is what the election is about
-                stack.enter_context(Lock(flags.work_dir / f"{ROLE}.lock", owner=f"a {ROLE}"))
+                stack.enter_context(Lock(flags.work_dir / f"{LOCK}.lock", owner=OWNER))
             uvloop.run(_serve(flags))
     except (Failure, StoreError, LockHeld) as error:
         logs.get(role="master").error(str(error))

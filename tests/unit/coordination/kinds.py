@@ -40,10 +40,10 @@ class Embedded:
         return EmbeddedStore(self._directory / "store.db")
 
     def election(self) -> Election:
-        return on_one_machine.Election(self._directory, "test")
+        return on_one_machine.Election(self._directory, owner="a test")
 
     def detector(self) -> Detector:
-        return on_one_machine.Detector(self._directory, "test")
+        return on_one_machine.Detector(self._directory)
 
     async def close(self) -> None:
         pass

@@ -19,7 +19,7 @@ LEADER = textwrap.dedent(
     from koinon.coordination.embedded_election import Election
 
     async def main():
-        election = Election(pathlib.Path(sys.argv[1]), "master")
+        election = Election(pathlib.Path(sys.argv[1]), owner="a master")
         election.stand(
             b'{"address":{"ip":"10.0.0.9","port":5050}}',
             on_elected=lambda epoch: print(epoch, flush=True),
@@ -34,25 +34,25 @@ LEADER = textwrap.dedent(
 
 
 async def test_it_is_decided_before_stand_returns(tmp_path: Path) -> None:
-    first = Candidate(Election(tmp_path, "master"), 1)
+    first = Candidate(Election(tmp_path, owner="a master"), 1)
     assert first.epoch == 1
-    second = Candidate(Election(tmp_path, "master"), 2)
+    second = Candidate(Election(tmp_path, owner="a master"), 2)
     assert (second.epoch, second.follows) == (None, first.as_leader(1))
     await first.election.close()
     await second.election.close()
 
 
-async def test_leaders_of_two_roles_share_a_directory(tmp_path: Path) -> None:
-    leaders = [Candidate(Election(tmp_path, role), 1) for role in ("master", "marathon")]
+async def test_two_elections_share_a_directory_under_two_names(tmp_path: Path) -> None:
+    leaders = [Candidate(Election(tmp_path, owner="a test", name=name), 1) for name in ("a", "b")]
     assert [leader.epoch for leader in leaders] == [1, 1]
     for leader in leaders:
         await leader.election.close()
 
 
 async def test_the_lock_ends_with_the_pid_of_who_leads(tmp_path: Path) -> None:
-    leader = Candidate(Election(tmp_path, "master"), 1)
+    leader = Candidate(Election(tmp_path, owner="a master"), 1)
     assert re.fullmatch(
-        rf"a master \([0-9a-f]+\), pid {os.getpid()}\n", (tmp_path / "master.lock").read_text()
+        rf"a master \([0-9a-f]+\), pid {os.getpid()}\n", (tmp_path / "leader.lock").read_text()
     )
     await leader.election.close()
 
@@ -62,7 +62,7 @@ async def test_who_was_killed_is_followed_by_the_next_in_a_greater_epoch(tmp_pat
     killed = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
     assert killed.stdout is not None
     assert await killed.stdout.readline() == b"1\n"
-    heir = Candidate(Election(tmp_path, "master"), 2)
+    heir = Candidate(Election(tmp_path, owner="a master"), 2)
     assert heir.epoch is None
     assert heir.follows is not None
     assert heir.follows.host == "10.0.0.9"
@@ -76,9 +76,9 @@ async def test_who_was_killed_is_followed_by_the_next_in_a_greater_epoch(tmp_pat
 
 async def test_who_holds_the_lock_and_says_nothing_leads(tmp_path: Path) -> None:
     """As a master of an older version does."""
-    detector = Detector(tmp_path, "master")
-    with Lock(tmp_path / "master.lock", owner="a master"):
-        candidate = Candidate(Election(tmp_path, "master"), 1)
+    detector = Detector(tmp_path)
+    with Lock(tmp_path / "leader.lock", owner="a master"):
+        candidate = Candidate(Election(tmp_path, owner="a master"), 1)
         assert (candidate.epoch, candidate.follows) == (None, None)
         assert await following(detector, None) == [None]
     await candidate.elected()
@@ -86,39 +86,39 @@ async def test_who_holds_the_lock_and_says_nothing_leads(tmp_path: Path) -> None
 
 
 async def test_what_is_left_of_a_leader_is_not_followed(tmp_path: Path) -> None:
-    leader = Candidate(Election(tmp_path, "master"), 1)
+    leader = Candidate(Election(tmp_path, owner="a master"), 1)
     await leader.election.close()
-    detector = Detector(tmp_path, "master")
+    detector = Detector(tmp_path)
     assert await following(detector, None) == [None]
-    with Lock(tmp_path / "master.lock", owner="a master"):
-        candidate = Candidate(Election(tmp_path, "master"), 2)
+    with Lock(tmp_path / "leader.lock", owner="a master"):
+        candidate = Candidate(Election(tmp_path, owner="a master"), 2)
         assert (candidate.epoch, candidate.follows) == (None, None)
         await candidate.election.close()
 
 
 async def test_epochs_begin_anew_when_their_file_is_lost(tmp_path: Path) -> None:
     for _ in range(2):
-        leader = Candidate(Election(tmp_path, "master"), 1)
+        leader = Candidate(Election(tmp_path, owner="a master"), 1)
         await leader.election.close()
     assert leader.epoch == 2
-    (tmp_path / "master.json").unlink()
-    leader = Candidate(Election(tmp_path, "master"), 1)
+    (tmp_path / "leader.json").unlink()
+    leader = Candidate(Election(tmp_path, owner="a master"), 1)
     assert leader.epoch == 1
     await leader.election.close()
 
 
 async def test_a_damaged_record_is_named_and_the_lock_given_back(tmp_path: Path) -> None:
-    (tmp_path / "master.json").write_bytes(b"{")
-    candidate = Candidate(Election(tmp_path, "master"), 1)
-    assert (await candidate.lost()).startswith(f"{tmp_path / 'master.json'} is damaged")
+    (tmp_path / "leader.json").write_bytes(b"{")
+    candidate = Candidate(Election(tmp_path, owner="a master"), 1)
+    assert (await candidate.lost()).startswith(f"{tmp_path / 'leader.json'} is damaged")
     assert not candidate.election.held()
-    with Lock(tmp_path / "master.lock", owner="another"):
+    with Lock(tmp_path / "leader.lock", owner="another"):
         pass
 
 
 async def test_a_directory_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    candidate = Candidate(Election(tmp_path / "file" / "below", "master"), 1)
+    candidate = Candidate(Election(tmp_path / "file" / "below", owner="a master"), 1)
     assert (
         await candidate.lost()
         == f"the directory {tmp_path / 'file' / 'below'} cannot be used: Not a directory"
@@ -131,7 +131,7 @@ async def test_of_many_that_stand_and_leave_never_two_lead(tmp_path: Path) -> No
     led: list[int] = []
 
     async def one() -> None:
-        election = Election(tmp_path, "master")
+        election = Election(tmp_path, owner="a master")
         elected = asyncio.get_running_loop().create_future()
         standing.append(election)
         election.stand(
