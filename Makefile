@@ -38,6 +38,7 @@ format: $(VENV)/.dev
 docs: $(VENV)/.dev  ## write the pages that are taken from the code
 	$(BIN)/python docs/make_diagrams.py
 	$(BIN)/python docs/make_reference.py
+	$(BIN)/python docs/make_fields.py
 
 proto: $(VENV)/.dev  ## compile proto/ after a change of it
 	$(BIN)/python proto/compile.py

@@ -173,6 +173,21 @@ def started_fleet(master: str, count: int, resources: str) -> Iterator[Process]:
 
 
 @contextlib.contextmanager
+def started_marathon(
+    directory: Path, name: str = "marathon", *, profile: Path | None = None, **flags: str
+) -> Iterator[tuple[Process, str]]:
+    """A Marathon, and its address; without `zk` it keeps everything in a folder in `directory`."""
+    port = free_port()
+    own = {"http_address": IP, "hostname": IP, "http_port": str(port)}
+    if "zk" not in flags:
+        own["work_dir"] = str(directory / name)
+    with _process(
+        directory, "marathon", port, {**own, **flags}, name=name, profile=profile, ready="/ping"
+    ) as process:
+        yield process, f"{IP}:{port}"
+
+
+@contextlib.contextmanager
 def _role(
     directory: Path,
     kind: str,
@@ -184,12 +199,27 @@ def _role(
 ) -> Iterator[Process]:
     name = name or kind
     own = {"ip": IP, "hostname": IP, "port": str(port), "work_dir": str(directory / name)}
-    argv = [f"--{flag}={value}" for flag, value in {**own, **flags}.items()]
+    with _process(directory, kind, port, {**own, **flags}, name=name, profile=profile) as process:
+        yield process
+
+
+@contextlib.contextmanager
+def _process(
+    directory: Path,
+    kind: str,
+    port: int,
+    flags: Mapping[str, str],
+    *,
+    name: str,
+    profile: Path | None,
+    ready: str = "/health",
+) -> Iterator[Process]:
+    argv = [f"--{flag}={value}" for flag, value in flags.items()]
     with (directory / f"{name}.log").open("w+") as log:
         process = Process(["koinon", kind, *argv], profile=profile, stdout=log, stderr=log)
         try:
             deadline_s = time.monotonic() + START_TIMEOUT_S
-            while not _healthy(port):
+            while not _healthy(port, ready):
                 if process.popen.poll() is not None or time.monotonic() > deadline_s:
                     log.seek(0)
                     raise SystemExit(f"the {kind} does not start:\n{log.read()}")
@@ -241,10 +271,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _healthy(port: int) -> bool:
+def _healthy(port: int, path: str) -> bool:
     connection = HTTPConnection(IP, port, timeout=2)
     try:
-        connection.request("GET", "/health")
+        connection.request("GET", path)
         return connection.getresponse().status == 200
     except (OSError, HTTPException):
         return False

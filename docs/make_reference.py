@@ -22,9 +22,11 @@ from koinon.agent import metrics as agent_metrics
 from koinon.agent.collector import Collector
 from koinon.agent.core.state import State as AgentState
 from koinon.agent.fetcher import Fetcher
-from koinon.cli import COMMANDS, execute, mesos_tools
+from koinon.cli import COMMANDS, ROLES, execute, mesos_tools
 from koinon.cli.group import koinon
 from koinon.edge import Metrics, Server, serve_common
+from koinon.marathon import flags as marathon_flags
+from koinon.marathon.server import MarathonProcess
 from koinon.master import flags as master_flags
 from koinon.master import metrics as master_metrics
 from koinon.master.core import Config, Master, events
@@ -55,6 +57,7 @@ _JSON = {
     "frameworks": "id name state user roles tasks completed_tasks cpus mem disk gpus registered",
     "agents": "id hostname address state version attributes cpus mem disk gpus cpus_used mem_used disk_used gpus_used"
     " registered",
+    "app list": "id status instances running staged healthy unhealthy cpus mem version command",
     "roles": "name weight frameworks cpus mem disk gpus cpus_offered mem_offered disk_offered gpus_offered",
 }
 
@@ -67,8 +70,11 @@ def cli() -> str:
         f"{_WRITTEN} It is what `--help` prints.\n",
         "Every command that talks to a cluster takes the master from `--master`, from `KOINON_MASTER` or"
         " `MESOS_MASTER` in the\nenvironment, else `127.0.0.1:5050`. A command that fails says why in one sentence"
-        " and exits with 1, one that is\nmisused with 2. `koinon master` and `koinon agent` have [flags](flags.md)"
-        " of Mesos's kind.\n",
+        " and exits with 1, one that is\nmisused with 2. `koinon master`, `koinon agent` and"
+        " `koinon marathon` have [flags](flags.md) of Mesos's kind.\n",
+        "Commands about services (`app`, `plan`, `deploy`, and `why` of what begins with a slash) take Marathon from"
+        " `--marathon`, from\n`KOINON_MARATHON`, else `127.0.0.1:8080`: `host:port` or `http://user:password@host:port`,"
+        " several with commas. `version` in\n`app list` is a timestamp.\n",
         "Listings take `--json`: an array of objects, whose fields are these. Times are seconds since the epoch, mem and"
         " disk\nMB; what is not known is null. `ls` gives the entries of `/files/browse` with `name`, `why` the object"
         " (an array if several tasks\nare meant) with `decisions`: `time`, `code`, `sentence`.\n",
@@ -82,13 +88,13 @@ def cli() -> str:
     ]
     context = click.Context(koinon, info_name="koinon")
     for name in COMMANDS:
-        if name not in ("master", "agent"):
+        if name not in ROLES:
             command = koinon.get_command(context, name)
             assert command is not None
-            parts.append(_section(f"koinon {name}", _help(command, f"koinon {name}")))
+            parts += _sections(command, f"koinon {name}")
     parts.append(
-        "## Under the names of Mesos\n\n`mesos-master`, `mesos-agent` and `mesos-slave` are `koinon master` and"
-        " `koinon agent`.\n"
+        "## Under the names of Mesos and Marathon\n\n`mesos-master`, `mesos-agent` and `mesos-slave` are `koinon master`"
+        " and `koinon agent`; `marathon` is\n`koinon marathon`.\n"
     )
     tools: tuple[tuple[str, type[msgspec.Struct]], ...] = (
         ("mesos-execute", execute.ExecuteFlags),
@@ -99,6 +105,15 @@ def cli() -> str:
     )
     parts += [_section(name, flags.help_text(struct, name)) for name, struct in tools]
     return "\n".join(parts)
+
+
+def _sections(command: click.Command, name: str) -> list[str]:
+    """Of a command, and of those below it."""
+    found = [_section(name, _help(command, name))]
+    if isinstance(command, click.Group):
+        for below, one in command.commands.items():
+            found += _sections(one, f"{name} {below}")
+    return found
 
 
 def _help(command: click.Command, name: str) -> str:
@@ -116,7 +131,7 @@ def all_flags() -> str:
     """The flags of the roles."""
     return "\n".join(
         [
-            "# Flags of master and agent\n",
+            "# Flags of master, agent and Marathon\n",
             f"{_WRITTEN}\n",
             "They have Mesos's names. Those of Mesos that have no effect yet are not there, and giving one is an"
             " error that\nnames the nearest known one. Dash and underscore are the same; `--name=value` and `--name"
@@ -126,12 +141,29 @@ def all_flags() -> str:
             " `10mins`, `1hrs`, `7days`.\n",
             _flags_of("koinon master", master_flags.MasterFlags, ("MESOS_",), master_flags.DIRECTORIES),
             _flags_of("koinon agent", agent_flags.AgentFlags, agent_flags.PREFIXES, agent_flags.DIRECTORIES),
+            _flags_of(
+                "koinon marathon",
+                marathon_flags.MarathonFlags,
+                marathon_flags.PREFIXES,
+                marathon_flags.DIRECTORIES,
+                marathon_flags.CONVENTIONS,
+            ),
+            "These have Marathon's names. A switch is turned off by `--disable_name`, and in the environment turned on"
+            " by an empty\nvalue (`MARATHON_HA=`). Times are whole numbers, of milliseconds (`MS`) or of seconds (`S`); with"
+            " a unit (`5mins`) they are\nunderstood, too. A variable that begins with `MARATHON_` and is no flag is an"
+            " error, but for `MARATHON_URL`,\n`MARATHON_APP_…` and `MARATHON_CONTAINER_…`, which come from a Marathon that has launched this"
+            " one; so is a setting that is on the command line and\nin the environment. What Marathon has and is not here"
+            " is refused with the reason.\n",
         ]
     )
 
 
 def _flags_of(
-    program: str, struct: type[msgspec.Struct], prefixes: Sequence[str], directories: Iterable[Path]
+    program: str,
+    struct: type[msgspec.Struct],
+    prefixes: Sequence[str],
+    directories: Iterable[Path],
+    conventions: flags.Conventions = flags._MESOS,
 ) -> str:
     environment = ", then ".join(f"`{prefix}<NAME>`" for prefix in prefixes)
     files = ", then ".join(f"`{directory}/<name>`" for directory in directories)
@@ -141,10 +173,10 @@ def _flags_of(
         "| flag | default | |",
         "|---|---|---|",
     ]
-    for name, one in sorted(flags._known(struct).items()):
-        form = f"--[no-]{name}" if one.type is bool else f"--{name}={one.metavar}"
-        default = "required" if one.required else "" if one.default is None else f"`{_shown(one.default)}`"
-        lines.append(f"| `{_cell(form)}` | {_cell(default)} | {_cell(one.flag.help)} |")
+    for _, one in sorted(flags._known(struct).items()):
+        shown = "" if one.default is None else _shown(one.default)
+        default = "required" if one.required else f"`{shown}`" if shown else ""
+        lines.append(f"| `{_cell(one.form(conventions))}` | {_cell(default)} | {_cell(one.flag.help)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -209,6 +241,11 @@ def metrics() -> str:
             " `/min`,\n`/p50` to `/p9999` of the last 1,000.\n",
             _metrics_of("Master", asyncio.run(_names_of_master()), _ABOUT_MASTER),
             _metrics_of("Agent", _names_of_agent(), _ABOUT_AGENT),
+            "## Marathon\n\n`GET /metrics` groups numbers by kind (`gauges`, `counters`, `timers`) with Dropwizard's fields;"
+            " `GET /metrics/prometheus`\nhas them as `marathon_apps_active_gauge` and so on. The first word is that of"
+            " `--metrics_name_prefix`.\n\n```text\n"
+            + "\n".join(asyncio.run(_names_of_marathon()))
+            + "\n```\n",
         ]
     )
 
@@ -250,6 +287,14 @@ def _names_of_agent() -> list[str]:
     )
     serve_common(Server("slave(1)"), found, {})
     return list(found.snapshot())
+
+
+async def _names_of_marathon() -> list[str]:
+    found = flags.load(marathon_flags.MarathonFlags, ["--master=none", "--work_dir=/none"], environ={})
+    process = MarathonProcess(found)
+    process.declare()
+    shown = process.metrics.snapshot()
+    return sorted(name for kind in ("gauges", "counters", "timers") for name in shown[kind])
 
 
 def _metrics_of(title: str, names: Sequence[str], about: Sequence[tuple[str, str]]) -> str:

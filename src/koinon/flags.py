@@ -18,6 +18,7 @@ underscore are the same), the environment (`MESOS_NAME`), files (`/etc/mesos-age
 class method `parse` (`Duration`, `Size`, `Rate` here, others elsewhere), each also `| None`; any other type is
 JSON, given as text or as the absolute path of a file.
 Rules that join flags belong into `__post_init__` of the Struct: a ValueError there is reported as is.
+Programs with other habits than Mesos's say so in `Conventions`.
 """
 
 from __future__ import annotations
@@ -74,6 +75,25 @@ class Flag(NamedTuple):
     help: str
     #: Never shown: `describe` hides the value.
     secret: bool = False
+    #: Further environment variables that it is read from, whole names.
+    variables: tuple[str, ...] = ()
+
+
+class Conventions(NamedTuple):
+    """What a program does in another way than Mesos."""
+
+    #: `--<negation>name` turns a boolean off; the first is the one that `--help` shows.
+    negations: tuple[str, ...] = ("no_",)
+    #: An environment variable with our prefix must be a flag, unless its name begins with one of these; an empty one turns a
+    #: boolean on; and what is on the command line must not be in the environment, too. None: none of that.
+    foreign_variables: tuple[str, ...] | None = None
+    #: Known flags that are not served: why, and what to do.
+    refused: Mapping[str, str] = {}
+    #: With what status a program ends that was given wrong flags.
+    exit_status: int = 2
+
+
+_MESOS = Conventions()
 
 
 class Duration(float):
@@ -142,6 +162,7 @@ def load(
     environ: Mapping[str, str],
     prefixes: Sequence[str] = ("MESOS_",),
     directories: Sequence[Path] = (),
+    conventions: Conventions = _MESOS,
 ) -> StructT:
     """Flags of the type `struct` from all sources.
 
@@ -150,15 +171,13 @@ def load(
     """
     known = _known(struct)
     values: dict[str, Any] = {}
-    sources = (
-        _from_command_line(known, argv),
-        _from_environment(known, environ, prefixes),
-        _from_files(known, directories),
-    )
-    for source in sources:
-        for name, text, origin in source:
-            if name not in values:
-                values[name] = _read(known[name], text, origin)
+    given = list(_from_command_line(known, argv, conventions))
+    environment = list(_from_environment(known, environ, prefixes, conventions))
+    if conventions.foreign_variables is not None:
+        _check_given_once(given, environment)
+    for name, text, origin in (*given, *environment, *_from_files(known, directories, conventions)):
+        if name not in values:
+            values[name] = _read(known[name], text, origin)
     missing = [name for name, one in known.items() if one.required and name not in values]
     if missing:
         raise FlagError(f"--{missing[0]} is required")
@@ -177,17 +196,26 @@ def load_or_exit(
     environ: Mapping[str, str],
     prefixes: Sequence[str] = ("MESOS_",),
     directories: Sequence[Path] = (),
+    conventions: Conventions = _MESOS,
 ) -> StructT:
     """As `load`, for a program's `main`: answers --help and --version, prints errors and exits with status 2."""
     if "--help" in argv:
-        _exit(0, help_text(struct, program, prefixes=prefixes, directories=directories), sys.stdout)
+        text = help_text(struct, program, prefixes=prefixes, directories=directories, conventions=conventions)
+        _exit(0, text, sys.stdout)
     if "--version" in argv:
         _exit(0, f"{program} {version}\n", sys.stdout)
     try:
-        return load(struct, argv, environ=environ, prefixes=prefixes, directories=directories)
+        return load(
+            struct,
+            argv,
+            environ=environ,
+            prefixes=prefixes,
+            directories=directories,
+            conventions=conventions,
+        )
     except FlagError as error:
         sentence = _CREDENTIALS.sub("//***@", str(error))
-        _exit(2, f"{program}: {sentence} (see {program} --help)\n", sys.stderr)
+        _exit(conventions.exit_status, f"{program}: {sentence} (see {program} --help)\n", sys.stderr)
 
 
 def describe(flags: msgspec.Struct) -> dict[str, str]:
@@ -206,19 +234,22 @@ def help_text(
     *,
     prefixes: Sequence[str] = ("MESOS_",),
     directories: Sequence[Path] = (),
+    conventions: Conventions = _MESOS,
 ) -> str:
     """What `--help` prints: every flag with its form, meaning and default."""
     from textwrap import fill
 
     lines = [f"Usage: {program} [--flag=value …]", ""]
-    for name, one in sorted(_known(struct).items()):
-        form = f"--[no-]{name}" if one.type is bool else f"--{name}={one.metavar}"
+    for _, one in sorted(_known(struct).items()):
         text = one.flag.help
         if one.required:
             text += " Required."
-        elif one.default is not None:
-            text += f" [default: {_write(one.default)}]"
-        lines += [f"  {form}", fill(text, 96, initial_indent=" " * 6, subsequent_indent=" " * 6)]
+        elif one.default is not None and (default := _write(one.default)):
+            text += f" [default: {default}]"
+        lines += [
+            f"  {one.form(conventions)}",
+            fill(text, 96, initial_indent=" " * 6, subsequent_indent=" " * 6),
+        ]
     also = [f"the environment ({prefix}<NAME>)" for prefix in prefixes[:1]]
     also += [f"files ({directory}/<name>)" for directory in directories]
     lines += [
@@ -258,6 +289,11 @@ class _Known(NamedTuple):
         }
         return simple.get(self.type) or str(getattr(self.type, "METAVAR", "JSON"))
 
+    def form(self, conventions: Conventions = _MESOS) -> str:
+        """How it is written."""
+        off = "no-" if conventions is _MESOS else conventions.negations[0]
+        return f"--[{off}]{self.name}" if self.type is bool else f"--{self.name}={self.metavar}"
+
 
 def _known(struct: type[msgspec.Struct]) -> dict[str, _Known]:
     hints = get_type_hints(struct, include_extras=True)
@@ -280,14 +316,14 @@ def _known(struct: type[msgspec.Struct]) -> dict[str, _Known]:
 _Given = Iterator[tuple[str, str, str]]
 
 
-def _from_command_line(known: dict[str, _Known], argv: Sequence[str]) -> _Given:
+def _from_command_line(known: dict[str, _Known], argv: Sequence[str], conventions: Conventions) -> _Given:
     seen = set()
     rest = iter(argv)
     for argument in rest:
         if not argument.startswith("--") or argument == "--":
             raise FlagError(f"unexpected argument '{argument}'")
         option, equals, text = argument.partition("=")
-        name, negated = _resolve(known, option[2:], shown=option)
+        name, negated = _resolve(known, option[2:], option, conventions)
         if name in seen:
             raise FlagError(f"--{name} is given twice")
         seen.add(name)
@@ -304,25 +340,50 @@ def _from_command_line(known: dict[str, _Known], argv: Sequence[str]) -> _Given:
 
 
 def _from_environment(
-    known: dict[str, _Known], environ: Mapping[str, str], prefixes: Sequence[str]
+    known: dict[str, _Known], environ: Mapping[str, str], prefixes: Sequence[str], conventions: Conventions
 ) -> _Given:
+    foreign = conventions.foreign_variables
     for prefix in prefixes:
-        for name in known:
-            variable = prefix + name.upper()
+        if foreign is None:
+            found = [(name, False, prefix + name.upper()) for name in known]
+        else:
+            ours = [one for one in environ if one.startswith(prefix) and not one.startswith(foreign)]
+            found = [
+                (*_resolve(known, one[len(prefix) :].lower(), one, conventions), one) for one in sorted(ours)
+            ]
+        for name, negated, variable in found:
+            if (text := environ.get(variable)) is None:
+                continue
+            if known[name].type is bool and foreign is not None and (negated or not text):
+                if text:
+                    raise FlagError(f"{variable} takes no value")
+                text = "false" if negated else "true"
+            yield name, text, variable
+    for name, one in known.items():
+        for variable in one.flag.variables:
             if variable in environ:
                 yield name, environ[variable], variable
 
 
-def _from_files(known: dict[str, _Known], directories: Sequence[Path]) -> _Given:
+def _check_given_once(given: list[tuple[str, str, str]], environment: list[tuple[str, str, str]]) -> None:
+    variables = {name: origin for name, _, origin in reversed(environment)}
+    for name, _, option in given:
+        if name in variables:
+            raise FlagError(
+                f"{option} is given, and {variables[name]} in the environment, too: leave one out"
+            )
+
+
+def _from_files(known: dict[str, _Known], directories: Sequence[Path], conventions: Conventions) -> _Given:
     for directory in directories:
         for path in sorted(directory.iterdir()) if directory.is_dir() else ():
             if path.name.startswith("."):
                 continue
             if path.name.startswith("?"):
-                name, negated = _resolve(known, path.name[1:], shown=str(path))
+                name, negated = _resolve(known, path.name[1:], str(path), conventions)
                 yield name, "false" if negated else "true", str(path)
                 continue
-            name, _ = _resolve(known, path.name, shown=str(path))
+            name, _ = _resolve(known, path.name, str(path), conventions)
             if path.is_dir():
                 pieces = [f"{one.name}:{_content(one, str(one))}" for one in sorted(path.iterdir())]
                 yield name, ";".join(pieces), str(path)
@@ -330,13 +391,19 @@ def _from_files(known: dict[str, _Known], directories: Sequence[Path]) -> _Given
                 yield name, _content(path, str(path)), str(path)
 
 
-def _resolve(known: dict[str, _Known], written: str, *, shown: str) -> tuple[str, bool]:
+def _resolve(
+    known: dict[str, _Known], written: str, shown: str, conventions: Conventions
+) -> tuple[str, bool]:
     """Name of the flag written so, and whether it is negated."""
     name = written.replace("-", "_")
     if name in known:
         return name, False
-    if name.startswith("no_") and (positive := name[3:]) in known and known[positive].type is bool:
-        return positive, True
+    for negation in conventions.negations:
+        positive = name.removeprefix(negation)
+        if positive != name and positive in known and known[positive].type is bool:
+            return positive, True
+    if name in conventions.refused:
+        raise FlagError(f"{shown} is not served: {conventions.refused[name]}")
     from difflib import get_close_matches
 
     nearest = get_close_matches(name, known, n=1, cutoff=0.5)

@@ -24,15 +24,19 @@ PAGES = [
         "tutorial.md",
         "how-to/other-languages.md",
         "how-to/sandboxes.md",
+        "how-to/services.md",
         "how-to/troubleshoot.md",
     )
 ]
 #: What the page's cluster has; the command there needs no such option.
 RESOURCES = "cpus:4;mem:8192;disk:20000"
 
-_LOOKING = re.compile(r"koinon (ps|tasks|agents|frameworks|roles|why|logs|cat|ls)\b")
+_LOOKING = re.compile(r"koinon (ps|tasks|agents|frameworks|roles|why|logs|cat|ls|app (list|show))\b")
 _PATIENCE_S = 20.0
 _VARYING = (
+    (r"instance-[0-9a-f-]{36}\._app\.\d+", "instance-TASK"),
+    (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "UUID"),
+    (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(?= )", "UUID"),
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}-\w+", "ID"),
     (r"-[0-9a-f]{6}\.", "-RUN."),
     (r"\b\d\d:\d\d:\d\d\b", "TIME"),
@@ -122,6 +126,7 @@ def test_page_does_what_it_shows(page: Path, tmp_path: Path) -> None:
         ours = {
             "127.0.0.1:5050": up.addresses["master"],
             "127.0.0.1:5051": up.addresses["agent-1"],
+            "127.0.0.1:8080": up.addresses["marathon"],
             "/var/lib/koinon": str(tmp_path / "work"),
             "/tmp/tutorial": str(tmp_path / "tutorial"),
         }
@@ -129,6 +134,7 @@ def test_page_does_what_it_shows(page: Path, tmp_path: Path) -> None:
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "KOINON_MASTER": up.addresses["master"],
+            "KOINON_MARATHON": up.addresses["marathon"],
         }
         shell = Shell(ROOT, environment)
         try:

@@ -1,14 +1,17 @@
 """`koinon up` as a person runs it."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,10 +44,12 @@ class Up:
         with Client(self.master_address) as master:
             return sorted(agent["id"] for agent in master.get("/slaves")["slaves"] if agent["active"])
 
-    def role_pid(self, role: str) -> int:
+    def role_pid(self, role: str, default: int | None = None) -> int:
         for child in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
             if f"koinon\0{role}\0" in Path(f"/proc/{child}/cmdline").read_text():
                 return int(child)
+        if default is not None:
+            return default
         raise AssertionError(f"there is no {role}")
 
     def koinon(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -55,7 +60,16 @@ class Up:
 
 
 def argv_of(work_dir: Path, *options: str) -> list[str]:
-    ports = ["--master-port", "0", "--agent-port", "0", "--resources", "cpus:2;mem:512;disk:512"]
+    ports = [
+        "--master-port",
+        "0",
+        "--agent-port",
+        "0",
+        "--marathon-port",
+        "0",
+        "--resources",
+        "cpus:2;mem:512;disk:512",
+    ]
     return [sys.executable, "-m", "koinon", "up", "--work-dir", str(work_dir), *ports, *options]
 
 
@@ -95,10 +109,52 @@ def test_a_newcomer_gets_a_working_cluster_in_three_seconds(tmp_path: Path) -> N
     began_s = time.monotonic()
     with running(tmp_path / "work") as up:
         took_s = time.monotonic() - began_s
-        assert list(up.addresses) == ["master", "agent-1"]
+        assert list(up.addresses) == ["master", "agent-1", "marathon"]
         assert took_s < 3
         done = up.koinon("run", "echo it works")
         assert (done.returncode, done.stdout) == (0, "it works\n")
+
+
+def test_services_run_on_it_and_again_on_the_next_one(tmp_path: Path) -> None:
+    def ask(up: Up, path: str, app: object = None) -> Any:
+        body = None if app is None else json.dumps(app).encode()
+        url = f"http://{up.addresses['marathon']}/v2/{path}"
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
+    def running_tasks(up: Up) -> list[str]:
+        return [task["id"] for task in ask(up, "tasks")["tasks"] if task["state"] == "TASK_RUNNING"]
+
+    with running(tmp_path / "work") as up:
+        ask(up, "apps", {"id": "/web", "cmd": "exec sleep 1000", "instances": 2, "mem": 32})
+        before = eventually(lambda: found if len(found := running_tasks(up)) == 2 else None, "two run")
+        pid = up.role_pid("marathon")
+        os.kill(pid, signal.SIGKILL)
+        wait_ended(pid, "Marathon")
+        eventually(lambda: up.role_pid("marathon", default=pid) != pid, "it is started again")
+    with running(tmp_path / "work") as up:
+        eventually(lambda: len({*running_tasks(up)} - {*before}) == 2, "two others run", 30)
+    eventually(lambda: not processes_below(tmp_path), "nothing is left")
+
+
+def test_marathon_has_its_settings_from_the_environment_but_those_that_up_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARATHON_MESOS_ROLE", "web")
+    monkeypatch.setenv("MARATHON_ZK", "zk://h:1/elsewhere")
+    monkeypatch.setenv("MARATHON_HTTP_PORT", "1")
+    with running(tmp_path / "work") as up:
+        url = f"http://{up.addresses['marathon']}/config"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            shown = json.load(answer)
+    assert shown["mesos_role"] == "web"
+    assert "zk" not in shown
+
+
+def test_without_marathon(tmp_path: Path) -> None:
+    with running(tmp_path / "work", "--no-marathon") as up:
+        assert list(up.addresses) == ["master", "agent-1"]
 
 
 def test_ctrl_c_leaves_no_process_behind(tmp_path: Path) -> None:

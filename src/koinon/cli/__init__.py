@@ -1,7 +1,7 @@
 """The command line: `koinon COMMAND …`, and the `mesos-*` names.
 
 Each command lives in a module of its own that is imported when the command runs, never before: what a
-short command waits for is mostly imports. A command's module holds a click command; `master` and `agent`
+short command waits for is mostly imports. A command's module holds a click command; roles (`master`, `agent`, `marathon`)
 are handed their arguments untouched, as their flags are not click's (`koinon.flags`).
 
     client     HTTP to a master or an agent, and which one      errors     one sentence, exit status 1
@@ -29,18 +29,23 @@ COMMANDS = {
     "attach": ("koinon.cli.shell", "Be at the terminal of a task that has one."),
     "cat": ("koinon.cli.sandboxes", "Print a file of a task's sandbox."),
     "ls": ("koinon.cli.sandboxes", "List a task's sandbox."),
-    "why": ("koinon.cli.why", "Why a task or a framework has what it has, or waits."),
+    "why": ("koinon.cli.why", "Why a task, a framework or a service has what it has, or waits."),
+    "app": ("koinon.cli.apps.command", "Services: list, show, scale, restart, roll back, destroy."),
+    "plan": ("koinon.cli.apps.plan", "What deploying files with services would change."),
+    "deploy": ("koinon.cli.apps.deploy", "Make services what files say."),
     "simulate": ("koinon.cli.simulate", "What would happen to this work on that cluster?"),
     "master": ("koinon.master.server", "Run a master (flags: koinon master --help)."),
     "agent": ("koinon.agent.server", "Run an agent (flags: koinon agent --help)."),
+    "marathon": ("koinon.marathon.server", "Run a Marathon (flags: koinon marathon --help)."),
 }
-_ROLES = ("master", "agent")
+#: Programs with flags of their own.
+ROLES = ("master", "agent", "marathon")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """`koinon …`: run it and return the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments and arguments[0] in _ROLES:
+    if arguments and arguments[0] in ROLES:
         return _role(arguments[0], arguments[1:])
     from koinon.cli.group import run_group
 
@@ -55,6 +60,11 @@ def mesos_master() -> int:
 def mesos_agent() -> int:
     """`mesos-agent …` and `mesos-slave …` are `koinon agent …`."""
     return _role("agent", sys.argv[1:])
+
+
+def marathon() -> int:
+    """`marathon …` is `koinon marathon …`."""
+    return _role("marathon", sys.argv[1:])
 
 
 def mesos_execute() -> int:

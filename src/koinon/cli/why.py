@@ -1,6 +1,6 @@
-"""`koinon why TASK|FRAMEWORK`: the master's reasons, as it noted them when it decided.
+"""`koinon why TASK|FRAMEWORK|APP`: the master's reasons, as it noted them when it decided; of apps Marathon's.
 
-A name may stand for a framework and for its tasks, as `koinon run` gives both the same. Who still waits or runs is
+What begins with a slash is an app. A name may stand for a framework and for its tasks, as `koinon run` gives both the same. Who still waits or runs is
 asked about first: a framework that lives, then tasks; of what is over, the tasks know more than their framework.
 """
 
@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from koinon.cli.apps.client import Marathon, absolute, marathon_option
 from koinon.cli.batch import exit_status_in
 from koinon.cli.client import Client
 from koinon.cli.errors import Failure
@@ -37,15 +38,23 @@ _ENDS = {
 
 
 @click.command()
-@click.argument("task_or_framework")
+@click.argument("task_or_framework", metavar="TASK|FRAMEWORK|/APP")
 @framework_option
+@marathon_option
 @master_option
 @json_option
-def why(master: Client, task_or_framework: str, framework: str | None, as_json: bool) -> None:
-    """Why a task or a framework has what it has, or waits; and how a task ended.
+def why(
+    master: Client, marathon: Marathon, task_or_framework: str, framework: str | None, as_json: bool
+) -> None:
+    """Why a task, a framework or a service has what it has, or waits; and how a task ended.
 
-    Its id, the begin or end of one, or its name will do. Of tasks that have the same name each is told in a line.
+    Its id, the begin or end of one, or its name will do. Of tasks that have the same name each is told in a line. An app or
+    pod of Marathon's is named by its id, which begins with a slash.
     """
+    if task_or_framework.startswith("/"):
+        if not _tell_app(marathon, task_or_framework, as_json=as_json):
+            raise Failure(f"Marathon knows no app or pod {task_or_framework}; `koinon app list` lists all")
+        return
     frameworks, tasks = _meant(master, task_or_framework, framework)
     if frameworks:
         _tell_framework(master, choose(frameworks, task_or_framework, "framework"), as_json=as_json)
@@ -53,7 +62,7 @@ def why(master: Client, task_or_framework: str, framework: str | None, as_json: 
         _tell_task(master, tasks[0], as_json=as_json)
     elif tasks:
         _tell_tasks(master, tasks, as_json=as_json)
-    else:
+    elif not _is_told_by_marathon(marathon, task_or_framework, as_json=as_json):
         raise Failure(
             f"the master knows no task and no framework '{task_or_framework}';"
             " `koinon tasks --all` and `koinon frameworks --all` list those it remembers"
@@ -96,6 +105,30 @@ def _meant(master: Client, given: str, framework: str | None) -> tuple[Sequence[
                     return found, []
                 return [], [task for task in found if task["state"] not in TERMINAL] or found
     return [], []
+
+
+def _is_told_by_marathon(marathon: Marathon, given: str, *, as_json: bool) -> bool:
+    """Whether it is an app, without its slash; where no Marathon is, it is none."""
+    try:
+        return _tell_app(marathon, given, as_json=as_json)
+    except Failure:
+        return False
+
+
+def _tell_app(marathon: Marathon, given: str, *, as_json: bool) -> bool:
+    """Whether there is such an app or pod; then it is told why it is as it is."""
+    path = absolute(given)
+    if (found := marathon.find(f"/v2/koinon/why{path}")) is None:
+        return False
+    if as_json:
+        show_json(found)
+        return True
+    print(
+        f"{found['kind']} {path} is {found['status'].lower()}: {found['running']} of {found['instances']} instances run"
+    )
+    for reason in found["reasons"]:
+        print(f"  {reason['sentence']}")
+    return True
 
 
 # ── what is told ──────────────────────────────────────────────────────────────────────────────────

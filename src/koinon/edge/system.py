@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -80,6 +81,12 @@ def machine() -> dict[str, float]:
         "mem_total_bytes": os.sysconf("SC_PHYS_PAGES") * page,
         "mem_free_bytes": os.sysconf("SC_AVPHYS_PAGES") * page,
     }
+
+
+def raise_file_limit() -> None:
+    """Each connection takes a file descriptor; the usual limit of 1,024 is soon reached."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def serve_common(

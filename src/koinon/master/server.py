@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import resource
 import signal
 import socket
 import sys
@@ -36,6 +35,7 @@ from koinon.coordination.embedded import Lock, LockHeld
 from koinon.edge import Answer, Files, HttpError, LogLevel, Metrics, Server, serve_common
 from koinon.edge.addresses import told_ip
 from koinon.edge.collector import Collector
+from koinon.edge.system import raise_file_limit
 from koinon.flags import describe, load_or_exit
 from koinon.master import metrics as numbers
 from koinon.master.candidacy import LOCK, OWNER, Candidacy, candidacy
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         directories=DIRECTORIES,
     )
     logs.configure(flags.logging_level)
-    _raise_file_limit()
+    raise_file_limit()
     Collector().install()
     try:
         with ExitStack() as stack:
@@ -401,9 +401,3 @@ def _config(flags: MasterFlags) -> Config:
         registry_max_agent_age_s=flags.registry_max_agent_age,
         registry_max_agent_count=flags.registry_max_agent_count,
     )
-
-
-def _raise_file_limit() -> None:
-    """Each agent and framework takes file descriptors; the usual limit of 1,024 is soon reached."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -65,7 +65,7 @@ class Framework(Client[Call, Event]):
 
     def accept(
         self,
-        offers: v1.Offer | Iterable[v1.Offer],
+        offers: v1.Offer | Iterable[v1.Offer | v1.OfferID],
         operations: Iterable[v1.Offer.Operation],
         *,
         refuse_s: float | None = None,
@@ -76,7 +76,9 @@ class Framework(Client[Call, Event]):
         )
         self.send(self._call(Call.Type.ACCEPT, accept=accept))
 
-    def decline(self, offers: v1.Offer | Iterable[v1.Offer], *, refuse_s: float | None = None) -> None:
+    def decline(
+        self, offers: v1.Offer | Iterable[v1.Offer | v1.OfferID], *, refuse_s: float | None = None
+    ) -> None:
         """Gives offers back. The same resources are not offered again for `refuse_s`, by default 5 s."""
         decline = Call.Decline(offer_ids=_offer_ids(offers), filters=_filters(refuse_s))
         self.send(self._call(Call.Type.DECLINE, decline=decline))
@@ -195,6 +197,21 @@ class Framework(Client[Call, Event]):
         self._suppressed_roles = suppressed
         self._offer_constraints = offer_constraints
 
+    def use_roles(self, roles: Iterable[str], *, suppressed_roles: Iterable[str] = ()) -> None:
+        """Changes our roles, and those for which we want no offers; does not wait.
+
+        Without a master it is what we subscribe with.
+        """
+        self.framework.roles = sorted(roles)
+        self._suppressed_roles = set(suppressed_roles)
+        if self._subscription is not None and self.framework.id is not None:
+            update = Call.UpdateFramework(
+                framework_info=self.framework,
+                suppressed_roles=sorted(self._suppressed_roles),
+                offer_constraints=self._offer_constraints,
+            )
+            self.send(self._call(Call.Type.UPDATE_FRAMEWORK, update_framework=update))
+
     def send(self, call: Call) -> None:
         """Sends any call and does not wait. If it fails, `call_refused` hears of it."""
         if self._subscription is not None:
@@ -260,8 +277,10 @@ class Framework(Client[Call, Event]):
         return asyncio.get_running_loop().time()
 
 
-def _offer_ids(offers: v1.Offer | Iterable[v1.Offer]) -> list[v1.OfferID]:
-    return [offers.id] if isinstance(offers, v1.Offer) else [offer.id for offer in offers]
+def _offer_ids(offers: v1.Offer | Iterable[v1.Offer | v1.OfferID]) -> list[v1.OfferID]:
+    if isinstance(offers, v1.Offer):
+        return [offers.id]
+    return [one.id if isinstance(one, v1.Offer) else one for one in offers]
 
 
 def _filters(refuse_s: float | None) -> v1.Filters | None:

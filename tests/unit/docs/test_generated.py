@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from docs import make_diagrams, make_reference
+from docs import make_diagrams, make_fields, make_reference
 from koinon.master.core.tables import OFFER_MOVES
 
-PAGES = {**make_diagrams.pages(), **make_reference.pages()}
+PAGES = {**make_diagrams.pages(), **make_reference.pages(), **make_fields.pages()}
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

@@ -67,6 +67,16 @@ def test_page_lists_every_path_that_the_agent_serves() -> None:
     assert "/containers" in served
 
 
+def test_page_lists_every_path_that_marathon_serves() -> None:
+    routes = "".join(path.read_text() for path in (ROOT / "src/koinon/marathon/api").glob("*.py"))
+    served = {
+        re.sub(r"\{(\w+):[^}]*(\{[^}]*\})?[^}]*\}", r"{\1}", path)
+        for path in re.findall(r'web\.(?:get|put|post|patch|delete|head)\(\s*"(/[^"]+)"', routes)
+    }
+    assert {path for path in served if f"`{path}`" not in section("Marathon")} == set()
+    assert "/v2/apps/{id}/restart" in served
+
+
 @pytest.mark.parametrize(
     ("calls", "title"),
     [(scheduler.Call, "Master"), (master.Call, "Master"), (executor.Call, "Agent"), (agent.Call, "Agent")],

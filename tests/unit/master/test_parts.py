@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from koinon.alarms import Alarms
 from koinon.master.core import events as m
 from koinon.master.core import registry, tables
-from koinon.master.core.alarms import Alarms
 from koinon.mesos import v1
 from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1 import TaskState

@@ -6,7 +6,7 @@ goes on with the same cluster:
 
     up.json           the ports in use             up.lock      held while an `up` runs here
     master/  agent-1/ …  work directories          logs/        what the roles say
-    zookeeper/        its data and settings        zk           the URL for the masters, if it has a password
+    zookeeper/        its data and settings        zk, zk-marathon   URLs for masters and Marathon, with passwords
 
 `command` takes the options apart, `place` is the work directory and the ports, `process` one process, `zookeeper` that
 one, `cluster` all of them together.

@@ -9,7 +9,7 @@ import click
 from koinon.cli.errors import Failure
 from koinon.cli.up.cluster import Cluster
 from koinon.cli.up.place import choose_ports, default_work_dir, locked, part_of_machine, write_secret
-from koinon.cli.up.process import Role
+from koinon.cli.up.process import MARATHON, Marathon, Role
 from koinon.cli.up.zookeeper import SESSION_S, ZooKeeper, find
 
 
@@ -45,6 +45,13 @@ from koinon.cli.up.zookeeper import SESSION_S, ZooKeeper, find
     type=click.IntRange(0, 65535),
     help="Port of the first agent; further ones count on from it; 0 = any free ones [the one after the masters': 5051].",
 )
+@click.option(
+    "--marathon-port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    help="Port of Marathon; 0 = any free one [8080].",
+)
+@click.option("--no-marathon", is_flag=True, help="Start no Marathon.")
 @click.option("--agents", type=click.IntRange(min=0), default=1, help="How many agents [1].")
 @click.option(
     "--resources",
@@ -59,15 +66,17 @@ def up(
     zk: str | None,
     master_port: int,
     agent_port: int | None,
+    marathon_port: int,
+    no_marathon: bool,
     agents: int,
     resources: str | None,
     attributes: str | None,
 ) -> int:
-    """Start a whole cluster on this machine: masters and their agents.
+    """Start a whole cluster on this machine: masters, their agents, and Marathon.
 
     Prints their addresses and the agents' ids, then `ready` on a line of its own as soon as work can be run. Ctrl-C
     stops everything, running tasks included. A second `up` on the same work directory goes on with the same master
-    and agents, be they more or fewer now, and what each offers then.
+    and agents, be they more or fewer now, and what each offers then; Marathon starts its apps again.
     """
     root = (work_dir or default_work_dir()).absolute()
     host = _told(ip)
@@ -80,6 +89,8 @@ def up(
     agent_names = [f"agent-{n}" for n in range(1, agents + 1)]
     wanted = {name: master_port and master_port + at for at, name in enumerate(master_names)}
     wanted |= {name: agent_port and agent_port + at for at, name in enumerate(agent_names)}
+    if not no_marathon:
+        wanted[MARATHON] = marathon_port
     with locked(root):
         ports = choose_ports(root / "up.json", ip, wanted)
         logs = root / "logs"
@@ -92,17 +103,21 @@ def up(
 
         services, told = [], []
         master_flags: list[str] = []
+        marathon_flags = [f"--work_dir={root / MARATHON}"]
         found_at = _address(host, ports[master_names[0]])
         if own_zookeeper:
             port = choose_ports(root / "up.json", "127.0.0.1", {"zookeeper": 0})["zookeeper"]
             zookeeper = ZooKeeper(root / "zookeeper", port, logs / "zookeeper.log")
             services.append(zookeeper)
             found_at = zookeeper.url
-            master_flags = _zk_flags(root, zookeeper.secret_url, f"--zk_session_timeout={SESSION_S}secs")
+            session = f"--zk_session_timeout={SESSION_S}secs"
+            master_flags = [*_zk_flag(root / "zk", zookeeper.secret_url), session]
+            marathon_flags = [*_zk_flag(root / "zk-marathon", _beside(zookeeper.secret_url)), session]
         elif zk is not None:
             found_at = _public(zk)
             told.append(("zookeeper", found_at))
-            master_flags = [f"--zk={zk}"] if zk == found_at else _zk_flags(root, _text(zk))
+            master_flags = [f"--zk={zk}"] if zk == found_at else _zk_flag(root / "zk", _text(zk))
+            marathon_flags = _zk_flag(root / "zk-marathon", _beside(_text(zk)))
         roles = [
             role("master", name, [*(master_flags or [f"--work_dir={root / name}"])]) for name in master_names
         ]
@@ -119,6 +134,16 @@ def up(
                 flags.append(f"--resources={resources}")
             flags += [f"--attributes={attributes}"] if attributes else []
             roles.append(role("agent", name, flags))
+        if not no_marathon:
+            port = ports[MARATHON]
+            own = [
+                f"--http_address={ip}",
+                f"--hostname={host}",
+                f"--http_port={port}",
+                f"--master={found_at}",
+            ]
+            folder, log = root / MARATHON, logs / f"{MARATHON}.log"
+            roles.append(Marathon([*own, *marathon_flags], _address(host, port), folder, log))
         return Cluster(services, roles, told).run()
 
 
@@ -157,7 +182,14 @@ def _public(zk: str) -> str:
     return f"zk://{url.hosts}{url.path or '/'}"
 
 
-def _zk_flags(root: Path, url: str, *others: str) -> list[str]:
-    """Flags of a master that keep the password out of the list of processes."""
-    write_secret(root / "zk", url)
-    return [f"--zk=file://{root / 'zk'}", *others]
+def _beside(url: str) -> str:
+    """Where Marathon keeps its things, when that is the masters' URL."""
+    from koinon.coordination.zookeeper import parse_url
+
+    return url.rstrip("/") + (f"-{MARATHON}" if parse_url(url).path else f"/{MARATHON}")
+
+
+def _zk_flag(file: Path, url: str) -> list[str]:
+    """A flag that keeps the password out of the list of processes."""
+    write_secret(file, url)
+    return [f"--zk=file://{file}"]

@@ -83,7 +83,7 @@ def choose_ports(memory: Path, ip: str, wanted: dict[str, int]) -> dict[str, int
 
 
 def _option(name: str) -> str:
-    return "--master-port" if name.startswith("master") else "--agent-port"
+    return f"--{name.partition('-')[0]}-port"
 
 
 def _bound(ip: str, port: int) -> socket.socket | None:

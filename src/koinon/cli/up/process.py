@@ -13,6 +13,8 @@ from pathlib import Path
 from koinon.cli.client import Client
 from koinon.cli.errors import Failure
 
+MARATHON = "marathon"
+
 _RESTART_FIRST_S = 0.2
 _RESTART_MAX_S = 10.0
 #: A process that ran for so long is healthy: its next restart is prompt again.
@@ -44,9 +46,14 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env=self._environment(),
                 start_new_session=True,  # Ctrl-C is for us; we stop the processes in order
                 preexec_fn=_die_with_parent(os.getpid()),
             )
+
+    def _environment(self) -> dict[str, str] | None:
+        """Of the process; None: ours."""
+        return None
 
     def died(self) -> str | None:
         """How the process ended, once; None while it runs."""
@@ -116,6 +123,27 @@ class Role(Process):
         except Failure:
             return False
         return True
+
+
+class Marathon(Role):
+    """The Marathon of a cluster."""
+
+    def __init__(self, flags: Sequence[str], address: str, work_dir: Path, log: Path) -> None:
+        super().__init__(MARATHON, MARATHON, flags, address, work_dir, log)
+
+    def _environment(self) -> dict[str, str]:
+        # What is said on the command line and in the environment, too, is an error; and where it keeps things we say.
+        flags = ["--zk", "--work_dir", *(argument for argument in self._argv if argument.startswith("--"))]
+        said = {f"MARATHON_{flag[2:].partition('=')[0].upper()}" for flag in flags}
+        return {name: value for name, value in os.environ.items() if name not in said}
+
+    def answers(self) -> bool:
+        """See `Process.answers`; one that leads does."""
+        try:
+            with Client(self.address, what=MARATHON, timeout_s=2.0) as client:
+                return client.exists("/ping")
+        except Failure:
+            return False
 
 
 def _die_with_parent(parent_pid: int) -> Callable[[], None]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from random import Random
 
+from koinon.alarms import Alarms
 from koinon.allocator import Allocator, AllocatorConfig, parse_minimum
-from koinon.master.core.alarms import Alarms
 from koinon.master.core.config import Config
 from koinon.master.core.events import (
     Announce,

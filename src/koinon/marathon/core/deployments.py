@@ -1,0 +1,359 @@
+"""Deployments: changes of definitions, accepted, carried out step by step, finished, failed, cancelled.
+
+accept ─▶ stored, locked ─▶ step 1 … step n ─▶ success      (`courses` says what to do in a step)
+                              └─ replaced by force, or cancelled ─▶ failure
+
+A deployment looks again at an app or pod of the step where it is when something of that one has changed, never at all
+of its own, let alone at all there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from msgspec import json
+from msgspec.structs import replace
+
+from koinon.marathon.core import (
+    announcements,
+    backoff,
+    canary,
+    courses,
+    instances,
+    planner,
+    readiness,
+    stamping,
+)
+from koinon.marathon.core.context import Core
+from koinon.marathon.core.events import CancelDeployment, Deploy, Refused
+from koinon.marathon.core.service_ports import assign
+from koinon.marathon.model import App, Deployment, Group, Pod, Root, ids, versions
+from koinon.marathon.model.records import Action, Change
+from koinon.marathon.model.root import RunSpec
+
+#: So many instances are looked through without a rest: 1 ms.
+_MANY = 100
+#: The rest is some ten times what the look has cost.
+_REST_PER_INSTANCE_S = 100e-6
+
+
+# ── accepting ─────────────────────────────────────────────────────────────────────────────────────
+def deploy(core: Core, event: Deploy) -> None:
+    """A change is asked for. Raises Refused with nothing changed."""
+    _accept(core, event)
+
+
+def cancel(core: Core, event: CancelDeployment) -> None:
+    """A deployment is to be undone, or with `force` just to stop where it is. Raises Refused."""
+    deployment = core.state.deployments.get(event.cancelled)
+    if deployment is None:
+        raise Refused(404, f"Deployment {event.cancelled} does not exist")
+    if event.force:
+        fail(core, deployment, "It was stopped by force.")
+        return
+    target = undone(core, deployment)
+    _accept(
+        core,
+        Deploy(target, event.deployment_id, force=True),
+        restored=frozenset(deployment.before),
+        reason="It was cancelled, and is being undone.",
+    )
+
+
+def undone(core: Core, deployment: Deployment) -> Root:
+    """All definitions as they are now, but for what the deployment has changed: that as it was before."""
+    state = core.state
+    apps, pods, groups = dict(state.root.apps), dict(state.root.pods), dict(state.root.groups)
+    for path, version in deployment.before.items():
+        former = None if version is None else state.definition(path, version)
+        apps.pop(path, None)
+        pods.pop(path, None)
+        if isinstance(former, App):
+            apps[path] = former
+        elif isinstance(former, Pod):
+            pods[path] = former
+    for path in (*apps, *pods):
+        # They are there when it was no deletion of their group.
+        while (path := ids.parent(path)) not in groups:
+            groups[path] = Group(path)
+    for added in sorted(deployment.groups_added, key=len, reverse=True):
+        if not any(ids.is_within(path, added) for path in (*apps, *pods, *groups) if path != added):
+            groups.pop(added, None)
+    return Root(apps=apps, pods=pods, groups=groups, version=state.root.version)
+
+
+def _accept(
+    core: Core,
+    event: Deploy,
+    *,
+    restored: frozenset[str] = frozenset(),
+    reason: str = "Another one took its place.",
+) -> None:
+    state, before = core.state, core.state.root
+    target = assign(before, event.target, core.config.rules, state.service_ports)
+    version = versions.after(before.version, core.now)
+    target, changed = stamping.stamp(before, target, version, event.restart, restored)
+    canary.check(target, changed)
+    steps = planner.plan(before, target, changed)
+    deployment = Deployment(
+        id=event.deployment_id,
+        version=version,
+        steps=steps,
+        before={path: _version_of(before, path) for path in changed},
+        after={path: _version_of(target, path) for path in changed},
+        groups_added=tuple(path for path in target.groups if path not in before.groups),
+        started_at=core.stamp(),
+    )
+    change = _change(before, target, changed)
+    group = event.group or announcements.group_of(changed)
+    replaced = _demand_unlocked(core, deployment, event, group)
+    for other in replaced:
+        fail(core, other, reason)
+    if changed or target.groups != before.groups:
+        announcements.changed(core, before, target, changed, event.origin)
+        _store_root(core, before, target, change)
+        core.publish("group_change_success", {"groupId": group, "version": version})
+    for victim in sorted(event.kill):
+        if (instance := state.instances.get(victim)) is not None and instance.run_spec in deployment.after:
+            instances.decommission(core, instance)
+    if not steps:
+        announcements.succeeded(core, deployment)
+        return
+    core.put_deployment(deployment)
+    for path in deployment.affected:
+        state.locks[path] = deployment.id
+    for path in changed:
+        if before.run_spec(path) is None or _is_restarted(deployment, path):
+            backoff.reset(core, path)
+    state.counters["deployments.started"] += 1
+    _begin_step(core, deployment)
+
+
+def _demand_unlocked(core: Core, deployment: Deployment, event: Deploy, group: str) -> list[Deployment]:
+    """The deployments that this one must replace. Raises Refused if it must not, or if there are too many."""
+    state = core.state
+    locking = {state.locks[path] for path in sorted(deployment.affected) if path in state.locks}
+    in_the_way = [one for one in state.deployments.values() if one.id in locking]
+    if in_the_way and not event.force:
+        message = "App is locked by one or more deployments. Add force=true to replace them."
+        _turn_away(core, deployment, group, message)
+        raise Refused(409, message, deployments=[{"id": one.id} for one in in_the_way])
+    if deployment.steps and len(state.deployments) - len(in_the_way) >= core.config.max_running_deployments:
+        message = f"There are {len(state.deployments)} deployments already; wait until one of them has ended."
+        _turn_away(core, deployment, group, message)
+        raise Refused(403, message)
+    return in_the_way
+
+
+def _turn_away(core: Core, deployment: Deployment, group: str, reason: str) -> None:
+    """Who listens hears of what is refused, too."""
+    core.publish_later(
+        "group_change_failed", {"groupId": group, "version": deployment.version, "reason": reason}
+    )
+    core.publish_later(
+        "deployment_failed", {"id": deployment.id, "plan": announcements.plan(deployment), "reason": reason}
+    )
+
+
+def _version_of(root: Root, path: str) -> str | None:
+    spec = root.run_spec(path)
+    return None if spec is None else spec.version
+
+
+def _is_restarted(deployment: Deployment, path: str) -> bool:
+    return any(
+        action.run_spec == path and action.action.startswith("Restart")
+        for step in deployment.steps
+        for action in step.actions
+    )
+
+
+# ── definitions ───────────────────────────────────────────────────────────────────────────────────
+def _change(before: Root, target: Root, changed: Collection[str]) -> Change:
+    groups: dict[str, tuple[dict[str, object] | None, dict[str, object] | None]] = {}
+    if target.groups is not before.groups:
+        for path in sorted({*before.groups, *target.groups}):
+            old, new = before.groups.get(path), target.groups.get(path)
+            if old != new:
+                groups[path] = (_builtins(old), _builtins(new))
+    return Change(
+        version=target.version,
+        run_specs={path: (_version_of(before, path), _version_of(target, path)) for path in changed},
+        groups=groups,
+    )
+
+
+def _store_root(core: Core, before: Root, target: Root, change: Change) -> None:
+    """`target` is what is defined from now on."""
+    state = core.state
+    for path in change.run_specs:
+        _store_spec(core, before.run_spec(path), target.run_spec(path))
+    for path in change.groups:
+        core.store(group_key(path), target.groups.get(path))
+    state.changes[change.version] = change
+    core.store(f"changes/{change.version}", change)
+    state.root = target
+    for path in change.run_specs:
+        core.touched[path] = None
+        core.queued[path] = None  # what waits may be launched as something else now
+    while len(state.changes) > core.config.max_versions:
+        _forget_change(core, next(iter(state.changes)))
+    for path in change.run_specs:
+        _forget_versions(core, path)
+
+
+def _store_spec(core: Core, old: RunSpec | None, new: RunSpec | None) -> None:
+    state = core.state
+    if isinstance(old, App):
+        state.service_ports.subtract(old.service_ports)
+        if not isinstance(new, App):
+            core.store(f"apps/{ids.key(old.id)}", None)
+            if state.failures.pop(old.id, None) is not None:
+                core.store(f"failures/{ids.key(old.id)}", None)
+    elif old is not None and not isinstance(new, Pod):
+        core.store(f"pods/{ids.key(old.id)}", None)
+    if new is None:
+        return
+    if isinstance(new, App):
+        state.service_ports.update(new.service_ports)
+    stored = json.encode(new)
+    key = ids.key(new.id)
+    core.store(f"{'apps' if isinstance(new, App) else 'pods'}/{key}", stored)
+    of_spec = state.history.setdefault(new.id, {})
+    if new.version not in of_spec:
+        of_spec[new.version] = stored
+        core.store(f"versions/{key}/{new.version}", stored)
+
+
+def _builtins(group: Group | None) -> dict[str, object] | None:
+    return None if group is None else json.decode(json.encode(group))
+
+
+def group_key(path: str) -> str:
+    """Of a group in the store; the root has no name of its own."""
+    return f"groups/{ids.key(path) or '_'}"
+
+
+def _forget_change(core: Core, version: str) -> None:
+    change = core.state.changes.pop(version)
+    core.store(f"changes/{version}", None)
+    for path in change.run_specs:
+        _forget_versions(core, path)
+
+
+def _forget_versions(core: Core, path: str) -> None:
+    """Only so many versions are kept, and those that something points to; none of a former life, else."""
+    state = core.state
+    of_spec = state.history.get(path)
+    if of_spec is None:
+        return
+    current = state.root.run_spec(path)
+    born = state.born(path)
+    ordered = sorted(of_spec)
+    former = ordered if current is None else [one for one in ordered if one < born]
+    too_many = max(len(former), len(ordered) - core.config.max_versions)
+    if too_many <= 0:
+        return
+    needed = {instance.version for instance in state.instances_of(path)}
+    needed.update(one.before.get(path) or "" for one in state.deployments.values())
+    if current is not None:
+        needed.add(current.version)
+    for change in state.changes.values():
+        needed.update(one for one in change.run_specs.get(path, ()) if one is not None)
+    for version in ordered[:too_many]:
+        if version not in needed:
+            del of_spec[version]
+            core.store(f"versions/{ids.key(path)}/{version}", None)
+    if not of_spec:
+        del state.history[path]
+
+
+# ── going on ──────────────────────────────────────────────────────────────────────────────────────
+def resume(core: Core) -> None:
+    """A new leader goes on where the last one was."""
+    for deployment in list(core.state.deployments.values()):
+        for path in deployment.affected:
+            core.state.locks[path] = deployment.id
+        _begin_step(core, deployment)
+
+
+def look_soon(core: Core, path: str) -> None:
+    """Something of an app or pod has changed that is being deployed: it goes on at once.
+
+    One with a thousand instances, which takes its time to look through, rests after that; whatever happens meanwhile
+    is looked at together.
+    """
+    number = len(core.state.instances_of(path))
+    rested_at = core.looked_at.get(path, 0.0) + number * _REST_PER_INSTANCE_S
+    if number > _MANY and core.now < rested_at:
+        if not core.alarms.is_set(instances.touch, path):
+            core.alarms.set(rested_at, instances.touch, path)
+        return
+    core.looked_at[path] = core.now
+    look(core, path)
+
+
+def look(core: Core, path: str) -> None:
+    """An app or pod that is being deployed goes on."""
+    deployment = core.state.deployments[core.state.locks[path]]
+    pending = core.pending[deployment.id]
+    course = _course_of(deployment, path)
+    if course is None:
+        courses.keep_until_its_turn(core, deployment, path)
+    elif courses.go_on(core, deployment, course) and path in pending:
+        pending.discard(path)
+        if course.action.startswith("Stop"):
+            announcements.terminated(core, path)
+        if not pending:
+            _end_step(core, deployment)
+
+
+def _course_of(deployment: Deployment, path: str) -> Action | None:
+    """The last action of the app or pod that has been begun."""
+    for step in reversed(deployment.steps[: deployment.current_step + 1]):
+        for action in step.actions:
+            if action.run_spec == path and not action.action.startswith("Start"):
+                return action
+    return None
+
+
+def _begin_step(core: Core, deployment: Deployment) -> None:
+    step = deployment.steps[deployment.current_step]
+    core.pending[deployment.id] = {action.run_spec for action in step.actions}
+    announcements.step_event(core, "deployment_info", deployment)
+    for action in step.actions:
+        core.touched[action.run_spec] = None
+    if all(action.action.startswith("Start") for action in step.actions):
+        _end_step(core, deployment)
+
+
+def _end_step(core: Core, deployment: Deployment) -> None:
+    announcements.step_event(core, "deployment_step_success", deployment)
+    deployment = core.state.deployments[deployment.id]
+    if deployment.current_step + 1 == len(deployment.steps):
+        announcements.succeeded(core, deployment)
+        _finish(core, deployment)
+        return
+    deployment = replace(deployment, current_step=deployment.current_step + 1)
+    core.put_deployment(deployment)
+    _begin_step(core, deployment)
+
+
+def fail(core: Core, deployment: Deployment, reason: str) -> None:
+    """It goes no further; what it has done stays."""
+    announcements.failed(core, deployment, reason)
+    _finish(core, deployment)
+
+
+def _finish(core: Core, deployment: Deployment) -> None:
+    state = core.state
+    del state.deployments[deployment.id]
+    core.pending.pop(deployment.id, None)
+    core.store(f"deployments/{deployment.id}", None)
+    for path in deployment.affected:
+        del state.locks[path]
+        core.looked_at.pop(path, None)
+        readiness.stop(core, path)
+        courses.stop(core, path)
+        core.touched[path] = None
+        _forget_versions(core, path)

@@ -1,0 +1,142 @@
+"""Marathon as a framework: what masters say, as events of the core; what the core says, as calls."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable, Iterable, Mapping
+
+from koinon.marathon.core import events
+from koinon.marathon.flags import MarathonFlags
+from koinon.mesos import v1
+from koinon.mesos.v1.scheduler import Call
+from koinon.sdk import ApiError
+from koinon.sdk.errors import CallError, CutOff
+from koinon.service.driver import Driver
+from koinon.service.exits import Fatal
+
+_State = v1.TaskState
+_Status = v1.TaskStatus
+
+
+class MarathonScheduler(Driver):
+    """Driven from `begin` to `end`. Events go to `tell`, messages of executors to `heard(executor, agent, data)`."""
+
+    def __init__(
+        self,
+        flags: MarathonFlags,
+        framework: v1.FrameworkInfo,
+        *,
+        tell: Callable[[events.Event], None],
+        heard: Callable[[str, str, bytes], None],
+        may_act: Callable[[], bool],
+        failed: Callable[[Fatal], None],
+    ) -> None:
+        super().__init__(
+            flags.master, framework, may_act=may_act, failed=failed, credential=flags.credential()
+        )
+        self._tell = tell
+        self._heard = heard
+
+    @property
+    def master_address(self) -> str | None:
+        """Of the master that has taken us in last, `host:port`."""
+        if (info := self.master) is None:
+            return None
+        address = info.address
+        host = (address.ip or address.hostname) if address is not None else None
+        port = address.port if address is not None else info.port
+        return f"{host or info.hostname}:{port}"
+
+    # ── what the master says ──────────────────────────────────────────────────────────────────────
+    def subscribed(self, framework_id: str) -> None:
+        """See `Scheduler.subscribed`."""
+        self._log.info("subscribed", master=self.master_address, framework_id=framework_id)
+        domain = self.master.domain if self.master is not None else None
+        place = domain.fault_domain if domain is not None else None
+        region = place.region.name if place is not None else None
+        self._tell(events.Subscribed(framework_id, self.master_address or "", region))
+
+    def disconnected(self) -> None:
+        """See `Client.disconnected`."""
+        self._tell(events.Disconnected())
+
+    def offers(self, offers: list[v1.Offer]) -> None:
+        """See `Scheduler.offers`."""
+        self._tell(events.Offered(offers))
+
+    def rescinded(self, offer_id: v1.OfferID) -> None:
+        """See `Scheduler.rescinded`."""
+        self._tell(events.Rescinded(offer_id.value))
+
+    def update(self, status: v1.TaskStatus) -> None:
+        """See `Scheduler.update`."""
+        self._tell(events.Updated(status))
+
+    def message(self, agent_id: v1.AgentID, executor_id: v1.ExecutorID, data: bytes) -> None:
+        """See `Scheduler.message`."""
+        self._heard(executor_id.value, agent_id.value, data)
+
+    def call_refused(self, call: Call, error: CallError) -> None:
+        """See `Scheduler.call_refused`. Tasks of a launch that surely was not done are told as dropped."""
+        super().call_refused(call, error)
+        if call.accept is not None and isinstance(error, ApiError | CutOff):
+            for task in _launched(call.accept.operations):
+                status = v1.TaskStatus(
+                    task_id=task.task_id,
+                    agent_id=task.agent_id,
+                    state=_State.TASK_DROPPED,
+                    source=_Status.Source.SOURCE_MASTER,
+                    reason=_Status.Reason.REASON_INVALID_OFFERS,
+                    message=f"The launch did not reach the cluster: {error}",
+                )
+                self._tell(events.Updated(status))
+
+    # ── what the core says ────────────────────────────────────────────────────────────────────────
+    def performers(self) -> Mapping[type, Callable[..., None]]:
+        """What to do for effects that are calls."""
+        return {
+            events.Accept: self._accept,
+            events.Decline: lambda effect: self.decline(effect.offer_ids, refuse_s=effect.refuse_s),
+            events.Revive: lambda effect: self.revive(*sorted(effect.roles)) if effect.roles else None,
+            events.Suppress: lambda effect: self.suppress(*sorted(effect.roles)) if effect.roles else None,
+            events.UseRoles: lambda effect: self.use_roles(effect.roles, suppressed_roles=effect.suppressed),
+            events.Kill: lambda effect: self.kill(effect.task_id, effect.agent_id),
+            # A new master does not know all at once: the SDK asks again for those that it says nothing about.
+            events.Reconcile: lambda effect: self.reconcile(effect.tasks, until_answered=bool(effect.tasks)),
+            events.Acknowledge: lambda effect: self.acknowledge(effect.status),
+        }
+
+    def _accept(self, effect: events.Accept) -> None:
+        self.accept(effect.offer_ids, effect.operations, refuse_s=effect.refuse_s)
+
+
+def framework_of(
+    flags: MarathonFlags, *, framework_id: str | None, hostname: str, webui_url: str
+) -> v1.FrameworkInfo:
+    """What we tell the master about ourselves."""
+    kind = v1.FrameworkInfo.Capability.Type
+    capabilities = [kind.PARTITION_AWARE, kind.MULTI_ROLE, kind.REGION_AWARE]
+    if "task_killing" in flags.enable_features:
+        capabilities.append(kind.TASK_KILLING_STATE)
+    if "gpu_resources" in flags.enable_features:
+        capabilities.append(kind.GPU_RESOURCES)
+    return v1.FrameworkInfo(
+        id=None if framework_id is None else v1.FrameworkID(framework_id),
+        name=flags.framework_name,
+        user=flags.mesos_user or getpass.getuser(),
+        roles=[flags.mesos_role],
+        failover_timeout=float(flags.failover_timeout),
+        checkpoint=flags.checkpoint,
+        hostname=hostname,
+        webui_url=webui_url,
+        principal=flags.mesos_authentication_principal,
+        capabilities=[v1.FrameworkInfo.Capability(type=one) for one in capabilities],
+    )
+
+
+def _launched(operations: Iterable[v1.Offer.Operation]) -> Iterable[v1.TaskInfo]:
+    for operation in operations:
+        if operation.launch is not None:
+            yield from operation.launch.task_infos
+        if operation.launch_group is not None:
+            yield from operation.launch_group.task_group.tasks

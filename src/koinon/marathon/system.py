@@ -1,0 +1,159 @@
+"""What Marathon tells about itself: `/v2/info`, `/config`, `/logging`, `/help`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from koinon import __version__, logs
+from koinon.flags import describe
+from koinon.marathon.flags import MarathonFlags
+from koinon.service.answers import error_answer, json_answer
+
+#: The release of Marathon whose API we speak.
+MARATHON_VERSION = "1.10.0"
+
+#: The only logger whose level can be moved: that of all.
+_ROOT = "ROOT"
+_LEVELS = {
+    "trace": logging.DEBUG,
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "error": logging.ERROR,
+}
+
+
+def about(
+    flags: MarathonFlags,
+    *,
+    port: int,
+    hostname: str,
+    leader: str | None,
+    elected: bool,
+    framework_id: str | None,
+    leader_ui_url: str | None,
+    webui_url: str,
+) -> dict[str, Any]:
+    """What `/v2/info` answers. Times are milliseconds, but `failover_timeout`, which is seconds."""
+    found: dict[str, Any] = {
+        "name": flags.framework_name,
+        "version": MARATHON_VERSION,
+        "buildref": f"koinon-{__version__}",
+        "elected": elected,
+        "leader": leader,
+        "frameworkId": framework_id,
+        "marathon_config": {
+            "access_control_allow_origin": list(flags.access_control_allow_origin or ()) or None,
+            "checkpoint": flags.checkpoint,
+            "decline_offer_duration": _ms(flags.decline_offer_duration),
+            "default_network_name": flags.default_network_name,
+            "env_vars_prefix": flags.env_vars_prefix,
+            "executor": flags.executor,
+            "failover_timeout": round(flags.failover_timeout),
+            "features": sorted(flags.enable_features),
+            "framework_name": flags.framework_name,
+            "ha": flags.ha,
+            "hostname": hostname,
+            "launch_token": flags.launch_tokens,
+            "launch_token_refresh_interval": _ms(flags.launch_token_refresh_interval),
+            "leader_proxy_connection_timeout_ms": _ms(flags.leader_proxy_connection_timeout),
+            "leader_proxy_read_timeout_ms": _ms(flags.leader_proxy_read_timeout),
+            "local_port_max": flags.local_port_max,
+            "local_port_min": flags.local_port_min,
+            "maintenance_mode": flags.maintenance_mode,
+            "master": str(flags.master),
+            "max_instances_per_offer": flags.max_instances_per_offer,
+            "mesos_bridge_name": flags.mesos_bridge_name,
+            "mesos_leader_ui_url": leader_ui_url,
+            "mesos_role": flags.mesos_role,
+            "mesos_user": flags.mesos_user,
+            "min_revive_offers_interval": _ms(flags.min_revive_offers_interval),
+            "new_group_enforce_role": flags.new_group_enforce_role,
+            "offer_matching_timeout": _ms(flags.offer_matching_timeout),
+            "on_elected_prepare_timeout": _ms(flags.on_elected_prepare_timeout),
+            "reconciliation_initial_delay": _ms(flags.reconciliation_initial_delay),
+            "reconciliation_interval": _ms(flags.reconciliation_interval),
+            "scale_apps_initial_delay": _ms(flags.scale_apps_initial_delay),
+            "scale_apps_interval": _ms(flags.scale_apps_interval),
+            "store_cache": flags.store_cache,
+            "task_launch_confirm_timeout": _ms(flags.task_launch_confirm_timeout),
+            "task_launch_timeout": _ms(flags.task_launch_timeout),
+            "task_lost_expunge_initial_delay": _ms(flags.task_lost_expunge_initial_delay),
+            "task_lost_expunge_interval": _ms(flags.task_lost_expunge_interval),
+            "webui_url": webui_url,
+        },
+        "zookeeper_config": {
+            "zk": None if flags.zk is None else str(flags.zk),
+            "zk_compression": flags.zk_compression,
+            "zk_compression_threshold": flags.zk_compression_threshold,
+            "zk_connection_timeout": _ms(flags.zk_connection_timeout),
+            "zk_max_node_size": flags.zk_max_node_size,
+            "zk_max_versions": flags.zk_max_versions,
+            "zk_session_timeout": _ms(flags.zk_session_timeout),
+            "zk_timeout": _ms(flags.zk_timeout),
+        },
+        "http_config": {"http_port": port},
+    }
+    return {
+        name: _without_none(value) if isinstance(value, dict) else value
+        for name, value in _without_none(found).items()
+    }
+
+
+class _Level(msgspec.Struct):
+    level: str
+    logger: str = _ROOT
+    durationSeconds: float | None = None
+
+
+def system_routes(flags: MarathonFlags) -> list[web.RouteDef]:
+    """Handlers for the paths of this module but `/v2/info`."""
+    usual = logging.getLevelNamesMapping()[flags.logging_level]
+    fall_back: list[asyncio.TimerHandle] = []
+
+    async def config(request: web.Request) -> web.StreamResponse:
+        return json_answer(describe(flags))
+
+    async def levels(request: web.Request) -> web.StreamResponse:
+        return json_answer({_ROOT: logs.level()})
+
+    async def set_level(request: web.Request) -> web.StreamResponse:
+        try:
+            wanted = msgspec.json.decode(await request.read(), type=_Level)
+        except msgspec.MsgspecError as error:
+            return error_answer(400, f"The body must be {{logger, level, durationSeconds}}: {error}")
+        level = _LEVELS.get(wanted.level.lower())
+        if level is None or wanted.logger != _ROOT:
+            problem = f"'{wanted.level}' is no level" if level is None else f"there is no '{wanted.logger}'"
+            return error_answer(422, f"{problem}; the logger is {_ROOT}, levels are {', '.join(_LEVELS)}.")
+        for timer in fall_back:
+            timer.cancel()
+        fall_back.clear()
+        logs.set_level(level)
+        if wanted.durationSeconds is not None:
+            loop = asyncio.get_running_loop()
+            fall_back.append(loop.call_later(wanted.durationSeconds, logs.set_level, usual))
+        return json_answer(_without_none(msgspec.to_builtins(wanted)))
+
+    async def help_page(request: web.Request) -> web.StreamResponse:
+        return error_answer(404, "There is no API console here; the API is described in the documentation.")
+
+    return [
+        web.get("/config", config),
+        web.get("/logging", levels),
+        web.post("/logging", set_level),
+        web.get("/help", help_page),
+    ]
+
+
+def _ms(duration_s: float) -> int:
+    return round(duration_s * 1000)
+
+
+def _without_none(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
