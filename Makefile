@@ -12,8 +12,9 @@ up: $(VENV)/.ready  ## run a cluster on this machine
 	@$(BIN)/koinon up $(ARGS)
 
 test: check $(VENV)/.conformance debian-tools  ## everything that must pass
-	$(BIN)/pytest -n 2 --dist loadgroup -m 'not alone' $(ARGS)
-	$(BIN)/pytest -m alone $(ARGS) || [ $$? = 5 ]  # 5: ARGS selects none of them
+	$(BIN)/pytest -n 3 --dist worksteal -m 'not alone and not waiting' $(ARGS)
+	$(BIN)/pytest -n 2 --maxschedchunk 1 -m waiting $(ARGS) || [ $$? = 5 ]  # 5: ARGS selects none of them
+	$(BIN)/pytest -m alone $(ARGS) || [ $$? = 5 ]
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

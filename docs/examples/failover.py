@@ -20,7 +20,7 @@ class Patient(Scheduler):
         super().__init__(masters, framework_info("patient", failover_timeout_s=3600, checkpoint=True))
         self.command = command
         self.waiting = [str(number) for number in range(count)]
-        self.launched: dict[str, str] = {}  # task id → number; not heard of yet
+        self.launched: dict[str, tuple[str, str]] = {}  # task id → number and agent; not heard of yet
         self.running: dict[str, str] = {}
         self.count, self.done, self.launches = count, 0, 0
 
@@ -28,7 +28,8 @@ class Patient(Scheduler):
         if (
             self.launched
         ):  # some of these may never have arrived; a new master knows when their agents are back
-            self.reconcile(dict.fromkeys(self.launched), until_answered=True)
+            agents = {task_id: agent_id for task_id, (_, agent_id) in self.launched.items()}
+            self.reconcile(agents, until_answered=True)
 
     def offers(self, offers):
         for offer in offers:
@@ -41,7 +42,7 @@ class Patient(Scheduler):
     def task(self, number, offer):
         self.launches += 1
         task_id = f"{number}.{self.launches}"  # never the same twice
-        self.launched[task_id] = number
+        self.launched[task_id] = number, offer.agent_id.value
         variable = v1.Environment.Variable(name="WHICH", value=number)
         command = v1.CommandInfo(value=self.command, environment=v1.Environment(variables=[variable]))
         return task_info(task_id, offer, self.each, command=command)
@@ -49,7 +50,7 @@ class Patient(Scheduler):
     def update(self, status):  # the same one may come again, as an acknowledgement may get lost
         task_id, state = status.task_id.value, status.state
         if task_id in self.launched:
-            number = self.launched.pop(task_id)
+            number, _ = self.launched.pop(task_id)
             if state in (v1.TaskState.TASK_DROPPED, v1.TaskState.TASK_GONE):  # no agent has ever had it
                 self.waiting.append(number)
                 return

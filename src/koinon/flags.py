@@ -23,6 +23,8 @@ Programs with other habits than Mesos's say so in `Conventions`.
 
 from __future__ import annotations
 
+import math
+import re
 import sys
 import types
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,6 +57,10 @@ _TIME_UNITS_NS = {
     "us": 10**3,
     "ns": 1,
 }
+#: What stands before the host of a URL, which may have got into any flag, and from our words into a log.
+_CREDENTIALS = re.compile(r"//[^\s@']*:[^\s']*@")
+#: Who counts nanoseconds in 64 bits gets no further.
+_TIME_MAX_NS = 2**63
 #: Each unit of size, in bytes; from the largest.
 _SIZE_UNITS = {"TB": 2**40, "GB": 2**30, "MB": 2**20, "KB": 2**10, "B": 1}
 
@@ -99,7 +105,10 @@ class Duration(float):
         number, unit = _split_unit(text)
         if number is None or unit not in _TIME_UNITS_NS:
             raise FlagError(f"'{text}' is not a duration such as 500ms, 10secs, 5mins, 1hrs, 2days or 1weeks")
-        return cls(number * _TIME_UNITS_NS[unit] / 10**9)
+        duration_ns = number * _TIME_UNITS_NS[unit]
+        if not abs(duration_ns) < _TIME_MAX_NS:
+            raise FlagError(f"'{text}' is longer than 290 years")
+        return cls(duration_ns / 10**9)
 
     def __str__(self) -> str:
         duration_ns = round(self * 10**9)
@@ -116,7 +125,7 @@ class Size(int):
     def parse(cls, text: str) -> Size:
         """Raises FlagError when `text` is no size."""
         number, unit = _split_unit(text)
-        if number is None or number < 0 or unit not in _SIZE_UNITS:
+        if number is None or not 0 <= number < math.inf or unit not in _SIZE_UNITS:
             raise FlagError(f"'{text}' is not a size such as 512B, 4KB, 32MB or 2GB")
         return cls(number * _SIZE_UNITS[unit])
 
@@ -205,7 +214,8 @@ def load_or_exit(
             conventions=conventions,
         )
     except FlagError as error:
-        _exit(conventions.exit_status, f"{program}: {error} (see {program} --help)\n", sys.stderr)
+        sentence = _CREDENTIALS.sub("//***@", str(error))
+        _exit(conventions.exit_status, f"{program}: {sentence} (see {program} --help)\n", sys.stderr)
 
 
 def describe(flags: msgspec.Struct) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Several masters that stand for election in one ZooKeeper, as processes on loopback."""
+"""Several masters that stand for election in one ZooKeeper, or on one work directory, as processes on loopback."""
 
 from __future__ import annotations
 
@@ -39,13 +39,16 @@ def leads(master: Role) -> bool:
 
 
 class Masters:
-    """Masters of one cluster; one leads."""
+    """Masters of one cluster; one leads. Without `zk` they share a work directory."""
 
     def __init__(
-        self, directory: Path, zk: str, count: int = 3, flags: Mapping[str, str] | None = None
+        self, directory: Path, zk: str | None, count: int = 3, flags: Mapping[str, str] | None = None
     ) -> None:
         self.directory = directory
-        own = {**MASTER_FLAGS, "zk": zk, "zk_session_timeout": f"{SESSION_S:g}secs", **(flags or {})}
+        place = {"work_dir": str(directory / "masters")}
+        if zk is not None:
+            place = {"zk": zk, "zk_session_timeout": f"{SESSION_S:g}secs"}
+        own = {**MASTER_FLAGS, **place, **(flags or {})}
         self.roles = [Role("master", f"master-{n}", directory, own) for n in range(1, count + 1)]
 
     def start(self) -> None:

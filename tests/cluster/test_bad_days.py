@@ -191,8 +191,9 @@ def cannot_start(kind: str, work_dir: Path | str, *words: str, **flags: str) -> 
         assert word in said
 
 
-def test_a_work_directory_is_for_one_role_at_a_time(cluster: Cluster) -> None:
-    for role in cluster.roles:
+def test_a_work_directory_is_for_one_agent_at_a_time(cluster: Cluster) -> None:
+    """A second master stands by."""
+    for role in cluster.agents:
         cannot_start(role.kind, role.work_dir, "belongs to", f"pid {role.pid}", port=str(free_port()))
     assert [role.answers() for role in cluster.roles] == [True, True]
     assert cluster.registered_agents() == 1

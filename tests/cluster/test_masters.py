@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +20,7 @@ import pytest
 
 from koinon.mesos import codec, internal, v1
 from koinon.mesos.v1 import scheduler
-from tests.cluster.harness import Role, eventually
+from tests.cluster.harness import IP, Role, eventually
 from tests.cluster.masters import SESSION_S, Masters, ask, leads, running_masters
 from tests.unit.master_views.cluster import CAPABILITIES, agent_of
 from tests.zookeeper import ZooKeeper
@@ -56,15 +59,21 @@ def test_standbys_answer_about_themselves_and_redirect_all_else(masters: Masters
             ("GET", "/api/v1/scheduler"),  # who leads is asked before how
             ("GET", internal.PATH),
             ("GET", "/redirected"),
+            ("GET", "/redirect/state"),
+            ("GET", "/state/redirect"),
         ):
             answer = ask(standby, path, method)
             assert answer is not None
-            expected = (404, None) if path == "/redirected" else (307, place + path)
+            expected = (404, None) if path.startswith("/redirect") else (307, place + path)
             assert (answer.status, answer.location) == expected, path
         for path in ("/redirect", "/master/redirect", "/redirect/"):
-            answer = ask(standby, path)
-            assert answer is not None
-            assert (answer.status, answer.location) == (307, place)
+            for master in (standby, leader):
+                answer = ask(master, path)
+                assert answer is not None
+                assert (answer.status, answer.location) == (307, place)
+        answer = ask(leader, "/master/redirect/state")
+        assert answer is not None
+        assert answer.status == 404
 
 
 def test_the_password_is_in_no_flag_and_no_log(masters: Masters) -> None:
@@ -149,6 +158,38 @@ def test_a_leader_that_is_told_to_end_hands_over_at_once(masters: Masters) -> No
     assert leader.stop(signal.SIGTERM) == 0
     masters.leader(but=leader)
     assert time.monotonic() - begun_s < SESSION_S  # nobody has waited for a session to end
+
+
+def test_a_leader_that_is_told_to_end_refuses_no_call(masters: Masters) -> None:
+    """As one that dies it answers no more: clients such as pymesos give up when they are refused."""
+    leader = masters.leader()
+    statuses: set[int] = set()
+    ended = threading.Event()
+
+    def call_on_and_on(keep: bool, header: str) -> None:
+        connection = http.client.HTTPConnection(IP, leader.port, timeout=5)
+        while not ended.is_set():
+            with suppress(OSError, http.client.HTTPException):
+                # Without a type it is refused with 400 by who leads.
+                connection.request(
+                    "POST", "/api/v1/scheduler", "{}", {"Content-Type": codec.JSON, header: "x"}
+                )
+                answer = connection.getresponse()
+                answer.read()
+                statuses.add(answer.status)
+                if keep:
+                    continue
+            connection.close()
+
+    ways = [(keep, header) for keep in (True, False) for header in ("X-Other", "Upgrade")]
+    with ThreadPoolExecutor(len(ways)) as threads:
+        calling = [threads.submit(call_on_and_on, *way) for way in ways]
+        eventually(lambda: statuses, "it answers")
+        assert leader.stop(signal.SIGTERM) == 0
+        ended.set()
+        for one in calling:
+            one.result()
+    assert statuses == {400}
 
 
 async def test_agents_and_tasks_of_the_leader_before_are_waited_for(masters: Masters) -> None:
@@ -253,3 +294,5 @@ def test_a_registry_in_memory_begins_anew_with_each_leader(tmp_path: Path, zooke
         answer = ask(masters.leader(but=leader), "/weights")
         assert answer is not None
         assert json.loads(answer.text) == []
+        for role in masters.roles:
+            assert "the registry is in memory" in role.log.read_text()

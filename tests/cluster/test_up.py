@@ -104,6 +104,7 @@ def processes_below(directory: Path) -> list[str]:
     return found
 
 
+@pytest.mark.alone
 def test_a_newcomer_gets_a_working_cluster_in_three_seconds(tmp_path: Path) -> None:
     began_s = time.monotonic()
     with running(tmp_path / "work") as up:

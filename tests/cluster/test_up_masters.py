@@ -2,8 +2,10 @@
 
 import os
 import signal
+import socket
 import stat
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -103,6 +105,17 @@ def test_nobody_else_learns_the_password(tmp_path: Path) -> None:
             assert stat.S_IMODE(secret.stat().st_mode) == 0o600
         with Client(up.addresses["master-1"]) as master:
             assert password not in str(master.get("/flags"))
+
+
+@pytest.mark.slow
+def test_its_zookeeper_serves_as_many_as_come(tmp_path: Path) -> None:
+    """All are on one machine, which a server takes for one client that it should be careful with."""
+    with running(tmp_path / "work", "--masters", "2", "--agents", "0") as up, ExitStack() as connections:
+        place = ("127.0.0.1", int(up.addresses["zookeeper"].partition("/koinon")[0].rpartition(":")[2]))
+        for _ in range(100):
+            last = connections.enter_context(socket.create_connection(place, timeout=10))
+        last.sendall(b"srvr")
+        assert last.recv(100)
 
 
 def test_servers_that_run_already_are_used(tmp_path: Path, zookeeper: ZooKeeper) -> None:

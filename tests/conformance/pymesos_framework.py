@@ -92,9 +92,11 @@ class Framework:
             described["id"] = {"value": framework_id}
         self.seen = Recorder()
         self.driver = MesosSchedulerDriver(self.seen, described, master)
+        self._detector = None
 
     def __enter__(self):
         self.driver.start()
+        self._detector = self.driver.detector
         return self
 
     def __exit__(self, *failure):
@@ -104,6 +106,8 @@ class Framework:
         """Ends the driver; with `failover` the framework and its tasks stay."""
         self.driver.stop(failover)
         self.driver.join()
+        if self._detector is not None:  # which is stopped, but has left its client of ZooKeeper open
+            self._detector.zk.close()
 
     def take_offer(self):
         """Waits for an offer and uses it up."""

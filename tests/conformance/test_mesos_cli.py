@@ -17,9 +17,6 @@ import pytest
 
 from tests.conformance.pymesos_framework import Framework
 
-#: The framework's client leaves sockets to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 @pytest.fixture
 def framework(cluster):

@@ -3,6 +3,7 @@
 import json
 import sys
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,6 @@ from tests.conformance.pymesos_framework import Framework, Waiting, scalars
 
 EXECUTOR = Path(__file__).with_name("pymesos_executor.py")
 LIFE = ("TASK_STARTING", "TASK_RUNNING")
-
-#: The client leaves sockets to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture
@@ -183,10 +181,28 @@ class _Operator(Waiting, OperatorMaster):
         self._note(lambda: self.told.append(("framework removed", framework_info["name"])))
 
 
-def test_the_operator_drivers_read_master_and_agent(cluster, framework):
+@contextmanager
+def closed_in_the_end(driver):
+    """Of an operator driver: it leaves its connection to the garbage collector."""
+    yield driver
+    driver._get_conn().close()
+
+
+@pytest.fixture
+def master(cluster):
+    with closed_in_the_end(MesosOperatorMasterDriver(cluster.master_address)) as driver:
+        yield driver
+
+
+@pytest.fixture
+def agent(cluster):
+    with closed_in_the_end(MesosOperatorAgentDriver(cluster.agent_addresses[0])) as driver:
+        yield driver
+
+
+def test_the_operator_drivers_read_master_and_agent(framework, master, agent):
     task_id = framework.launch("sleep 1000")
     framework.wait_states(task_id, *LIFE)
-    master = MesosOperatorMasterDriver(cluster.master_address)
     assert master.getHealth()["get_health"] == {"healthy": True}
     assert master.getVersion()["get_version"]["version_info"]["version"].count(".") == 2
     assert {flag["name"] for flag in master.getFlags()["get_flags"]["flags"]} >= {"work_dir", "port"}
@@ -206,18 +222,16 @@ def test_the_operator_drivers_read_master_and_agent(cluster, framework):
     assert {"role": "web", "weight": 2.0} in master.getWeights()["get_weights"]["weight_infos"]
     assert master.getRoles()["get_roles"]["roles"]
 
-    agent = MesosOperatorAgentDriver(cluster.agent_addresses[0])
     assert agent.getHealth()["get_health"] == {"healthy": True}
     assert [task["task_id"]["value"] for task in agent.getTasks()["get_tasks"]["launched_tasks"]] == [task_id]
     assert agent.getContainers()["get_containers"]["containers"]
     assert agent.getState()["get_state"]["get_frameworks"]["frameworks"]
 
 
-def test_the_agent_driver_launches_watches_and_ends_nested_containers(cluster, framework):
+def test_the_agent_driver_launches_watches_and_ends_nested_containers(framework, agent):
     task_id = framework.launch("sleep 1000")
     running = framework.wait_states(task_id, *LIFE)
     parent = running["container_status"]["container_id"]
-    agent = MesosOperatorAgentDriver(cluster.agent_addresses[0])
 
     def shown():
         found = agent.getContainers(show_nested=True, show_standalone=True)["get_containers"]["containers"]

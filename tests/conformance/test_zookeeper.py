@@ -12,9 +12,6 @@ from tests.conformance.pymesos_framework import Framework
 
 LIFE = ["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"]
 
-#: The client leaves sockets to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 @pytest.fixture
 def zk(zookeeper):

@@ -43,7 +43,6 @@ def main() -> int:
     directory = Path(tempfile.mkdtemp(prefix="partitions-", dir=options.directory))
     print(f"the cluster is in {directory}", flush=True)
     with Cluster(directory).running() as cluster:
-        cluster.without_masters_s = 60.0
         for number in range(1, options.rounds + 1):
             for fault in chosen:
                 begun_s = time.monotonic()

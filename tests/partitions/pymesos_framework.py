@@ -1,12 +1,12 @@
 """A framework on pymesos, as people use it: through `zk://`, not aware of partitions, updates acknowledged by the driver.
 
-    python -m tests.partitions.pymesos_framework MASTER DIRECTORY
+    python -m tests.partitions.pymesos_framework MASTER DIRECTORY TIMEOUT_S PATIENCE_S
 
 On an answer that it does not expect, or none in time, the driver's thread ends; then a new one goes on with the framework's
 id, as a supervisor would see to. It is given `failover`, so that it does not tear the framework down at that, and
 `timeout`: by default a call to a master that is frozen or cut off takes up to a day, and nothing else happens meanwhile.
 It may also be redirected to the leader before by a standby that has not heard yet that there is another one; if that leader
-is cut off, the driver waits for it for ever. So it is started again, too, when it has had no master for `PATIENCE_S`.
+is cut off, the driver waits for it for ever. So it is started again, too, when it has had no master for `patience_s`.
 """
 
 import getpass
@@ -25,8 +25,6 @@ from tests.partitions.journal import now_s
 from tests.partitions.workload import Work
 
 NAME = "pymesos"
-TIMEOUT_S = 10
-PATIENCE_S = 15
 
 
 class Driver(MesosSchedulerDriver):
@@ -44,8 +42,9 @@ class Framework(Scheduler):
     thread that works, or each could wait for the other for ever.
     """
 
-    def __init__(self, master, directory):
+    def __init__(self, master, directory, timeout_s, patience_s):
         self.master = master
+        self.timeout_s, self.patience_s = timeout_s, patience_s
         self.master_id = ""
         self.about = {"user": getpass.getuser(), "name": NAME, "checkpoint": True, "failover_timeout": 3600}
         self.heard = queue.SimpleQueue()
@@ -78,7 +77,7 @@ class Framework(Scheduler):
         self.driver.join()
 
     def drive(self):
-        self.driver = Driver(self, self.about, self.master, failover=True, timeout=TIMEOUT_S)
+        self.driver = Driver(self, self.about, self.master, failover=True, timeout=self.timeout_s)
         self.driver.start()
         connected_s = time.monotonic()
         while self.work.mode != "leave":
@@ -91,7 +90,7 @@ class Framework(Scheduler):
                 raise RuntimeError("its thread has ended")
             if self.driver.connected:
                 connected_s = time.monotonic()
-            elif time.monotonic() > connected_s + PATIENCE_S:
+            elif time.monotonic() > connected_s + self.patience_s:
                 raise RuntimeError("it has no master")
             time.sleep(0.05)
 
@@ -135,7 +134,7 @@ class Framework(Scheduler):
         # The driver acknowledges it as soon as we return: not before the thread that asks about tasks knows of it.
         known = threading.Event()
         self.hear(self.updated, status, known)
-        known.wait(TIMEOUT_S)
+        known.wait(self.timeout_s)
 
     def slaveLost(self, driver, agent_id):
         self.hear(self.work.failed, agent_id["value"])
@@ -148,4 +147,4 @@ if __name__ == "__main__":
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s")
     # The driver interrupts the program when its thread ends, which one of our calls may take for its own failure: we ask it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Framework(sys.argv[1], Path(sys.argv[2])).run()
+    Framework(sys.argv[1], Path(sys.argv[2]), *map(float, sys.argv[3:])).run()

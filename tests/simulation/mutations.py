@@ -263,4 +263,12 @@ REVERTED = {
         lambda: [patch.object(SteadyClock, "now", lambda clock: time.time())],
     ),
     "executor_counted": Mutation("an agent does not say that it started no executor", _executor_not_said),
+    "end_unheard": Mutation(
+        "a master does not listen to agents that the registry has not got yet",
+        lambda: [patch.object(agents, "hear_joining", _nothing)],
+    ),
+    "gone_too_soon": Mutation(
+        "a master says that a disconnected agent does not have what it lost with the connection",
+        lambda: [patch.object(reconciliation, "_was_lost_with_connection", _nothing)],
+    ),
 }

@@ -19,6 +19,8 @@ SEEDS = {
     "answer_lost": "A framework's answer to an offer got lost, and the master kept the offer for it for ever.",
     "clock_set": "A clock was set forward, and the master removed frameworks and gave up agents too early.",
     "executor_counted": "A task came for an executor that had just ended, and the master counted the executor for ever.",
+    "end_unheard": "An executor ended while the registry was told that its agent is back, and the master missed it.",
+    "gone_too_soon": "The master said of a task that it is gone, though its agent was only disconnected, and had it.",
 }
 
 

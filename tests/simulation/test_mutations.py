@@ -11,8 +11,6 @@ from koinon.simulator.simulation import simulate
 from tests.simulation.mutations import MUTATIONS, made
 
 
-# A world that ends in the middle of a mistake leaves coroutines behind that cannot end well.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_mistake_is_noticed(name: str) -> None:
     mutation = MUTATIONS[name]

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from koinon.coordination.detection import Masters
+from koinon.coordination.zookeeper import SESSION_MAX_S
 from koinon.edge.addresses import check_address
 from koinon.flags import Duration, Flag, Size
 from koinon.mesos import v1
@@ -185,6 +186,8 @@ class AgentFlags(msgspec.Struct, frozen=True, kw_only=True):
             check_address(name, getattr(self, name))
         if not 0 <= self.port <= 65535:
             raise ValueError("--port must be between 0 and 65535")
+        if self.advertise_port is not None and not 0 < self.advertise_port <= 65535:
+            raise ValueError("--advertise_port must be between 1 and 65535")
         if self.executor_reregistration_timeout > 15:
             raise ValueError("--executor_reregistration_timeout must be 15secs at most")
         if not 0 <= self.gc_disk_headroom <= 1:
@@ -203,5 +206,5 @@ class AgentFlags(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("--frameworks_home must be an absolute path")
         if self.max_completed_executors_per_framework < 0:
             raise ValueError("--max_completed_executors_per_framework must not be negative")
-        if self.zk_session_timeout <= 0:
-            raise ValueError("--zk_session_timeout must be more than nothing")
+        if not 0 < self.zk_session_timeout <= SESSION_MAX_S:
+            raise ValueError("--zk_session_timeout must be more than nothing, and 3weeks at most")

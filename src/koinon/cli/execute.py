@@ -158,8 +158,9 @@ class _Execution(Scheduler):
         """Say which framework we are; again, where another master leads: then what is not over must show."""
         print(f"Subscribed with ID {framework_id}", flush=True)
         if self._launched:
-            living = [id for id, state in self.states.items() if state not in TERMINAL_STATES]
-            self.reconcile(dict.fromkeys(living), until_answered=True)
+            at = {task.task_id.value: task.agent_id.value for task in self._tasks}
+            living = {id: at[id] for id, state in self.states.items() if state not in TERMINAL_STATES}
+            self.reconcile(living, until_answered=True)
 
     def offers(self, offers: list[Offer]) -> None:
         """Take the first that fits."""

@@ -258,8 +258,9 @@ class _Runner(Scheduler):
             elif self._quiet:
                 self._quiet = False
                 self.revive()
-        elif self.interrupted is not None and not instance.ended and status.uuid is None:
-            self.kill(instance.task_id, instance.agent_id)  # a new master knows it only now
+        elif self.interrupted is not None and not instance.ended and instance.state != "KILLING":
+            # A new master knows it only now, from its agent: we hear its answer, or what the agent tells again.
+            self.kill(instance.task_id, instance.agent_id)
         self._outputs.follow(instance)
         self._show_progress()
         if self._batch.done:

@@ -132,7 +132,7 @@ class Election(Protocol):
         on_deposed: Callable[[str], None],
         on_leader: Callable[[Leader | None], None],
     ) -> None:
-        """Stand under `info`, which says who we are. Calls back from the event loop.
+        """Stand under `info`, which says who we are. Calls back from the event loop, perhaps before this returns.
 
         `on_elected(epoch)`: we lead. `on_deposed(reason)`: we do not any more, or can not stand; nothing follows.
         `on_leader(leader)`: as a standby, who leads now; None = nobody.

@@ -4,7 +4,8 @@
     <directory>/leader.json     its epoch, and what it says about itself
 
 A lock of the kernel is not lost but with its process, so a lease lasts until then: one that is frozen goes on leading,
-and nobody else begins.
+and nobody else begins. So nobody has to be protected from leaders of before by their epochs, which count from 1 again
+when the second file is lost.
 """
 
 from __future__ import annotations
@@ -34,13 +35,23 @@ class _Record(msgspec.Struct):
 
 
 class Election:
-    """See `koinon.coordination.Election`. `owner` says what we are, to people who look into the directory."""
+    """See `koinon.coordination.Election`. `owner` says what we are, to people who look into the directory.
 
-    def __init__(self, directory: Path, *, owner: str) -> None:
+    `name` is what the files are called before their dot.
+    """
+
+    def __init__(self, directory: Path, *, owner: str, name: str = "leader") -> None:
         self._directory = directory
+        self._files = _Files(directory, name)
         self._holder = uuid.uuid4().hex
-        self._lock = Lock(directory / "leader.lock", owner=f"{owner} ({self._holder})")
+        self._lock = Lock(self._files.lock, owner=f"{owner} ({self._holder})")
+        self._info = b""
+        self._on_elected: Callable[[int], None]
+        self._on_deposed: Callable[[str], None]
+        self._on_leader: Callable[[Leader | None], None]
         self._held = False
+        self._stands_by = False
+        self._followed: Leader | None = None
         self._waiting: asyncio.Task[None] | None = None
 
     def stand(
@@ -51,10 +62,11 @@ class Election:
         on_deposed: Callable[[str], None],
         on_leader: Callable[[Leader | None], None],
     ) -> None:
-        """See `Election.stand`."""
-        self._waiting = asyncio.get_running_loop().create_task(
-            self._wait(info, on_elected, on_deposed, on_leader)
-        )
+        """See `Election.stand`. Calls back at once, and again when something changes."""
+        self._info = info
+        self._on_elected, self._on_deposed, self._on_leader = on_elected, on_deposed, on_leader
+        if not self._attempt():
+            self._waiting = asyncio.get_running_loop().create_task(self._wait())
 
     def held(self) -> bool:
         """See `Lease.held`."""
@@ -67,46 +79,50 @@ class Election:
         self._held = False
         self._lock.release()
 
-    async def _wait(
-        self,
-        info: bytes,
-        on_elected: Callable[[int], None],
-        on_deposed: Callable[[str], None],
-        on_leader: Callable[[Leader | None], None],
-    ) -> None:
-        followed: Leader | None = None
-        while True:
-            try:
-                self._lock.acquire()
-                epoch = _take_over(self._directory, self._holder, info)
-            except LockHeld:
-                if (leader := _leader(self._directory)) != followed:
-                    followed = leader
-                    on_leader(leader)
-                await asyncio.sleep(_LOOK_S)
-            except (OSError, StoreError) as error:
-                self._lock.release()
-                on_deposed(f"the directory {self._directory} cannot be used: {error}")
-                return
-            else:
-                if followed is not None:
-                    on_leader(None)
-                self._held = True
-                on_elected(epoch)
-                return
+    async def _wait(self) -> None:
+        settled = False
+        while not settled:
+            await asyncio.sleep(_LOOK_S)
+            settled = self._attempt()
+
+    def _attempt(self) -> bool:
+        """Whether there is nothing more to be tried: we lead, or cannot."""
+        try:
+            self._lock.acquire()
+            epoch = self._files.take_over(self._holder, self._info)
+        except LockHeld:
+            self._follow(self._files.recorded())
+            return False
+        except OSError as error:
+            self._lock.release()
+            self._on_deposed(f"the directory {self._directory} cannot be used: {error.strerror}")
+        except StoreError as error:
+            self._lock.release()
+            self._on_deposed(str(error))
+        else:
+            if self._followed is not None:
+                self._on_leader(None)
+            self._held = True
+            self._on_elected(epoch)
+        return True
+
+    def _follow(self, leader: Leader | None) -> None:
+        if not self._stands_by or leader != self._followed:
+            self._stands_by, self._followed = True, leader
+            self._on_leader(leader)
 
 
 class Detector:
     """See `koinon.coordination.Detector`."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, *, name: str = "leader") -> None:
+        self._files = _Files(directory, name)
 
     async def leaders(self) -> AsyncIterator[Leader | None]:
         """See `Detector.leaders`."""
         fresh, told = True, None
         while True:
-            leader = _leader(self._directory)
+            leader = self._files.leader()
             if fresh or leader != told:
                 fresh, told = False, leader
                 yield leader
@@ -119,16 +135,42 @@ class Detector:
         """See `Detector.close`."""
 
 
-def _leader(directory: Path) -> Leader | None:
-    if not _is_locked(directory / "leader.lock"):
-        return None
-    try:
-        record = msgspec.json.decode((directory / "leader.json").read_bytes(), type=_Record)
-        if record.holder not in (directory / "leader.lock").read_text():
+class _Files:
+    """What is in the directory."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self.lock = directory / f"{name}.lock"
+        self.record = directory / f"{name}.json"
+
+    def leader(self) -> Leader | None:
+        """Who leads."""
+        return self.recorded() if _is_locked(self.lock) else None
+
+    def recorded(self) -> Leader | None:
+        """Who leads, if the lock is held."""
+        try:
+            record = msgspec.json.decode(self.record.read_bytes(), type=_Record)
+            if record.holder not in self.lock.read_text():
+                return None
+        except (FileNotFoundError, msgspec.DecodeError):  # who holds the lock is about to write it
             return None
-    except (FileNotFoundError, msgspec.DecodeError):  # who holds the lock is about to write it
-        return None
-    return read_leader(record.epoch, record.info)
+        return read_leader(record.epoch, record.info)
+
+    def take_over(self, holder: str, info: bytes) -> int:
+        """Write who leads from now on; returns its epoch. Raises OSError, StoreError."""
+        epoch = 1
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                epoch = msgspec.json.decode(self.record.read_bytes(), type=_Record).epoch + 1
+            except msgspec.DecodeError as error:
+                raise StoreError(f"{self.record} is damaged ({error}); remove it") from error
+        fresh = self.record.with_suffix(".new")
+        with fresh.open("wb") as file:
+            file.write(msgspec.json.encode(_Record(epoch, info, holder)))
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.rename(self.record)
+        return epoch
 
 
 def _is_locked(path: Path) -> bool:
@@ -143,21 +185,3 @@ def _is_locked(path: Path) -> bool:
     finally:
         os.close(fd)
     return False
-
-
-def _take_over(directory: Path, holder: str, info: bytes) -> int:
-    """Write who leads from now on; returns its epoch. Raises OSError, StoreError."""
-    path = directory / "leader.json"
-    epoch = 1
-    with contextlib.suppress(FileNotFoundError):
-        try:
-            epoch = msgspec.json.decode(path.read_bytes(), type=_Record).epoch + 1
-        except msgspec.DecodeError as error:
-            raise StoreError(f"{path} is damaged ({error})") from error
-    fresh = path.with_suffix(".new")
-    with fresh.open("wb") as file:
-        file.write(msgspec.json.encode(_Record(epoch, info, holder)))
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.rename(path)
-    return epoch

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, NoReturn, cast
 
 from aiohttp import StreamReader, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
@@ -100,6 +100,7 @@ class Server:
         self._patient: tuple[bytes, ...] = ()
         self._http: web.Server | None = None
         self._listener: Listener | None = None
+        self._has_hung_up = False
         self.turns: Turns  #: for what patient clients ask for later, too
 
     def route(
@@ -145,14 +146,20 @@ class Server:
 
     async def stop(self) -> None:
         """Stop listening, let requests under way end for a moment, close all connections."""
-        if self._listener is not None and self._http is not None:
-            self._listener.close()
+        if self._http is not None:
             self.hang_up()
             self._http.pre_shutdown()
             await self._http.shutdown(_STOP_GRACE_S)
 
     def hang_up(self) -> None:
-        """Break the connections on which `hot` calls come in: what comes on them now is not answered."""
+        """As if the process had died: nobody is let in any more, and what comes in from now on is not answered.
+
+        What is being answered may go on until `stop`.
+        """
+        self._has_hung_up = True
+        if self._listener is not None:
+            self._listener.close()
+        self._hot.clear()
         for connection in list(self._hot_connections):
             connection.close()
 
@@ -183,6 +190,8 @@ class Server:
         return _Request(message, payload, protocol, writer, task, loop, client_max_size=self._body_bytes_max)
 
     async def _serve(self, request: BaseRequest) -> web.StreamResponse:
+        if self._has_hung_up:
+            _break(request)
         try:
             handler = self._find(request)
             if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.transport:
@@ -192,6 +201,8 @@ class Server:
                 return answer
             answer = _wrap_in_callback(request, answer)
         except HttpError as error:
+            if self._has_hung_up:  # it came before, and is refused because of that
+                _break(request)
             answer = answer_error(error)
         except web.HTTPRequestEntityTooLarge:
             limit = self._body_bytes_max
@@ -274,6 +285,12 @@ class Server:
             if request.transport is not None:
                 request.transport.abort()
         return response
+
+
+def _break(request: BaseRequest) -> NoReturn:
+    if request.transport is not None:
+        request.transport.abort()
+    raise ConnectionAbortedError
 
 
 def _wrap_in_callback(request: BaseRequest, answer: Answer) -> Answer:

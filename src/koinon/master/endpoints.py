@@ -14,6 +14,7 @@ from koinon.edge.answers import EMPTY
 from koinon.edge.slices import slices
 from koinon.master.core import Refused, events
 from koinon.master.runtime import Runtime
+from koinon.master.standby import asks_for_the_place
 from koinon.master.views import classic, registry
 from koinon.master.views.about import About
 from koinon.master.views.objects import AgentBytes
@@ -97,6 +98,7 @@ class Endpoints:
         return _sliced(registry.registry(self._about, self._state))
 
     async def _redirect(self, request: BaseRequest) -> Answer:
+        asks_for_the_place(request)
         location = f"//{self._about.hostname}:{self._about.port}"
         return Answer(status=307, headers={hdrs.LOCATION: location})
 

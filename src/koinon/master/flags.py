@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from koinon.coordination.zookeeper import Url
+from koinon.coordination.zookeeper import SESSION_MAX_S, Url
 from koinon.edge.addresses import check_address
 from koinon.flags import Duration, Flag, Rate
 
@@ -40,14 +40,17 @@ class MasterFlags(msgspec.Struct, frozen=True, kw_only=True):
     ] = True
     work_dir: Annotated[
         Path | None,
-        Flag("Where the registry is kept, without --zk. Required then, unless --registry=in_memory."),
+        Flag(
+            "Where the registry is kept, without --zk. Required then, unless --registry=in_memory. Of masters with the"
+            " same one on a machine one leads, and the others stand by."
+        ),
     ] = None
     zk: Annotated[
         Url | None,
         Flag(
             "Where masters stand for election in ZooKeeper, and the one that leads keeps the registry: give all of"
-            " them the same. With user and password what they make there is theirs alone to change. Without it this"
-            " master is the only one."
+            " them the same. With user and password what they make there is theirs alone to change. Without it"
+            " masters are those of one --work_dir."
         ),
     ] = None
     zk_session_timeout: Annotated[
@@ -68,7 +71,8 @@ class MasterFlags(msgspec.Struct, frozen=True, kw_only=True):
         Literal["replicated_log", "in_memory"],
         Flag(
             "What the master must not forget: kept in --work_dir, or in ZooKeeper with --zk (replicated_log); or gone"
-            " with the process (in_memory)."
+            " with the process (in_memory): then the next leader knows no agent, and frameworks that ask for their tasks"
+            " before the agents are back hear that they are lost. That is for tests."
         ),
     ] = "replicated_log"
     cluster: Annotated[str | None, Flag("Name of the cluster, shown to people.")] = None
@@ -152,8 +156,8 @@ class MasterFlags(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(
                 "--work_dir is required (or --zk, or --registry=in_memory, which forgets all at the end)"
             )
-        if self.zk_session_timeout <= 0:
-            raise ValueError("--zk_session_timeout must be more than nothing")
+        if not 0 < self.zk_session_timeout <= SESSION_MAX_S:
+            raise ValueError("--zk_session_timeout must be more than nothing, and 3weeks at most")
         if self.quorum is not None and self.quorum < 1:
             raise ValueError("--quorum must be 1 at least")
         for name in ("ip", "advertise_ip"):
@@ -167,10 +171,28 @@ class MasterFlags(msgspec.Struct, frozen=True, kw_only=True):
         self.removal_limit()
         if self.max_agent_ping_timeouts < 1:
             raise ValueError("--max_agent_ping_timeouts must be 1 at least")
-        if self.allocation_interval <= 0:
-            raise ValueError("--allocation_interval must be more than nothing")
+        for name in (
+            "allocation_interval",
+            "offer_timeout",
+            "registry_gc_interval",
+            "registry_max_agent_age",
+        ):
+            if (duration := getattr(self, name)) is not None and duration <= 0:
+                raise ValueError(f"--{name} must be more than nothing")
+        for name in (
+            "max_completed_frameworks",
+            "max_completed_tasks_per_framework",
+            "max_unreachable_tasks_per_framework",
+            "registry_max_agent_count",
+        ):
+            if getattr(self, name) < 0:
+                raise ValueError(f"--{name} must not be negative")
+        if self.max_operator_event_stream_subscribers < 1:
+            raise ValueError("--max_operator_event_stream_subscribers must be 1 at least")
         if not 0 <= self.port <= 65535:
             raise ValueError("--port must be between 0 and 65535")
+        if self.advertise_port is not None and not 0 < self.advertise_port <= 65535:
+            raise ValueError("--advertise_port must be between 1 and 65535")
         self.initial_weights()
 
     def removal_limit(self) -> float:

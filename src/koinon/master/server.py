@@ -3,9 +3,10 @@
 main → serve → Runtime (core, registry, streams, channels) ← scheduler and operator API, agents' channels
                                                            ← classic endpoints, files, metrics
 
-With `--zk` a master first stands by: it answers about itself, and redirects all else to the leader. Elected, it
-fences off the leader before it, reads the registry, and leads. Deposed, it ends at once, without a word to
-anybody: whatever it would say, another master may contradict already. A supervisor starts it anew.
+A master stands for election, in ZooKeeper or on its work directory (`candidacy`). Until it leads it stands by: it
+answers about itself, and redirects all else to the leader. Elected, it fences off the leader before it, reads the
+registry, and leads. Deposed, it ends at once, without a word to anybody: whatever it would say, another master may
+contradict already. A supervisor starts it anew.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import msgspec
 import uvloop
@@ -29,15 +30,15 @@ from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
 from koinon import __version__, logs
-from koinon.coordination import Fenced, Leader, Store, StoreError
-from koinon.coordination.embedded import EmbeddedStore, Lock, LockHeld
-from koinon.coordination.zookeeper import Url
+from koinon.coordination import Election, Fenced, Leader, Store, StoreError
+from koinon.coordination.embedded import Lock, LockHeld
 from koinon.edge import Answer, Files, HttpError, LogLevel, Metrics, Server, serve_common
 from koinon.edge.addresses import told_ip
 from koinon.edge.collector import Collector
 from koinon.edge.system import raise_file_limit
 from koinon.flags import describe, load_or_exit
 from koinon.master import metrics as numbers
+from koinon.master.candidacy import LOCK, OWNER, Candidacy, candidacy
 from koinon.master.channel import Channel
 from koinon.master.core import Config, Master, Refused, events
 from koinon.master.endpoints import Endpoints
@@ -50,9 +51,6 @@ from koinon.master.standby import OPEN_PATHS, Standby
 from koinon.master.views.about import About
 from koinon.master.watchers import Watchers
 from koinon.mesos import internal, v1
-
-if TYPE_CHECKING:
-    from koinon.coordination.zookeeper.election import Election
 
 #: How often the whitelist is read again.
 _WHITELIST_S = 5.0
@@ -81,8 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Collector().install()
     try:
         with ExitStack() as stack:
-            if flags.work_dir is not None:
-                stack.enter_context(Lock(flags.work_dir / "master.lock", owner="a master"))
+            if flags.zk is not None and flags.work_dir is not None:  # else that is what the election is about
+                stack.enter_context(Lock(flags.work_dir / f"{LOCK}.lock", owner=OWNER))
             uvloop.run(_serve(flags))
     except (Failure, StoreError, LockHeld) as error:
         logs.get(role="master").error(str(error))
@@ -98,7 +96,8 @@ async def _serve(flags: MasterFlags) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    master = MasterProcess(flags, open_store(flags), on_deposed=_end_at_once)
+    store = MemoryStore() if flags.registry == "in_memory" else None
+    master = MasterProcess(flags, store, on_deposed=_end_at_once)
     await master.start()
     try:
         waiter = asyncio.ensure_future(stopped.wait())
@@ -121,33 +120,24 @@ def _end_now() -> NoReturn:
     os._exit(1)
 
 
-def open_store(flags: MasterFlags) -> Store | None:
-    """Where the registry is kept; None for ZooKeeper, where only a leader may open it. Raises StoreError."""
-    if flags.registry == "in_memory":
-        return MemoryStore()
-    if flags.zk is not None:
-        return None
-    assert flags.work_dir is not None, "the flags have seen to it"
-    return EmbeddedStore(flags.work_dir / "registry.sqlite")
-
-
 class MasterProcess:
     """A running master: all parts, put together. Tests run several in one process.
 
-    `on_deposed(reason)` is called, from the event loop, at the moment when it leads no more.
+    The registry is in `store`; without, in what the flags say, opened once it leads. `on_deposed(reason)` is called,
+    from the event loop, at the moment when it leads no more.
     """
 
     def __init__(
         self,
         flags: MasterFlags,
-        store: Store | None,
+        store: Store | None = None,
         *,
         on_deposed: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self._flags = flags
         self._store = store
         self._on_deposed = on_deposed
-        self._election: Election | None = None
+        self._candidacy: Candidacy | None = None
         self._standby = Standby()
         self._taking_over: asyncio.Task[None] | None = None
         self._server = Server("master")
@@ -184,8 +174,14 @@ class MasterProcess:
         )
         if flags.whitelist is not None:
             _hostnames_or_fail(flags.whitelist)  # not only once we are elected
-        if flags.zk is None:
-            assert self._store is not None
+        if flags.registry == "in_memory":
+            self._log.warning(
+                "the registry is in memory: whoever leads next knows none of today's agents, and tells frameworks that"
+                " ask for their tasks before the agents are back that they are lost; for tests"
+            )
+        self._candidacy = candidacy(flags)
+        if self._candidacy is None:
+            assert self._store is not None, "the flags have seen to it"
             self.runtime = Runtime(core, self.metrics)
             self._route()
             self._lead(self._store, epoch=0)
@@ -193,7 +189,7 @@ class MasterProcess:
             self._server.guard(self._standby.guard, OPEN_PATHS)
             self.runtime = Runtime(core, self.metrics, lease=self._holds_lease)
             self._route()
-            self._stand(flags.zk)
+            await self._stand(self._candidacy.election)
 
     async def stop(self) -> None:
         """Act no more, let go of the registry and of the leadership, end all connections."""
@@ -206,24 +202,28 @@ class MasterProcess:
         self._server.hang_up()
         if self._store is not None:
             await self._store.close()
-        if self._election is not None:
-            await self._election.close()
+        if self._candidacy is not None:
+            await self._candidacy.election.close()
         await self._server.stop()
         self._log.info("master stopped", id=self.about.master_id)
 
     # ── standing by and leading ───────────────────────────────────────────────────────────────────
-    def _stand(self, url: Url) -> None:
-        # Only who asks for ZooKeeper pays for the import.
-        from koinon.coordination.zookeeper.election import Election
-
-        self._election = Election(url, timeout_s=self._flags.zk_session_timeout)
-        self._log.info("master stands by", id=self.about.master_id, pid=self.about.pid, version=__version__)
-        self._election.stand(
+    async def _stand(self, election: Election) -> None:
+        """Stand for election. Raises as `start` when we are elected at once, and cannot lead."""
+        election.stand(
             msgspec.json.encode(self.about.master_info()),
             on_elected=self._elected,
             on_deposed=self._step_down,
             on_leader=self._follow,
         )
+        if self._taking_over is not None:
+            await self._taking_over
+        if self.runtime.failed.done():
+            self.runtime.failed.result()
+        if not self._standby.elected:
+            self._log.info(
+                "master stands by", id=self.about.master_id, pid=self.about.pid, version=__version__
+            )
 
     def _follow(self, leader: Leader | None) -> None:
         self._standby.leader = leader
@@ -233,21 +233,21 @@ class MasterProcess:
             self._log.info("another master leads", leader=leader.address, epoch=leader.epoch)
 
     def _elected(self, epoch: int) -> None:
-        self._log.info("elected: reading the registry", epoch=epoch)
+        assert self._candidacy is not None
+        if not self._candidacy.local:  # else it takes no time
+            self._log.info("elected: reading the registry", epoch=epoch)
         self._standby.elected = True
         self._taking_over = asyncio.get_running_loop().create_task(self._take_over(epoch))
 
     async def _take_over(self, epoch: int) -> None:
         """From our election until we lead."""
-        from koinon.coordination.zookeeper.store import open_store as open_in_zookeeper
-
-        assert self._election is not None
-        session = self._election.session
+        assert self._candidacy is not None
         begun_s = time.perf_counter()
         try:
             if self._store is None:
-                self._store = await open_in_zookeeper(session, session.url.store_path, epoch=epoch)
-            self._lead(self._store, epoch, opened_in_s=time.perf_counter() - begun_s)
+                self._store = await self._candidacy.open_registry(epoch)
+            told = 0 if self._candidacy.local else epoch
+            self._lead(self._store, told, opened_in_s=time.perf_counter() - begun_s)
         except Fenced as error:
             self._step_down(str(error))
         except Exception as error:
@@ -269,8 +269,8 @@ class MasterProcess:
         )
 
     def _holds_lease(self) -> bool:
-        assert self._election is not None
-        if self._election.held():
+        assert self._candidacy is not None
+        if self._candidacy.election.held():
             return True
         self._step_down("the lease is over")
         return False

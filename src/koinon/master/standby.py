@@ -27,6 +27,18 @@ OPEN_PATHS = frozenset(
 )
 
 
+#: Paths that ask who leads; nothing is below them, where clients could be sent on for ever.
+_REDIRECT_PATHS = ("/redirect", "/master/redirect")
+
+
+def asks_for_the_place(request: BaseRequest) -> bool:
+    """Whether it asks for the address of the leader alone. Raises HttpError for what is below the path for that."""
+    path = request.path.rstrip("/")
+    if path.startswith(tuple(f"{one}/" for one in _REDIRECT_PATHS)):
+        raise HttpError(404, "404 Not Found.")
+    return path in _REDIRECT_PATHS
+
+
 class Standby:
     """Answers for a master that stands by."""
 
@@ -41,7 +53,7 @@ class Standby:
         if self.leader is None:
             raise HttpError(503, "No master leads at the moment: try again.")
         place = f"//{_authority(self.leader)}"
-        if request.path.rstrip("/").rpartition("/")[2] != "redirect":  # which asks for the place alone
+        if not asks_for_the_place(request):
             place += request.path_qs
         raise HttpError(307, f"The leading master is at {place}", {hdrs.LOCATION: place})
 

@@ -28,6 +28,7 @@ class Disk:
         self.files: dict[str, dict[str, bytes]] = {}
         self.write_s = 0.002  #: mean time of a write
         self.full = False
+        self.fatal_in: int | None = None  #: after so many writes the process that writes is killed
 
     def file(self, name: str) -> dict[str, bytes]:
         """The entries of a file."""
@@ -74,6 +75,12 @@ class DiskStore:
     def _written(self, waiting: list[asyncio.Future[None]]) -> None:
         if not self._process.alive:
             return
+        if self._disk.fatal_in is not None:
+            self._disk.fatal_in -= 1
+            if self._disk.fatal_in < 0:
+                self._disk.fatal_in = None
+                self._process.kill("SIGKILL, while it was writing")
+                return
         error: StoreError | None = None
         if self._disk.full:
             error = StoreError(f"cannot write {self._name}: disk full")

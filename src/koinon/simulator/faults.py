@@ -39,6 +39,7 @@ class Faults:
             "slow link": self._slow_link,
             "break connections": self._break_connections,
             "slow disk": self._slow_disk,
+            "dies writing": self._dies_writing,
             "clock jumps": self._clock_jumps,
             "full disk": self._full_disk,
             "launcher dies": self._launcher_dies,
@@ -60,6 +61,8 @@ class Faults:
 
     def heal(self) -> None:
         """Undo all that is not undone."""
+        for machine in self._cluster.machines.values():
+            machine.disk.fatal_in = None
         for number in list(self._undo):
             self._heal(number)
 
@@ -142,6 +145,9 @@ class Faults:
             disk.write_s -= more_s
 
         return fast
+
+    def _dies_writing(self, fault: Fault) -> None:
+        self._machine(fault.on).disk.fatal_in = int(fault.size * 4)
 
     def _clock_jumps(self, fault: Fault) -> None:
         """For good: a clock that is wrong is no reason to do nothing."""

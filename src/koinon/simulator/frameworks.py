@@ -29,6 +29,8 @@ _SIZES = ("cpus:0.5;mem:64", "cpus:1;mem:128", "cpus:1;mem:128", "cpus:2;mem:256
 _EXECUTOR = "cpus:0.1;mem:32"
 #: Work that waits is never more than this.
 _WANTED_MAX = 20
+#: Portion of tasks that do not end by themselves.
+_SERVICES = 0.05
 _NO_TASK = frozenset((TaskState.TASK_UNKNOWN,))
 
 
@@ -37,6 +39,7 @@ class Mood(Enum):
 
     BUSY = "busy"  #: work arrives, and some of it is killed
     CALM = "calm"  #: nothing new
+    LEAVING = "leaving"  #: what is left is killed
     CURIOUS = "curious"  #: offers, to look at them
     GREEDY = "greedy"  #: everything, one task at a time
 
@@ -113,7 +116,11 @@ class FrameworkNode(Node):
         """From now on."""
         self.mood = mood
         self.book.wanted = 0
-        if self.mind is not None and self.process is not None and mood is not Mood.CALM:
+        if self.mind is None or self.process is None:
+            return
+        if mood is Mood.LEAVING:
+            self.process.within(self.mind.kill_all)
+        elif mood is not Mood.CALM:
             self.process.within(self.mind.want_offers)
 
     def begin_anew(self) -> None:
@@ -168,6 +175,9 @@ class Mind(Scheduler):
     # ── what the master tells ─────────────────────────────────────────────────────────────────────
     def subscribed(self, framework_id: str) -> None:
         """The id is for good; what became of the tasks meanwhile is asked."""
+        if framework_id in self.book.removed:
+            # Another instance has begun anew. A new master does not know that, and two would ask for one book's tasks.
+            self._process.end_now("its framework was removed")
         self.book.framework_id = framework_id
         self._suppressed = False
         self._reconcile_living()
@@ -213,6 +223,12 @@ class Mind(Scheduler):
             if offer.id.value in self._stale and self._random.random() < 0.9:
                 continue
             self._answer_one(offer)
+
+    def kill_all(self) -> None:
+        """Nothing is to be left."""
+        if self.is_subscribed:
+            for entry in self.book.living.values():
+                self.kill(entry.task_id, entry.agent_id)
 
     def want_offers(self) -> None:
         """Of everything, as soon as may be."""
@@ -315,6 +331,8 @@ class Mind(Scheduler):
         task_id = f"{self._node.name}-task-{next(book.numbers)}"
         if seconds is None:
             seconds = min(random.expovariate(1 / self._node.plan.task_s) + 0.02, 60.0)
+            if random.random() < _SERVICES:
+                seconds = 100_000.0
         status = random.choice((0, 0, 0, 1))
         term = random.choice(("0.05", "0.05", "0.5", "never"))
         book.tasks[task_id] = Entry(task_id, offer.agent_id.value)
@@ -342,6 +360,8 @@ class Mind(Scheduler):
     def _ask(self) -> None:
         """Nothing that is believed is believed for ever."""
         self._later(5.0, self._ask)
+        if self._node.mood is Mood.LEAVING:
+            self.kill_all()
         if self.is_subscribed:
             if self._random.random() < 0.2:
                 self.reconcile()

@@ -1,6 +1,7 @@
 """The second act: everything is healed, nothing new is wanted, and all must agree before long.
 
-- *Rest*: every task comes to an end that everybody knows, and nothing is used any more.
+- *Agreement*: framework, master and agent know the same tasks in the same states, and nothing waits to be said.
+- *Rest*: when frameworks kill what is left, every task comes to an end that everybody knows, and nothing is used any more.
 - *Flow*: each agent is offered, whole, to who wants it.
 - *Fairness*: when everybody wants everything, roles get what their weights say.
 """
@@ -12,8 +13,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from koinon.agent.core.tables import AgentState
+from koinon.master.core.events import TeardownRequested
 from koinon.master.core.tables import HOLDING
-from koinon.mesos.resources import Resources
 from koinon.mesos.v1 import TaskState
 from koinon.simulator.frameworks import Mood
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from koinon.simulator.masters import MasterNode
 
 #: How long each may take.
-REST_S = 300.0
+AGREEMENT_S = 300.0
+REST_S = 150.0
 FLOW_S = 60.0
 #: How long everybody wants everything before it is looked who has what, and for how long then.
 GREED_S = 15.0
@@ -40,8 +42,11 @@ def make_peace(cluster: Cluster) -> float:
     """Waits until nothing is open; returns how long that took. Raises Violation."""
     begun_s = cluster.world.now
     _set(cluster, Mood.CALM)
-    _wait(cluster, "it comes to rest", REST_S, lambda: open_matters(cluster))
+    _wait(cluster, "all agree", AGREEMENT_S, lambda: _disagreements(cluster))
     peace_s = cluster.world.now - begun_s
+    _set(cluster, Mood.LEAVING)
+    _tear_down_orphans(cluster)
+    _wait(cluster, "it comes to rest", REST_S, lambda: _unrest(cluster))
     _set(cluster, Mood.CURIOUS)
     _wait(cluster, "offers flow", FLOW_S, lambda: _not_offered(cluster))
     if cluster.plan.seed % _FAIR_ONES == 0:
@@ -73,18 +78,18 @@ def _wait(cluster: Cluster, law: str, patience_s: float, matters: Callable[[], I
     world.accuse(law, f"after {patience_s:g} s of peace {text}", subject)
 
 
-# ── rest ──────────────────────────────────────────────────────────────────────────────────────────
-def open_matters(cluster: Cluster) -> Iterator[_Matter]:
-    """What is not as it should be: a sentence, and what it is about."""
+# ── agreement ─────────────────────────────────────────────────────────────────────────────────────
+def _disagreements(cluster: Cluster) -> Iterator[_Matter]:
+    """What one knows and another does not."""
     leader = cluster.leader
     if leader is None or leader.core is None:
         yield "no master leads", ""
         return
     for agent in cluster.agents.values():
-        yield from _agent(cluster, leader, agent)
+        yield from _of_agent(cluster, leader, agent)
     yield from _strangers(cluster, leader)
     for framework in cluster.frameworks.values():
-        yield from _framework(cluster, leader, framework)
+        yield from _of_framework(cluster, leader, framework)
 
 
 def _framework_ids(cluster: Cluster) -> set[str]:
@@ -94,7 +99,15 @@ def _framework_ids(cluster: Cluster) -> set[str]:
     }
 
 
-def _agent(cluster: Cluster, leader: MasterNode, node: AgentNode) -> Iterator[_Matter]:
+def _agent_ids(cluster: Cluster) -> set[str]:
+    """Those of agents that there are.
+
+    An agent that died before its first id was on disk came back as another one; the first is unreachable for ever.
+    """
+    return {one.core.state.agent_id for one in cluster.agents.values() if one.core is not None}
+
+
+def _of_agent(cluster: Cluster, leader: MasterNode, node: AgentNode) -> Iterator[_Matter]:
     assert leader.core is not None
     if node.core is None:
         yield f"{node.name} does not run", node.name
@@ -108,32 +121,30 @@ def _agent(cluster: Cluster, leader: MasterNode, node: AgentNode) -> Iterator[_M
         yield f"{node.name} believes to be registered, and {leader.name} does not", state.agent_id
         return
     ours = _framework_ids(cluster)
-    for framework_id, framework in state.frameworks.items():
-        for task_id, task in framework.tasks.items():
-            if task.terminal:
-                if framework_id in ours:
-                    yield f"{node.name} waits for the acknowledgement of {task_id}'s end", task_id
-            else:
-                at_master = known.tasks.get(framework_id, {}).get(task_id)
-                if at_master is None or at_master.state is not task.state:
-                    believed = None if at_master is None else at_master.state.name
-                    yield f"{node.name} has {task_id} {task.state.name}, {leader.name} {believed}", task_id
     for update in node.core.streams.updates_without(()):
         if update.framework_id in ours:
             task_id = update.status.task_id.value
             yield f"{node.name} waits for the acknowledgement of {task_id}", task_id
-    if state.containers:
-        yield f"{node.name} has containers", next(iter(state.containers))
-    if node.launcher.runs:
-        yield f"the launcher of {node.name} has containers", next(iter(node.launcher.runs))
-    if known.executors or known.used_sum() or known.tasks.keys() & ours:
-        yield f"{leader.name} believes that {node.name} has work", state.agent_id
+    here = {
+        (framework_id, task_id): task.state
+        for framework_id, framework in state.frameworks.items()
+        for task_id, task in framework.tasks.items()
+        if not task.terminal
+    }
+    believed = {
+        (framework_id, task_id): task.state
+        for framework_id, of_framework in known.tasks.items()
+        for task_id, task in of_framework.items()
+        if task.state in HOLDING
+    }
+    for key in sorted({*here, *believed}):
+        if here.get(key) is not believed.get(key):
+            yield f"{node.name} has {key[1]} {here.get(key)}, and {leader.name} {believed.get(key)}", key[1]
 
 
 def _strangers(cluster: Cluster, leader: MasterNode) -> Iterator[_Matter]:
     assert leader.core is not None
-    state = leader.core.state
-    ours = {node.core.state.agent_id for node in cluster.agents.values() if node.core is not None}
+    state, ours = leader.core.state, _agent_ids(cluster)
     for agent_id in state.agents:
         if agent_id not in ours:
             yield f"{leader.name} has agent {agent_id}, which is nowhere", agent_id
@@ -149,26 +160,68 @@ def _strangers(cluster: Cluster, leader: MasterNode) -> Iterator[_Matter]:
             yield f"agent {agent_id} is unreachable", agent_id
 
 
-def _framework(cluster: Cluster, leader: MasterNode, node: FrameworkNode) -> Iterator[_Matter]:
+def _of_framework(cluster: Cluster, leader: MasterNode, node: FrameworkNode) -> Iterator[_Matter]:
     assert leader.core is not None
     mind, framework_id = node.mind, node.book.framework_id
     known = leader.core.state.frameworks.get(framework_id or "")
     if mind is None or not mind.is_subscribed or known is None or not known.connected:
         yield f"{node.name} is not subscribed", node.name
         return
-    # An agent that died before its first id was on disk came back as another one; its tasks are unreachable for ever.
-    there = {one.core.state.agent_id for one in cluster.agents.values() if one.core is not None}
+    there = _agent_ids(cluster)
+    believed: dict[str, TaskState | None] = {}
     for entry in node.book.living.values():
-        if entry.agent_id not in there and entry.state is TaskState.TASK_UNREACHABLE:
-            continue
-        yield f"{node.name} believes that {entry.task_id} is {entry.state}", entry.task_id
-    for task in known.tasks.values():
-        yield f"{leader.name} has {task.task_id} {task.state.name}", task.task_id
+        if entry.agent_id in there:
+            believed[entry.task_id] = entry.state
+        elif entry.state is not TaskState.TASK_UNREACHABLE:
+            yield (
+                f"{node.name} believes that {entry.task_id} is {entry.state} on an agent that is gone",
+                entry.task_id,
+            )
+    at_master = {task_id: task.state for task_id, task in known.tasks.items()}
+    for task_id in sorted({*believed, *at_master}):
+        if believed.get(task_id) is not at_master.get(task_id):
+            text = f"{node.name} believes that {task_id} is {believed.get(task_id)}, {leader.name} {at_master.get(task_id)}"
+            yield text, task_id
     for task in known.unreachable_tasks.values():
         if task.agent_id in there:
             yield f"{leader.name} awaits {task.task_id}", task.task_id
-    if known.used_sum() != Resources():
-        yield f"{node.name} uses {known.used_sum().format()}", node.name
+
+
+# ── rest ──────────────────────────────────────────────────────────────────────────────────────────
+def _tear_down_orphans(cluster: Cluster) -> None:
+    """Operators end what was left of frameworks that another master has removed, and this one knows from agents only."""
+    leader = cluster.leader
+    assert leader is not None
+    assert leader.core is not None
+    assert leader.process is not None
+    assert leader.runtime is not None
+    for framework in list(leader.core.state.frameworks.values()):
+        if framework.recovered and framework.id not in _framework_ids(cluster):
+            leader.process.within(leader.runtime.tell, TeardownRequested(framework.id))
+
+
+def _unrest(cluster: Cluster) -> Iterator[_Matter]:
+    """What lives, or is used."""
+    yield from _disagreements(cluster)
+    leader, there = cluster.leader, _agent_ids(cluster)
+    assert leader is not None
+    assert leader.core is not None
+    for agent in cluster.agents.values():
+        assert agent.core is not None
+        if agent.core.state.containers:
+            yield f"{agent.name} has containers", next(iter(agent.core.state.containers))
+        if agent.launcher.runs:
+            yield f"the launcher of {agent.name} has containers", next(iter(agent.launcher.runs))
+    for known in leader.core.state.agents.values():
+        if known.executors or known.used_sum():
+            yield f"{leader.name} believes that {known.hostname} has work", known.id
+    for framework in leader.core.state.frameworks.values():
+        if framework.used_sum():
+            yield f"{framework.id} uses {framework.used_sum().format()}", framework.id
+    for node in cluster.frameworks.values():
+        for entry in node.book.living.values():
+            if entry.agent_id in there:
+                yield f"{node.name} believes that {entry.task_id} is {entry.state}", entry.task_id
 
 
 # ── flow and fairness ─────────────────────────────────────────────────────────────────────────────

@@ -23,6 +23,7 @@ KINDS: dict[str, tuple[float, str]] = {
     "slow link": (20.0, "machine"),
     "break connections": (0.0, "machine"),
     "slow disk": (15.0, "machine"),
+    "dies writing": (0.0, "machine"),
     "clock jumps": (0.0, "machine"),
     "full disk": (10.0, "agent"),
     "launcher dies": (0.0, "agent"),
@@ -157,7 +158,7 @@ def _framework(random: Random, number: int) -> FrameworkPlan:
         late=random.random() < 0.4,
         arrivals_s=random.choice((2.0, 5.0, 10.0)),
         task_s=random.choice((1.0, 5.0, 20.0)),
-        kills=random.choice((0.0, 0.1, 0.3)),
+        kills=random.choice((0.03, 0.1, 0.3)),
         groups=random.choice((0.0, 0.0, 0.3)),
         executors=random.choice((0.0, 0.3, 0.6)),
     )

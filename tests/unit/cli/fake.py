@@ -66,6 +66,7 @@ class Fake:
 def serving(fake: Fake) -> Iterator[Fake]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else each body waits until its head is acknowledged
 
         def do_GET(self) -> None:
             if fake.redirect:

@@ -5,11 +5,14 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from koinon.cli.errors import Failure
+from koinon.cli.up import command
 from koinon.cli.up.place import choose_ports, default_work_dir, locked, part_of_machine
+from koinon.cli.up.process import Process
 from koinon.mesos import codec, v1
 from koinon.mesos.resources import Resources
 
@@ -39,6 +42,15 @@ def test_a_port_in_use_is_named_with_the_option_to_change(tmp_path: Path, taken:
         Failure, match=rf"^port {taken} on {IP} is in use: stop what uses it, or .* --agent-port"
     ):
         choose_ports(tmp_path / "up.json", IP, {"master": 0, "agent-1": taken})
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [("master-2", "--master-port"), ("agent-1", "--agent-port"), ("agent-9", "--agent-port")],
+)
+def test_ports_that_count_on_beyond_the_last_are_refused(tmp_path: Path, name: str, option: str) -> None:
+    with pytest.raises(Failure, match=rf"^there is no port 65536 for {name}: choose a smaller {option}"):
+        choose_ports(tmp_path / "up.json", IP, {name: 65536})
 
 
 def test_an_address_of_another_machine_is_refused(tmp_path: Path) -> None:
@@ -125,3 +137,18 @@ def test_all_parts_together_are_the_machine(tmp_path: Path) -> None:
     assert one[0].contains(total)
     assert one[0].cpus - total.cpus < 0.01
     assert one[0].named("ports") == total.named("ports")
+
+
+@pytest.mark.parametrize("masters", ["1", "2"])
+def test_who_listens_on_all_addresses_is_told_by_one(tmp_path: Path, monkeypatch, masters: str) -> None:
+    made: list[Process] = []
+    monkeypatch.setattr(
+        command, "Cluster", lambda services, roles, told: SimpleNamespace(run=lambda: made.extend(roles))
+    )
+    monkeypatch.setattr("koinon.edge.addresses._outward_ip", lambda: "192.0.2.7")
+    options = ["--work-dir", str(tmp_path), "--ip", "0.0.0.0", "--zk", "zk://h:1/p", "--masters", masters]
+    command.up.main([*options, "--master-port", "0", "--agent-port", "0"], standalone_mode=False)
+    for role in made:
+        assert role.address.startswith("192.0.2.7:")
+        assert {"--ip=0.0.0.0", "--hostname=192.0.2.7"} < set(role._argv)
+    assert [role.name.partition("-")[0] for role in made] == ["master"] * int(masters) + ["agent"]

@@ -45,6 +45,8 @@ def test_what_a_url_says(text: str, servers: object, path: str, credentials: str
         "zk://zk1,,zk2/mesos",
         "zk://[::1/mesos",
         "zk://[::1]x/mesos",
+        "zk://zk 1/mesos",
+        "zk://zk1/a\0b",
         "zk://zk1/a//b",
         "zk://zk1/../b",
     ],
@@ -55,7 +57,18 @@ def test_what_is_no_url_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["zk://hunter2@zk1/mesos", "zk://:hunter2@zk1/mesos", "zk://u:hunter2@zk1:x/mesos"]
+    "text",
+    [
+        "zk://hunter2@zk1/mesos",
+        "zk://:hunter2@zk1/mesos",
+        "zk://u:hunter2@zk1:x/mesos",
+        "zk://u:hunter2@/mesos",
+        "zks://u:hunter2@zk1/mesos",
+        "zk://u:hunter2/zk1:2181/mesos",  # no @
+        "zk://u:hunter2,zk1:2181/mesos",
+        "zk://[u:hunter2/mesos",
+        "zk://u:/hunter2//zk1/mesos",
+    ],
 )
 def test_a_refusal_shows_no_password(text: str) -> None:
     with pytest.raises(UrlError) as refused:

@@ -336,7 +336,7 @@ async def test_without_a_quorum_nobody_leads_and_with_it_somebody_does(
 ) -> None:
     ensemble = await asyncio.to_thread(new_ensemble, 3)
     url = parse_url(ensemble.url())
-    first, second = candidate(url, 1), candidate(url, 2)
+    first, second = (candidate(url, number, session_s=2.0) for number in (1, 2))
     await asyncio.wait(
         [asyncio.create_task(one.elected()) for one in (first, second)], return_when=asyncio.FIRST_COMPLETED
     )

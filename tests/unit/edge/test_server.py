@@ -1,6 +1,7 @@
 """Paths, methods, bodies and answers of the HTTP server."""
 
 import asyncio
+import contextlib
 import gzip
 import time
 
@@ -298,3 +299,48 @@ async def test_body_that_is_no_message_is_400_in_one_line(server, client, conten
     async with client.post("/x", data=body, headers={"Content-Type": content_type}) as response:
         assert response.status == 400
         assert len((await response.text()).splitlines()) == 1
+
+
+# ── the end ───────────────────────────────────────────────────────────────────────────────────────
+async def test_after_hanging_up_nothing_that_comes_in_is_answered_and_what_came_before_is(server, client):
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def answer_slowly(request):
+        asked.set()
+        await may_answer.wait()
+        if "refuse" in request.query:
+            raise HttpError(503, "not any more")
+        return answer_json("done")
+
+    server.route("/slow", answer_slowly)
+    server.route("/call", answering("called"), methods=("POST",))
+    server.hot("/call", lambda headers, body: Answer(b"hot"))
+    kept = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(3)]
+    calls = [  # one for the short way, one for aiohttp, and one that says nothing before
+        b"POST /call HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
+        b"POST /call HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"",
+    ]
+    for (reader, writer), call in zip(kept[:2], calls[:2], strict=True):
+        writer.write(call)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    slow = asyncio.create_task(client.get("/slow"))
+    refused = asyncio.create_task(client.get("/slow?refuse"))
+    await asked.wait()
+    await asyncio.sleep(0)
+
+    server.hang_up()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", server.port)
+    for (reader, writer), call in zip(kept, (*calls[:2], calls[1]), strict=True):
+        writer.write(call)
+        answered = b""
+        with contextlib.suppress(ConnectionError):
+            answered = await asyncio.wait_for(reader.read(), 5)
+        assert b"HTTP/1.1" not in answered
+        writer.close()
+    may_answer.set()
+    async with await slow as response:
+        assert (response.status, await response.json()) == (200, "done")
+    with pytest.raises(aiohttp.ClientError):
+        await refused

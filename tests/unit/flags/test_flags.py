@@ -161,7 +161,16 @@ def test_programs_exit_2_on_mistakes_and_0_after_help(capsys: pytest.CaptureFixt
     assert captured.out.endswith("koinon master 1.2.3\n")
 
 
-@given(st.integers(min_value=0, max_value=10**16))
+@pytest.mark.parametrize(
+    "argument", ["zk://u:p@ss/word@h:1/p", "--port=zk://u:p@ss/word@h:1/p", "--nope=//u:word@h"]
+)
+def test_a_url_in_the_wrong_place_shows_no_password(argument, capsys) -> None:
+    with pytest.raises(SystemExit):
+        load_or_exit(Flags, [argument, "--prt"], program="koinon master", version="1.2.3", environ={})
+    assert "word" not in capsys.readouterr().err
+
+
+@given(st.integers(min_value=0, max_value=9 * 10**15))
 def test_durations_survive_being_written_and_read(duration_us: int) -> None:
     duration = Duration(duration_us / 10**6)
     assert abs(Duration.parse(str(duration)) - duration) < 1e-6
@@ -211,3 +220,17 @@ def test_a_type_that_can_parse_is_a_type_of_flags() -> None:
     assert "--heat=N°" in help_text(Stove, "stove")
     with pytest.raises(FlagError, match="--heat: 'hot' is not as warm as 20°"):
         load(Stove, ["--heat=hot"], environ={})
+
+
+@pytest.mark.parametrize(
+    ("argument", "sentence"),
+    [
+        ("--ping_timeout=1e400secs", "--ping_timeout: '1e400secs' is longer than 290 years"),
+        ("--ping_timeout=20000weeks", "--ping_timeout: '20000weeks' is longer than 290 years"),
+        ("--removal_rate=1/1e400secs", "--removal_rate: '1e400secs' is longer than 290 years"),
+        ("--cache_size=1e400GB", "--cache_size: '1e400GB' is not a size"),
+    ],
+)
+def test_what_nobody_can_count_is_refused(argument: str, sentence: str) -> None:
+    with pytest.raises(FlagError, match=sentence):
+        read(argument)

@@ -5,6 +5,7 @@ import pytest
 
 from koinon.master.core import agents
 from koinon.master.core import events as m
+from koinon.master.core.registry import CHANGE_BYTES_MAX
 from koinon.master.core.state import AgentEntry, Standing
 from koinon.mesos import internal, v1
 from koinon.mesos.v1 import TaskState
@@ -92,6 +93,21 @@ def test_a_new_agent_that_vanishes_before_it_is_stored_is_forgotten(cluster):
             ),
             "this master has none",
         ),
+        (
+            internal.Register(
+                agent_info=v1.AgentInfo(
+                    hostname="a",
+                    attributes=[
+                        v1.Attribute(
+                            name="a", type=v1.Value.Type.TEXT, text=v1.Value.Text("x" * CHANGE_BYTES_MAX)
+                        )
+                    ],
+                ),
+                pid="p",
+                version="1.0.0",
+            ),
+            "less than 768 KiB",
+        ),
     ],
 )
 def test_an_agent_that_does_not_fit_is_refused_with_the_reason(cluster, message, part):
@@ -141,6 +157,7 @@ def test_messages_on_a_channel_that_is_not_admitted_are_passed_over(cluster):
     cluster.register()
     assert cluster.say("channel-1", internal.Pong()) == []
     assert cluster.say("channel-9", internal.Unregister()) == []
+    assert cluster.store() == [registered("channel-1")]
 
 
 # ── disconnection ─────────────────────────────────────────────────────────────────────────────────
@@ -153,6 +170,19 @@ def working(cluster: Cluster) -> Cluster:
     cluster.launch("stream-1", task_info(executor=executor_info()), refuse_s=0.0)
     cluster.tick()
     return cluster
+
+
+def test_an_executor_that_ends_before_its_agent_is_stored_is_not_believed_to_live(working):
+    """The agent says so once."""
+    executor = internal.ReportedExecutor(
+        framework_id="M-0000", info=executor_info(), container_id=v1.ContainerID(value="c")
+    )
+    working.register(register("M-S0", text="cpus:8;mem:4096", executors=[executor]))
+    exited = internal.ExecutorExited(framework_id="M-0000", executor_id="e", status=256)
+    assert working.say("channel-2", exited) == []
+    assert failure("stream-1", "M-S0", executor_id=v1.ExecutorID("e"), status=256) in working.store()
+    assert working.agent.executors == {}
+    assert working.say("channel-1", exited) == []
 
 
 def test_offers_of_a_disconnected_agent_are_rescinded(working):
@@ -171,6 +201,22 @@ def test_tasks_of_frameworks_that_do_not_checkpoint_are_lost_with_the_connection
     expected.executor_id = v1.ExecutorID("e")
     assert cluster.do(m.AgentChannelClosed("channel-1")) == [sent_update(stream, expected)]
     assert cluster.agent.used == {}
+
+
+def test_what_was_lost_with_the_connection_is_not_said_to_be_gone(cluster):
+    """Its agent may have it yet, and not know of the broken connection."""
+    stream = cluster.subscribe(framework_info(capabilities="PARTITION_AWARE"))
+    cluster.join()
+    cluster.tick()
+    cluster.launch(stream, task_info())
+    cluster.do(m.AgentChannelClosed("channel-1"))
+    asked = Call.Reconcile.Task(task_id=v1.TaskID("t"), agent_id=v1.AgentID("M-S0"))
+    (answer,) = statuses(cluster.call(stream, "RECONCILE", Call.Reconcile(tasks=[asked])))
+    message = "Reconciliation: the agent is disconnected, and may have the task yet"
+    assert (answer.state, answer.message) == (TaskState.TASK_LOST, message)
+    cluster.register(register("M-S0"))
+    (answer,) = statuses(cluster.call(stream, "RECONCILE", Call.Reconcile(tasks=[asked])))
+    assert answer.state is TaskState.TASK_GONE
 
 
 def test_a_disconnected_agent_that_returns_is_offered_again(working):
@@ -292,15 +338,25 @@ def test_an_agent_that_returns_while_its_loss_is_stored_is_not_reported(working)
     assert list(working.framework.tasks) == ["t"]
 
 
-def test_the_scheduler_may_ask_for_an_unreachable_task_without_naming_its_agent(working):
+@pytest.mark.parametrize("call", ["RECONCILE", "KILL"])
+def test_of_an_unreachable_task_the_scheduler_hears_through_its_agent(working, call):
     lose(working)
     since = working.framework.unreachable_tasks["t"].statuses[-1].unreachable_time
     assert since is not None
-    for asked in (None, v1.AgentID("M-S0")):
-        task = Call.Reconcile.Task(task_id=v1.TaskID("t"), agent_id=asked)
-        (answer,) = statuses(working.call("stream-1", "RECONCILE", Call.Reconcile(tasks=[task])))
-        assert (answer.state, answer.unreachable_time) == (TaskState.TASK_UNREACHABLE, since)
-        assert (answer.reason, answer.agent_id.value) == (Reason.REASON_RECONCILIATION, "M-S0")
+
+    def ask(agent_id: str | None) -> v1.TaskStatus:
+        agent = None if agent_id is None else v1.AgentID(agent_id)
+        task = Call.Reconcile.Task(task_id=v1.TaskID("t"), agent_id=agent)
+        kill = Call.Kill(task_id=v1.TaskID("t"), agent_id=agent)
+        body = kill if call == "KILL" else Call.Reconcile(tasks=[task])
+        (answer,) = statuses(working.call("stream-1", call, body))
+        assert answer.reason is Reason.REASON_RECONCILIATION
+        return answer
+
+    answer = ask("M-S0")
+    assert (answer.state, answer.unreachable_time) == (TaskState.TASK_UNREACHABLE, since)
+    answer = ask(None)
+    assert (answer.state, answer.agent_id) == (TaskState.TASK_UNKNOWN, None)
 
 
 def test_the_id_of_an_unreachable_task_cannot_be_reused(working):
@@ -408,9 +464,11 @@ def test_without_partition_awareness_tasks_of_an_agent_that_unregisters_are_lost
 
 def test_unreachable_tasks_of_an_agent_declared_gone_are_gone(working):
     lose(working)
+    removals = working.master.state.counters["slave_removals"]
     working.do(m.AgentGoneRequested("M-S0"))
-    update, _ = working.store()
+    (update,) = working.store()  # that the agent is away everybody has heard
     assert update.event.update.status.state is TaskState.TASK_GONE_BY_OPERATOR
+    assert working.master.state.counters["slave_removals"] == removals
     assert working.framework.unreachable_tasks == {}
     assert [task.task_id for task in working.framework.completed_tasks] == ["t"]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from koinon.alarms import Alarms
 from koinon.master.core import events as m
-from koinon.master.core import tables
+from koinon.master.core import registry, tables
 from koinon.mesos import v1
 from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1 import TaskState
@@ -94,6 +94,16 @@ def test_weights_hold_when_they_are_stored_and_survive_the_master(cluster):
 def test_one_bad_weight_refuses_all(cluster, bad):
     assert refusal(cluster, m.WeightsUpdated([weight("good", 2.0), bad]))[0] == 400
     assert cluster.unstored == []
+
+
+def test_more_weights_than_fit_into_one_write_are_refused(cluster):
+    """A registry that cannot take them would end the master, and every one that leads after it."""
+    many = [weight(f"role-{number}", 2.0) for number in range(5000)]
+    assert refusal(cluster, m.WeightsUpdated(many))[0] == 400
+    assert refusal(cluster, m.WeightsUpdated([weight("r" * registry.CHANGE_BYTES_MAX, 2.0)]))[0] == 400
+    assert cluster.unstored == []
+    cluster.do(m.WeightsUpdated(many[:1000]))
+    assert len(cluster.unstored) == 1
 
 
 def test_weights_steer_who_gets_more(cluster):

@@ -185,7 +185,7 @@ def test_a_kill_of_an_ended_task_is_void(running):
 
 
 def test_a_kill_of_an_unknown_task_is_answered_like_reconciliation(running):
-    message = "Reconciliation: neither the task nor its agent is known"
+    message = "Reconciliation: the task is not known, and the question names no agent"
     expected = status("x", TaskState.TASK_LOST, Reason.REASON_RECONCILIATION, message, agent_id=None)
     assert running.call("stream-1", "KILL", kill("x")) == [sent_update("stream-1", expected)]
 
@@ -226,10 +226,18 @@ def reconcile(
 
 
 def test_a_known_task_is_told_in_its_latest_state_without_uuid_and_data(running):
-    running.update("channel-1", "t", STARTING, uuid(1), latest=RUNNING, healthy=True, data=b"d")
+    running.update("channel-1", "t", RUNNING, uuid(1), healthy=True, data=b"d")
     message = "Reconciliation: latest state of the task"
     expected = status("t", RUNNING, Reason.REASON_RECONCILIATION, message, healthy=True)
     assert reconcile(running, ("t", None)) == [expected]
+
+
+def test_a_state_whose_update_is_still_to_come_is_not_told_before_it(running):
+    running.update("channel-1", "t", RUNNING, uuid(1), latest=FINISHED)
+    assert [one.state for one in (*reconcile(running), *reconcile(running, ("t", "M-S0")))] == [RUNNING] * 2
+    running.acknowledge("stream-1", "t", uuid(1))
+    running.update("channel-1", "t", FINISHED, uuid(2))
+    assert [one.state for one in reconcile(running)] == [FINISHED]
 
 
 def test_without_tasks_all_are_told(running):
@@ -356,6 +364,7 @@ def test_nothing_is_said_of_a_task_whose_agent_is_still_awaited(restarted):
     restarted.join(register("M-S3"))
     (answer,) = reconcile(restarted, ("x", None))
     assert answer.state is TaskState.TASK_UNKNOWN
+    assert answer.message == "Reconciliation: the task is not known, and the question names no agent"
 
 
 @pytest.mark.parametrize(

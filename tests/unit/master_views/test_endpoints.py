@@ -6,7 +6,6 @@ import json
 import aiohttp
 import pytest
 
-from koinon.coordination.embedded import EmbeddedStore
 from koinon.master.flags import MasterFlags
 from koinon.master.server import MasterProcess
 from koinon.mesos import codec, internal, v1
@@ -226,12 +225,12 @@ async def test_too_many_watchers_cut_off_the_oldest():
 
 async def test_restarted_master_knows_its_agents(tmp_path):
     flags = MasterFlags(port=0, work_dir=tmp_path)
-    first = MasterProcess(flags, EmbeddedStore(tmp_path / "registry.sqlite"))
+    first = MasterProcess(flags)
     await first.start()
     async with c.agent_of(first) as agent:
         agent_id = agent.id
     await first.stop()
-    second = MasterProcess(flags, EmbeddedStore(tmp_path / "registry.sqlite"))
+    second = MasterProcess(flags)
     await second.start()
     try:
         state = await c.get(second, "/state")

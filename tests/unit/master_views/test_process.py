@@ -66,16 +66,36 @@ async def test_port_in_use_is_told_in_one_sentence(tmp_path):
     assert b"Traceback" not in output
 
 
-async def test_work_dir_in_use_is_told_in_one_sentence(tmp_path):
+async def test_work_dir_in_use_makes_it_stand_by_until_it_is_free(tmp_path):
     first = await start("--port=0", f"--work_dir={tmp_path}")
-    await address_of(first)
+    leader = await address_of(first)
     second = await start("--port=0", f"--work_dir={tmp_path}")
-    output, _ = await asyncio.wait_for(second.communicate(), 20)
-    assert second.returncode == 1
-    assert b"belongs to a master, pid %d" % first.pid in output
-    assert b"Traceback" not in output
-    first.terminate()
-    await first.communicate()
+    standby = await address_of(second)
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"http://{standby}/state?jsonp=f", allow_redirects=False) as response:
+            assert (response.status, response.headers["Location"]) == (307, f"//{leader}/state?jsonp=f")
+        async with session.get(f"http://{standby}/health", allow_redirects=False) as response:
+            assert response.status == 200
+        first.kill()
+        await first.communicate()
+        async with asyncio.timeout(20):
+            while True:
+                async with session.get(f"http://{standby}/state", allow_redirects=False) as response:
+                    if response.status == 200:
+                        break
+                await asyncio.sleep(0.05)
+    second.terminate()
+    await second.communicate()
+    assert second.returncode == 0
+
+
+async def test_a_record_that_is_damaged_is_told_in_one_sentence(tmp_path):
+    (tmp_path / "master.json").write_text("{")
+    process = await start("--port=0", f"--work_dir={tmp_path}")
+    output, _ = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 1
+    assert b"master.json is damaged" in output
+    assert len(output.splitlines()) == 1
 
 
 async def test_a_master_that_misses_too_many_agents_ends_with_a_sentence(tmp_path):
@@ -114,6 +134,16 @@ async def test_a_master_that_misses_too_many_agents_ends_with_a_sentence(tmp_pat
         (["--registry=in_memory", "--weihgts=ads=2"], "weights"),
         (["--registry=memory"], "in_memory"),
         (["--registry=in_memory", "--port=70000"], "65535"),
+        (["--registry=in_memory", "--zk_session_timeout=4weeks"], "3weeks at most"),
+        (["--registry=in_memory", "--offer_timeout=0secs"], "--offer_timeout must be more than nothing"),
+        (["--registry=in_memory", "--registry_gc_interval=0secs"], "--registry_gc_interval must be more"),
+        (
+            ["--registry=in_memory", "--registry_max_agent_age=-1secs"],
+            "--registry_max_agent_age must be more",
+        ),
+        (["--registry=in_memory", "--registry_max_agent_count=-1"], "must not be negative"),
+        (["--registry=in_memory", "--max_unreachable_tasks_per_framework=-1"], "must not be negative"),
+        (["--registry=in_memory", "--advertise_port=70000"], "--advertise_port must be between 1 and 65535"),
         (["--registry=in_memory", "--ip=::1"], "'::1' is not an IPv4 address"),
         (["--registry=in_memory", "--advertise_ip=here"], "'here' is not an IPv4 address"),
     ],
@@ -143,6 +173,8 @@ async def test_a_master_that_ends_breaks_connections_rather_than_refuse_calls():
     async with asyncio.timeout(10):
         while line := await reader.readline():
             assert not line.startswith(b"HTTP")
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", master.about.port)
     may_close.set()
     await ending
     writer.close()

@@ -19,13 +19,14 @@ from koinon.cli.up.zookeeper import SESSION_S, ZooKeeper, find
     type=click.Path(file_okay=False, path_type=Path),
     help="Where everything is kept [/var/lib/koinon for root, else ~/.local/state/koinon].",
 )
-@click.option("--ip", default="127.0.0.1", help="Address to listen on [127.0.0.1].")
+@click.option("--ip", default="127.0.0.1", help="Address to listen on; 0.0.0.0 = all addresses [127.0.0.1].")
 @click.option(
     "--masters",
     type=click.IntRange(min=1),
     default=1,
     help="How many masters [1]. One leads, the others stand by: the cluster goes on while one of them is left, so two"
-    " survive the loss of one, three that of two; odd numbers have no advantage. More than one need ZooKeeper.",
+    " survive the loss of one, three that of two; odd numbers have no advantage. More than one need ZooKeeper, which keeps"
+    " the registry then: what one master alone has kept (weights, agents declared gone) they do not know.",
 )
 @click.option(
     "--zk",
@@ -78,6 +79,7 @@ def up(
     and agents, be they more or fewer now, and what each offers then; Marathon starts its apps again.
     """
     root = (work_dir or default_work_dir()).absolute()
+    host = _told(ip)
     own_zookeeper = zk is None and masters > 1
     if own_zookeeper:
         find()
@@ -94,15 +96,15 @@ def up(
         logs = root / "logs"
 
         def role(kind: str, name: str, flags: list[str]) -> Role:
-            own = [f"--ip={ip}", f"--hostname={ip}", f"--port={ports[name]}"]
+            own = [f"--ip={ip}", f"--hostname={host}", f"--port={ports[name]}"]
             return Role(
-                kind, name, [*own, *flags], _address(ip, ports[name]), root / name, logs / f"{name}.log"
+                kind, name, [*own, *flags], _address(host, ports[name]), root / name, logs / f"{name}.log"
             )
 
         services, told = [], []
         master_flags: list[str] = []
         marathon_flags = [f"--work_dir={root / MARATHON}"]
-        found_at = _address(ip, ports[master_names[0]])
+        found_at = _address(host, ports[master_names[0]])
         if own_zookeeper:
             port = choose_ports(root / "up.json", "127.0.0.1", {"zookeeper": 0})["zookeeper"]
             zookeeper = ZooKeeper(root / "zookeeper", port, logs / "zookeeper.log")
@@ -134,10 +136,24 @@ def up(
             roles.append(role("agent", name, flags))
         if not no_marathon:
             port = ports[MARATHON]
-            own = [f"--http_address={ip}", f"--hostname={ip}", f"--http_port={port}", f"--master={found_at}"]
+            own = [
+                f"--http_address={ip}",
+                f"--hostname={host}",
+                f"--http_port={port}",
+                f"--master={found_at}",
+            ]
             folder, log = root / MARATHON, logs / f"{MARATHON}.log"
-            roles.append(Marathon([*own, *marathon_flags], _address(ip, port), folder, log))
+            roles.append(Marathon([*own, *marathon_flags], _address(host, port), folder, log))
         return Cluster(services, roles, told).run()
+
+
+def _told(ip: str) -> str:
+    """The address to be told to others, when `ip` means all that the machine has."""
+    if ip != "0.0.0.0":
+        return ip
+    from koinon.edge.addresses import told_ip  # which brings the server along
+
+    return told_ip(ip)
 
 
 def _address(ip: str, port: int) -> str:

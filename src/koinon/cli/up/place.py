@@ -13,6 +13,8 @@ from pathlib import Path
 
 from koinon.cli.errors import Failure
 
+_PORT_MAX = 65535
+
 
 def default_work_dir() -> Path:
     """/var/lib/koinon for root, else $XDG_STATE_HOME/koinon (~/.local/state/koinon)."""
@@ -62,11 +64,14 @@ def choose_ports(memory: Path, ip: str, wanted: dict[str, int]) -> dict[str, int
     held = []
     try:
         for name, port in wanted.items():
+            if port > _PORT_MAX:
+                raise Failure(
+                    f"there is no port {port} for {name}: choose a smaller {_option(name)} (0 = any)"
+                )
             probe = _bound(ip, before.get(name, 0)) or _bound(ip, 0) if port == 0 else _bound(ip, port)
             if probe is None:
-                option = f"--{name.partition('-')[0]}-port"
                 raise Failure(
-                    f"port {port} on {ip} is in use: stop what uses it, or choose another {option} (0 = any)"
+                    f"port {port} on {ip} is in use: stop what uses it, or choose another {_option(name)} (0 = any)"
                 )
             held.append(probe)  # until all are chosen, so that none is chosen twice
             ports[name] = probe.getsockname()[1]
@@ -75,6 +80,10 @@ def choose_ports(memory: Path, ip: str, wanted: dict[str, int]) -> dict[str, int
             probe.close()
     memory.write_text(json.dumps({**before, **ports}))
     return ports
+
+
+def _option(name: str) -> str:
+    return f"--{name.partition('-')[0]}-port"
 
 
 def _bound(ip: str, port: int) -> socket.socket | None:

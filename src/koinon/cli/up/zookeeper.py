@@ -38,6 +38,8 @@ _SETTINGS = {
     "clientPortAddress": _IP,
     "4lw.commands.whitelist": "srvr",
     "admin.enableServer": "false",
+    # Else sixty for all on this machine: agents, frameworks and commands have one each.
+    "maxClientCnxns": "0",
     # Else files of 64 MB each, of which all are kept.
     "preAllocSize": "1024",
     "autopurge.purgeInterval": "1",

@@ -11,4 +11,7 @@ everybody and changed by us only.
 
 from koinon.coordination.zookeeper.url import Url, UrlError, parse_url
 
-__all__ = ["Url", "UrlError", "parse_url"]
+__all__ = ["SESSION_MAX_S", "Url", "UrlError", "parse_url"]
+
+#: ZooKeeper counts a session's timeout in milliseconds, in 32 bits; servers grant much less.
+SESSION_MAX_S = 3 * 7 * 86_400.0

@@ -62,8 +62,10 @@ def parse_url(text: str) -> Url:
     if not hosts:
         raise UrlError(f"no server is named: it has the form {_FORM}")
     path = path.rstrip("/")
-    if any(part in ("", ".", "..") for part in path.split("/")) and path:
-        raise UrlError(f"the path /{path} has a part that ZooKeeper does not take")
+    if path and any(part in ("", ".", "..") or not part.isprintable() for part in path.split("/")):
+        raise UrlError(
+            f"the path has a part that ZooKeeper does not take (empty, . or ..): it has the form {_FORM}"
+        )
     return Url(
         servers=tuple(_server(part.strip()) for part in hosts.split(",")),
         path=f"/{path}" if path else "",
@@ -74,11 +76,14 @@ def parse_url(text: str) -> Url:
 def _server(text: str) -> tuple[str, int]:
     if text.startswith("["):
         host, bracket, port = text[1:].partition("]")
-        wrong = not bracket or (port and not port.startswith(":"))
+        wrong = not bracket or not (port == "" or port.startswith(":"))
         port = port[1:]
     else:
         host, _, port = text.partition(":")
-        wrong = not host
-    if wrong or not host or (port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536)):
-        raise UrlError(f"'{text}' is no server: it has the form {_FORM}")
+        wrong = False
+    # What stands behind the colon is not shown: with an @ forgotten, or mistyped, it is a password.
+    if wrong or not host or any(sign.isspace() for sign in host):
+        raise UrlError(f"'{text.partition(':')[0]}' is no server: it has the form {_FORM}")
+    if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise UrlError(f"the port of '{host}' is no number from 1 to 65535: it has the form {_FORM}")
     return host, int(port) if port else _PORT

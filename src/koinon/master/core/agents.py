@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from koinon.master.core import departures, health, offers, registry, removals, reports
+from koinon.master.core import departures, executors, health, offers, registry, removals, reports
 from koinon.master.core.context import Core
 from koinon.master.core.events import AgentAdded, CloseChannel, SendToAgent
 from koinon.master.core.state import Agent, AgentEntry, Joining, Standing
@@ -90,6 +90,18 @@ def _stored(core: Core, agent_id: str, ticket: int) -> None:
     if joining is not None and joining.ticket == ticket:
         del core.state.joining[agent_id], core.joining_channels[joining.channel_id]
         _admit(core, joining.channel_id, joining.message, new=joining.new)
+        for message in joining.exits:
+            executors.exited(core, core.state.agents[agent_id], message)
+
+
+def hear_joining(core: Core, channel_id: str, message: internal.AgentMessage) -> None:
+    """An agent that is not admitted yet says more. What it says only once is kept until it is.
+
+    Updates come again; messages of executors may get lost. On a channel that was replaced nothing counts.
+    """
+    agent_id = core.joining_channels.get(channel_id)
+    if agent_id is not None and isinstance(message, internal.ExecutorExited):
+        core.state.joining[agent_id].exits.append(message)
 
 
 def channel_closed(core: Core, channel_id: str) -> None:

@@ -35,7 +35,7 @@ class Departure(Struct, frozen=True):
     standing: Standing | None  #: in the registry; None: forgotten
     task_state: TaskState  #: for partition aware frameworks, as is the reason
     reason: Reason
-    counter: str
+    counter: str | None  #: of removals for this reason; None: it is not counted as one
     sentence: str  #: about agent {}
 
 
@@ -52,7 +52,7 @@ GONE = Departure(
     Standing.GONE,
     TaskState.TASK_GONE_BY_OPERATOR,
     Reason.REASON_AGENT_REMOVED_BY_OPERATOR,
-    "slave_removals/reason_unhealthy",
+    None,
     "Agent {} was declared gone by an operator.",
 )
 UNREGISTERED = Departure(
@@ -103,7 +103,7 @@ def _stored(
     del state.leaving[agent_id]
     agent = state.agents.pop(agent_id, None)
     recovered = state.recovered_agents.pop(agent_id, None)
-    state.unreachable_agents.pop(agent_id, None)
+    had_left = state.unreachable_agents.pop(agent_id, None) is not None
     if how.standing is not None:
         table = state.unreachable_agents if how is UNREACHABLE else state.gone_agents
         table[agent_id] = AgentEntry(info=info, standing=how.standing, since_s=since_s)
@@ -111,8 +111,11 @@ def _stored(
         _remove(core, agent, how, since_s)
     if how is GONE:
         _give_up_lost(core, agent_id)
-    state.counters["slave_removals"] += 1
-    state.counters[how.counter] += 1
+    if had_left:  # and everybody heard so
+        return
+    if how.counter is not None:
+        state.counters["slave_removals"] += 1
+        state.counters[how.counter] += 1
     if how is UNREACHABLE:
         state.counters["slave_unreachable_completed"] += 1
         if recovered is not None:

@@ -229,6 +229,7 @@ def _hear(core: Core, channel_id: str, message: internal.AgentMessage) -> None:
         return
     agent = core.channels.get(channel_id)
     if agent is None:  # not admitted yet, or replaced by a younger channel
+        agents.hear_joining(core, channel_id, message)
         return
     match message:
         case internal.Update():

@@ -48,11 +48,13 @@ def set_weights(core: Core, event: WeightsUpdated) -> None:
         if (problem := _weight_problem(role, weight)) is not None:
             raise Refused(400, problem)
         weights[role] = weight.weight
-    if weights:
-        core.store(
-            [registry.weight_change(role, weight) for role, weight in weights.items()],
-            partial(_weights_stored, core, weights),
+    changes = [registry.weight_change(role, weight) for role, weight in weights.items()]
+    if not registry.fits(changes):
+        raise Refused(
+            400, f"That is too much to be set at once, in {len(changes)} weights: set some hundred at a time."
         )
+    if changes:
+        core.store(changes, partial(_weights_stored, core, weights))
 
 
 def _weight_problem(role: str, weight: v1.WeightInfo) -> str | None:

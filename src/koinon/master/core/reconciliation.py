@@ -1,7 +1,11 @@
 """Reconciliation: the scheduler asks how its tasks are, the master answers with updates without uuid.
 
 *Implicit*: how are all of them? *Explicit*: how are these? An answer about a task that we do not know depends
-on its agent, as an agent that has not come back yet may still have the task (then: silence).
+on its agent, as an agent that has not come back yet may still have the task (then: silence). Tasks that agents took with
+them out of reach count as such: who asks for one of them without its agent hears that it is not known.
+
+What is told of a task is the state of its last update, though its agent may have told us of a later one: that one's
+update is still to come, and a history that goes back is none.
 
 Who asks for many tasks is answered in pieces, as fast as it reads. Each answer tells what is known when it is given.
 """
@@ -34,7 +38,7 @@ def reconcile(core: Core, framework: Framework, call: Call.Reconcile) -> None:
     while len(questions) > _WAITING_MAX:
         _answer(core, framework)
     if call.tasks:
-        questions.extend(_find(framework, asked.task_id.value) or asked for asked in call.tasks)
+        questions.extend(framework.tasks.get(asked.task_id.value) or asked for asked in call.tasks)
     else:
         questions.extend(framework.tasks.values())
     if not is_under_way:
@@ -55,19 +59,22 @@ def _answer(core: Core, framework: Framework) -> None:
     if not isinstance(asked, Task):
         agent_id = None if asked.agent_id is None else asked.agent_id.value
         reconcile_task(core, framework, asked.task_id.value, agent_id)
-    elif (task := _find(framework, asked.task_id)) is not None:
+    elif (task := framework.tasks.get(asked.task_id)) is not None:
         _tell_state(core, framework, task)
-    # Otherwise it has ended since it was asked for, and the framework has acknowledged that.
-
-
-def _find(framework: Framework, task_id: str) -> Task | None:
-    return framework.tasks.get(task_id) or framework.unreachable_tasks.get(task_id)
+    # Otherwise it has gone since it was asked for, and the framework has heard, or even acknowledged, how.
 
 
 def reconcile_task(core: Core, framework: Framework, task_id: str, agent_id: str | None) -> None:
     """Answers for one task; `agent_id` is where the scheduler believes it to be."""
-    if (task := _find(framework, task_id)) is not None:
+    if (task := framework.tasks.get(task_id)) is not None:
         _tell_state(core, framework, task)
+    elif _was_lost_with_connection(core, framework, task_id, agent_id):
+        message = "Reconciliation: the agent is disconnected, and may have the task yet"
+        send_status(
+            core,
+            framework,
+            status_by_master(core, task_id, agent_id, TaskState.TASK_LOST, _RECONCILED, message),
+        )
     elif (answer := _without_task(core, agent_id)) is not None:
         state, message, unreachable_s = answer
         if not framework.has("PARTITION_AWARE"):
@@ -78,8 +85,15 @@ def reconcile_task(core: Core, framework: Framework, task_id: str, agent_id: str
         send_status(core, framework, status)
 
 
+def _was_lost_with_connection(core: Core, framework: Framework, task_id: str, agent_id: str | None) -> bool:
+    """Is its agent away, so that nobody knows whether it still runs? When the agent is back the master does."""
+    task = framework.unreachable_tasks.get(task_id)
+    return task is not None and task.agent_id == agent_id and agent_id in core.state.agents
+
+
 def _tell_state(core: Core, framework: Framework, task: Task) -> None:
-    tell_state(core, framework, task, _RECONCILED, "Reconciliation: latest state of the task")
+    state = task.state if task.update_state is None else task.update_state
+    tell_state(core, framework, task, state, _RECONCILED, "Reconciliation: latest state of the task")
 
 
 def _without_task(core: Core, agent_id: str | None) -> tuple[TaskState, str, float | None] | None:
@@ -88,13 +102,14 @@ def _without_task(core: Core, agent_id: str | None) -> tuple[TaskState, str, flo
     if agent_id is None:
         if state.recovered_agents:
             return None
-    elif agent_id in state.recovered_agents:
+        return TaskState.TASK_UNKNOWN, "the task is not known, and the question names no agent", None
+    if agent_id in state.recovered_agents:
         return None
-    elif agent_id in state.agents:
+    if agent_id in state.agents:
         return TaskState.TASK_GONE, "the agent does not have the task", None
-    elif (entry := state.unreachable_agents.get(agent_id)) is not None:
+    if (entry := state.unreachable_agents.get(agent_id)) is not None:
         return TaskState.TASK_UNREACHABLE, "the agent is unreachable", entry.since_s
-    elif agent_id in state.gone_agents:
+    if agent_id in state.gone_agents:
         return TaskState.TASK_GONE_BY_OPERATOR, "the agent was declared gone", None
     return TaskState.TASK_UNKNOWN, "neither the task nor its agent is known", None
 

@@ -7,7 +7,7 @@ weights/<role>   a number as JSON
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -17,6 +17,12 @@ from koinon.mesos import v1
 AGENTS = "agents/"
 CLUSTER = "cluster"
 WEIGHTS = "weights/"
+
+#: What is changed at once must fit into what ZooKeeper takes at once, which is less than 1 MiB, and its servers break the
+#: connection of who sends more. Whoever asks for more is refused: a master that cannot write ends.
+CHANGE_BYTES_MAX = 768 * 1024
+#: What a change takes besides, in characters of which each may take three bytes.
+_PATH_CHARACTERS = 150
 
 _decode_entry = msgspec.json.Decoder(AgentEntry).decode
 _encode = msgspec.json.Encoder().encode
@@ -59,3 +65,9 @@ def cluster_change(name: str) -> tuple[str, bytes | None]:
 def weight_change(role: str, weight: float) -> tuple[str, bytes | None]:
     """The change that sets a role's weight; 1.0 is what every role has without one."""
     return WEIGHTS + role, None if weight == 1.0 else _encode(weight)
+
+
+def fits(changes: Iterable[tuple[str, bytes | None]]) -> bool:
+    """Whether they may be made at once."""
+    taken = sum(3 * (len(key.encode()) + _PATH_CHARACTERS) + len(value or b"") for key, value in changes)
+    return taken <= CHANGE_BYTES_MAX

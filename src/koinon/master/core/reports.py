@@ -182,7 +182,7 @@ def _take_in(
             tasks.complete(framework, agent, task)
     elif missed and not lost:
         message = f"Agent {agent.id} is back, and the task with it."
-        tasks.tell_state(core, framework, task, Reason.REASON_AGENT_REREGISTERED, message)
+        tasks.tell_state(core, framework, task, task.state, Reason.REASON_AGENT_REREGISTERED, message)
 
 
 def _forget_completed(framework: Framework, agent: Agent, task_id: str) -> None:

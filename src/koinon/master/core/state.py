@@ -200,6 +200,7 @@ class Joining(Struct):
     message: internal.Register
     ticket: int
     new: bool  #: the id is of our making, and nobody has heard it yet
+    exits: list[internal.ExecutorExited] = []  #: of executors that the message has, said since
 
 
 class Leaving(Struct):

@@ -156,16 +156,17 @@ def status_by_master(
     )
 
 
-def tell_state(core: Core, framework: Framework, task: Task, reason: Reason, message: str) -> None:
-    """Tells the scheduler how the task is, as far as we know."""
-    status = status_by_master(core, task.task_id, task.agent_id, task.state, reason, message)
+def tell_state(
+    core: Core, framework: Framework, task: Task, state: TaskState, reason: Reason, message: str
+) -> None:
+    """Tells the scheduler that the task is in `state`, and what else its last update said."""
+    status = status_by_master(core, task.task_id, task.agent_id, state, reason, message)
     if task.executor_id:
         status.executor_id = v1.ExecutorID(task.executor_id)
     if task.statuses:
         last = task.statuses[-1]
         status.healthy, status.check_status = last.healthy, last.check_status
         status.container_status = last.container_status
-        status.unreachable_time = last.unreachable_time
     send_status(core, framework, status)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from koinon.master.core import registry
 from koinon.master.core.config import Config
+from koinon.master.core.state import Standing
 from koinon.master.core.tables import TASK_MOVES, may_move
 from koinon.master.core.validation.frameworks import framework_problem
 from koinon.mesos import internal, v1
@@ -25,6 +27,11 @@ def agent_problem(message: internal.Register, master_info: v1.MasterInfo, config
         return "The agent has no hostname."
     if info.id is not None and info.id.value != "" and (problem := id_problem(info.id.value)) is not None:
         return f"The agent's id is not valid: {problem}."
+    if not registry.fits((registry.agent_change("", info, Standing.ADMITTED, 0.0),)):
+        return (
+            "The agent says too much of itself: its resources, attributes and the like must take less than"
+            f" {registry.CHANGE_BYTES_MAX // 1024} KiB as JSON."
+        )
     try:
         Resources.from_v1(info.resources)
     except ResourceError as error:
