@@ -239,6 +239,7 @@ def task_pid(marathons: Marathons, task_id: str) -> int:
     raise AssertionError(f"{task_id} does not run")
 
 
+@pytest.mark.timeout(300)
 def test_the_service_stays_up_and_an_upgrade_completes_whatever_dies(
     new_marathons: NewMarathons, tmp_path: Path, zookeeper: ZooKeeper
 ) -> None:
@@ -252,18 +253,17 @@ def test_the_service_stays_up_and_an_upgrade_completes_whatever_dies(
         eventually(lambda: victim not in marathons.running("/web"), "its end is known")
         wait_well(marathons, b"one\n", visitors)
 
-        # Marathon's leader in the middle of an upgrade.
+        # Marathon's leader in the middle of an upgrade, which somebody watches.
         before = marathons.running("/web")
         leader = marathons.leader()
-        marathons.ask("/v2/apps/web", "PUT", {"cmd": web("two")["cmd"]})
-        eventually(lambda: marathons.running("/web") - before, "the upgrade is under way", 20)
-        (deployment,) = marathons.ask("/v2/deployments")
-        leader.kill()
-        _go_on_without(marathons, leader)
-        marathons.wait_deployed(60)
+        with watched_deploy(marathons, file_of(tmp_path, web("two"))) as watching:
+            eventually(lambda: marathons.running("/web") - before, "the upgrade is under way", 20)
+            leader.kill()
+            _go_on_without(marathons, leader)
+            printed, said = watching.communicate(timeout=60)
+        assert (watching.returncode, printed.splitlines()[-1]) == (0, "done"), printed + said
         wait_well(marathons, b"two\n", visitors)
         marathons.start()
-        assert deployment["affectedApps"] == ["/web"]
 
         # An agent in the middle of an upgrade: its tasks run on.
         marathons.ask("/v2/apps/web", "PUT", {"cmd": web("three")["cmd"]})
@@ -280,6 +280,18 @@ def test_the_service_stays_up_and_an_upgrade_completes_whatever_dies(
         marathons.wait_deployed(60)
         wait_well(marathons, b"four\n", visitors)
     assert visitors.failed == []
+
+
+def watched_deploy(marathons: Marathons, path: str) -> "subprocess.Popen[str]":
+    """`koinon deploy --wait` in the background."""
+    where = ",".join(role.address for role in marathons.roles)
+    return subprocess.Popen(
+        marathons.cluster.command("deploy", path, "--wait"),
+        env={**marathons.cluster.environment, "KOINON_MARATHON": where},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def _go_on_without(marathons: Marathons, dead: Marathon) -> None:
