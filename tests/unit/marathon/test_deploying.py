@@ -321,3 +321,44 @@ def test_upgrade_cancelled_after_any_event_ends_as_before(strategy: UpgradeStrat
         assert len(world.tasks) == 3
         world.core.check()
     assert events > 20
+
+
+def test_scaling_by_force_in_an_upgrade_goes_on_with_the_upgrade(running: World) -> None:
+    running.starting_s = 20
+    running.deploy(web("two", upgrade_strategy=UpgradeStrategy(1, 0)))
+    running.run(30)
+    assert commands(running) == ["one", "one", "two"]
+    running.deploy(web("two", instances=4, upgrade_strategy=UpgradeStrategy(1, 0)), force=True)
+    running.settle()
+    assert commands(running) == ["two"] * 4
+
+
+def test_force_goes_on_with_what_else_was_being_upgraded(running: World) -> None:
+    running.deploy(App("/other", cmd="one"))
+    running.settle()
+    running.starting_s = 1e9
+    first = running.deploy(web("two"), App("/other", cmd="two"))
+    running.run(5)
+    running.starting_s = 0.5
+    second = running.deploy(web("three"), force=True)
+    running.settle()
+    assert commands(running) == ["three"] * 3
+    assert commands(running, "/other") == ["two"]
+    assert [one["id"] for one in running.published("deployment_failed")] == [first]
+    assert second in {one["id"] for one in running.published("deployment_success")}
+
+
+def test_what_waits_for_its_step_keeps_its_number(world: World) -> None:
+    """Its dependency does not come up; meanwhile an agent is lost."""
+    app = App("/app", cmd="one", cpus=0.1, instances=3, dependencies=("/db",))
+    world.deploy(App("/db", cmd="db", cpus=0.1), app)
+    world.settle()
+    world.starting_s = 1e9
+    world.deploy(
+        App("/db", cmd="new", cpus=0.1), App("/app", cmd="two", cpus=0.1, instances=3, dependencies=("/db",))
+    )
+    world.run(5)
+    world.starting_s = 0.5
+    world.lose(world.running("/app")[0].agent)
+    world.run(10)
+    assert len(world.running("/app")) == 3

@@ -27,9 +27,12 @@ def go_on(core: Core, deployment: Deployment, action: Action) -> bool:
 
 
 def keep(core: Core, path: str) -> None:
-    """Nothing is being deployed: the number of instances is put right, if it is wrong."""
+    """Nothing is being deployed: the number of instances is put right, if it is wrong. Orphans have to go."""
     spec = core.state.root.run_spec(path)
-    if spec is not None and core.state.meant[path] != spec.instances:
+    if spec is None:
+        for instance in list(core.state.instances_of(path)):
+            instances.decommission(core, instance)
+    elif core.state.meant[path] != spec.instances:
         _adjust(core, spec, spec.instances)
 
 

@@ -9,7 +9,7 @@ of its own, let alone at all there is.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 
 from msgspec import json
 from msgspec.structs import replace
@@ -28,7 +28,7 @@ from koinon.marathon.core.context import Core
 from koinon.marathon.core.events import CancelDeployment, Deploy, Refused
 from koinon.marathon.core.service_ports import assign
 from koinon.marathon.model import App, Deployment, Group, Pod, Root, ids, versions
-from koinon.marathon.model.records import Action, Change
+from koinon.marathon.model.records import Action, Change, Step
 from koinon.marathon.model.root import RunSpec
 
 #: So many instances are looked through without a rest: 1 ms.
@@ -55,8 +55,7 @@ def cancel(core: Core, event: CancelDeployment) -> None:
     _accept(
         core,
         Deploy(target, event.deployment_id, force=True),
-        restored=frozenset(deployment.before),
-        reason="It was cancelled, and is being undone.",
+        undoes=deployment,
     )
 
 
@@ -86,19 +85,19 @@ def _accept(
     core: Core,
     event: Deploy,
     *,
-    restored: frozenset[str] = frozenset(),
-    reason: str = "Another one took its place.",
+    undoes: Deployment | None = None,
 ) -> None:
     state, before = core.state, core.state.root
     target = assign(before, event.target, core.config.rules, state.service_ports)
     version = versions.after(before.version, core.now)
+    restored = frozenset(() if undoes is None else undoes.before)
     target, changed = stamping.stamp(before, target, version, event.restart, restored)
     canary.check(target, changed)
-    steps = planner.plan(before, target, changed)
+    in_the_way = _in_the_way(core, planner.plan(before, target, changed), undoes)
     deployment = Deployment(
         id=event.deployment_id,
         version=version,
-        steps=steps,
+        steps=planner.plan(before, target, changed, _unfinished(core, target, in_the_way)),
         before={path: _version_of(before, path) for path in changed},
         after={path: _version_of(target, path) for path in changed},
         groups_added=tuple(path for path in target.groups if path not in before.groups),
@@ -106,9 +105,14 @@ def _accept(
     )
     change = _change(before, target, changed)
     group = event.group or announcements.group_of(changed)
-    replaced = _demand_unlocked(core, deployment, event, group)
-    for other in replaced:
-        fail(core, other, reason)
+    _demand_unlocked(core, deployment, in_the_way, event, group)
+    for other in in_the_way:
+        is_undone = other is undoes
+        fail(
+            core,
+            other,
+            "It was cancelled, and is being undone." if is_undone else "Another one took its place.",
+        )
     if changed or target.groups != before.groups:
         announcements.changed(core, before, target, changed, event.origin)
         _store_root(core, before, target, change)
@@ -116,7 +120,7 @@ def _accept(
     for victim in sorted(event.kill):
         if (instance := state.instances.get(victim)) is not None and instance.run_spec in deployment.after:
             instances.decommission(core, instance)
-    if not steps:
+    if not deployment.steps:
         announcements.succeeded(core, deployment)
         return
     core.put_deployment(deployment)
@@ -129,11 +133,31 @@ def _accept(
     _begin_step(core, deployment)
 
 
-def _demand_unlocked(core: Core, deployment: Deployment, event: Deploy, group: str) -> list[Deployment]:
-    """The deployments that this one must replace. Raises Refused if it must not, or if there are too many."""
+def _in_the_way(core: Core, steps: Iterable[Step], undoes: Deployment | None) -> list[Deployment]:
+    """The deployments that these steps cannot run beside, and the one to be undone."""
+    locks = core.state.locks
+    locking = {locks.get(action.run_spec) for step in steps for action in step.actions}
+    return [one for one in core.state.deployments.values() if one.id in locking or one is undoes]
+
+
+def _unfinished(core: Core, target: Root, ending: Iterable[Deployment]) -> list[str]:
+    """What was being replaced by deployments that are about to end, and is not wholly: somebody has to go on with it."""
+    found = []
+    for deployment in ending:
+        for path in sorted(deployment.affected):
+            spec = target.run_spec(path)
+            if spec is None or not _is_restarted(deployment, path):
+                continue
+            if any(not instances.is_up_to_date(one, spec) for one in core.state.instances_of(path)):
+                found.append(path)
+    return found
+
+
+def _demand_unlocked(
+    core: Core, deployment: Deployment, in_the_way: Sequence[Deployment], event: Deploy, group: str
+) -> None:
+    """Raises Refused if others are in the way and must not be replaced, or if there are too many."""
     state = core.state
-    locking = {state.locks[path] for path in sorted(deployment.affected) if path in state.locks}
-    in_the_way = [one for one in state.deployments.values() if one.id in locking]
     if in_the_way and not event.force:
         message = "App is locked by one or more deployments. Add force=true to replace them."
         _turn_away(core, deployment, group, message)
@@ -142,7 +166,6 @@ def _demand_unlocked(core: Core, deployment: Deployment, event: Deploy, group: s
         message = f"There are {len(state.deployments)} deployments already; wait until one of them has ended."
         _turn_away(core, deployment, group, message)
         raise Refused(403, message)
-    return in_the_way
 
 
 def _turn_away(core: Core, deployment: Deployment, group: str, reason: str) -> None:

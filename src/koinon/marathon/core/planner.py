@@ -9,7 +9,7 @@ Steps come one after the other, the actions of one side by side:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from koinon.marathon.model import App, Root, ids
@@ -17,10 +17,15 @@ from koinon.marathon.model.records import Action, Step
 from koinon.marathon.model.root import RunSpec
 
 
-def plan(before: Root, target: Root, changed: Iterable[str]) -> tuple[Step, ...]:
-    """Steps from `before` to `target`, which differ in the apps and pods `changed`; versions have been given."""
+def plan(
+    before: Root, target: Root, changed: Iterable[str], unfinished: Collection[str] = ()
+) -> tuple[Step, ...]:
+    """Steps from `before` to `target`, which differ in the apps and pods `changed`; versions have been given.
+
+    `unfinished`: a replacement of these has begun, and the deployment that did it is about to end.
+    """
     removed, added, kept = [], [], []
-    for path in sorted(changed):
+    for path in sorted({*changed, *unfinished}):
         if target.run_spec(path) is None:
             removed.append(path)
         elif before.run_spec(path) is None:
@@ -34,18 +39,18 @@ def plan(before: Root, target: Root, changed: Iterable[str]) -> tuple[Step, ...]
             [
                 _action(kind, target, path)
                 for path in layer
-                if (kind := _kind(before, target, path)) is not None
+                if (kind := _kind(before, target, path, unfinished)) is not None
             ]
         )
     return tuple(Step(tuple(actions)) for actions in steps if actions)
 
 
-def _kind(before: Root, target: Root, path: str) -> str | None:
+def _kind(before: Root, target: Root, path: str, unfinished: Collection[str]) -> str | None:
     old, new = before.run_spec(path), target.run_spec(path)
     assert new is not None
     if old is None or not new.instances:
         return "Scale"
-    if config_of(old) != config_of(new):
+    if config_of(old) != config_of(new) or path in unfinished:
         return "Restart"
     return "Scale" if old.instances != new.instances else None
 

@@ -61,13 +61,9 @@ def disconnected(core: Core) -> None:
 
 
 def reconcile_all(core: Core, _: str) -> None:
-    """Time to compare all that runs, and to end what belongs to nobody."""
+    """Time to compare all that runs."""
     state = core.state
     core.alarms.set(core.now + core.config.reconciliation_interval_s, reconcile_all)
-    for path in list(state.by_spec):
-        if state.root.run_spec(path) is None and path not in state.locks:
-            for instance in list(state.instances_of(path)):
-                instances.decommission(core, instance)
     if state.master is not None:
         # Of what is just being launched the master may not have heard yet.
         known = [one for one in state.instances.values() if one.condition in LAUNCHED]
@@ -80,6 +76,7 @@ def check_scales(core: Core, _: str) -> None:
     core.alarms.set(core.now + core.config.scale_apps_interval_s, check_scales)
     for spec in core.state.root.run_specs():
         core.touched[spec.id] = None
+    core.touched.update(dict.fromkeys(core.state.by_spec))  # of some there are only instances
 
 
 def _ask(core: Core, known: list[Instance]) -> None:
