@@ -10,7 +10,6 @@ from koinon.marathon.api.lists import send_list
 from koinon.marathon.api.requests import path_of
 from koinon.marathon.api.shown import Shown, encode
 from koinon.marathon.core import events
-from koinon.marathon.core.queue import Waiting
 from koinon.marathon.model import App, versions
 from koinon.marathon.model.root import RunSpec
 from koinon.marathon.rendering.queue import render_offers_summary, render_unused
@@ -39,8 +38,7 @@ class Queue:
         with_offers = "lastUnusedOffers" in request.query.getall("embed", [])
         state = self._runtime.core.state
         specs = [spec for path in state.scheduled if (spec := state.root.run_spec(path)) is not None]
-        waiting = {path: one for (path, _), one in state.launches.queue.items()}
-        entries = (self._entry(spec, waiting.get(spec.id), with_offers) for spec in specs)
+        entries = (self._entry(spec, with_offers) for spec in specs)
         return await send_list(request, entries, b'{"queue":[', b"]}")
 
     async def reset_delay(self, request: web.Request) -> web.StreamResponse:
@@ -49,9 +47,10 @@ class Queue:
         await self._runtime.settled()
         return web.Response(status=204)
 
-    def _entry(self, spec: RunSpec, found: Waiting | None, with_offers: bool) -> bytes:
+    def _entry(self, spec: RunSpec, with_offers: bool) -> bytes:
         state, now = self._runtime.core.state, self._runtime.now()
         count = len(state.scheduled.get(spec.id, ()))
+        found = next(iter(state.launches.waiting_of(spec.id)), None)
         delay = state.delays.get(spec.id)
         left_s = max(0.0, delay.until - now) if delay is not None else 0.0
         made: dict[str, Any] = {
