@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
 
 from koinon.marathon.core import backoff, instances, launching
@@ -32,6 +33,8 @@ class Launching(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.slice = launching._SLICE
+        launching._SLICE = 45  # so that rounds go on for several turns
         self.bench = Bench(*SPECS, config=Config(launch_tokens=TOKENS, max_instances_per_offer=3))
         self.offers: dict[str, Any] = {}  # those that the core has
         self.made = 0
@@ -62,25 +65,45 @@ class Launching(RuleBasedStateMachine):
         assert there.contains(Resources.sum(Resources.from_v1(task.resources) for task in tasks))
 
     # ── what happens ──────────────────────────────────────────────────────────────────────────────
+    @initialize(numbers=st.tuples(*[st.integers(2, 8)] * len(SPECS)))
+    def begin(self, numbers: tuple[int, ...]) -> None:
+        for spec, number in zip(SPECS, numbers, strict=True):
+            self.take(self.bench.want(spec.id, number))
+
     @rule(spec=st.sampled_from(SPECS), number=st.integers(1, 5))
     def want(self, spec: Any, number: int) -> None:
         self.take(self.bench.want(spec.id, number))
+
+    @rule(seconds=st.sampled_from([0.001, 0.002, 0.5]), times=st.integers(1, 5))
+    def go_on(self, seconds: float, times: int) -> None:
+        self.pass_time(seconds, times)
+
+    @rule(turns=st.sampled_from([0, 1, 10]))
+    def offer_all(self, turns: int) -> None:
+        self.make_offers(range(6), 5)
+        self.pass_time(0.002, turns)
 
     @rule(
         agents=st.lists(st.integers(0, 5), min_size=1, max_size=6),
         cpus=st.integers(1, 6),
         after=st.floats(0, 2),
     )
-    def offer(self, agents: list[int], cpus: int, after: float) -> None:
+    def offer_some(self, agents: list[int], cpus: int, after: float) -> None:
+        self.make_offers(agents, cpus, after)
+
+    def make_offers(self, agents: Iterable[int], cpus: int, after: float = 0.0) -> None:
         made = []
         for agent in agents:
             self.made += 1
-            one = offer(
-                f"cpus:{cpus};mem:1000", agent=f"S{agent}", id=f"O{self.made}", attributes=f"rack:{agent % 2}"
-            )
+            free, rack = f"cpus:{cpus};mem:1000", f"rack:{agent % 2}"
+            one = offer(free, agent=f"S{agent}", id=f"O{self.made}", attributes=rack)
             made.append(one)
             self.offers[one.id.value] = one
         self.take(self.bench.offer(*made, after=after))
+
+    def pass_time(self, seconds: float, times: int) -> None:
+        for _ in range(times):
+            self.take(self.bench.turn(after=seconds))
 
     @precondition(lambda self: self.offers)
     @rule(data=st.data())
@@ -155,20 +178,14 @@ class Launching(RuleBasedStateMachine):
             self.take(self.bench.turn(after=5))
             waiting = [one for one in self.bench.instances if one.condition == "Provisioned"]
             self.take(self.bench.become("Running", *[one.id for one in waiting]))
-            made = []
-            for agent in range(6):
-                self.made += 1
-                one = offer(
-                    "cpus:6;mem:1000", agent=f"S{agent}", id=f"O{self.made}", attributes=f"rack:{agent % 2}"
-                )
-                made.append(one)
-                self.offers[one.id.value] = one
-            self.take(self.bench.offer(*made))
+            self.make_offers(range(6), 6)
+            self.pass_time(0.002, 10)
         state = self.bench.core.state
         assert not state.scheduled.keys() & {"/plain", "/large", "/group"}
-        self.take(self.bench.turn(after=6))
+        self.pass_time(1.1, 6)
         assert not self.offers
+        launching._SLICE = self.slice
 
 
 TestLaunching = Launching.TestCase
-TestLaunching.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestLaunching.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
