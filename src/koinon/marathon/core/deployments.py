@@ -9,9 +9,8 @@ of its own, let alone at all there is.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
-from msgspec import json
 from msgspec.structs import replace
 
 from koinon.marathon.core import (
@@ -19,6 +18,7 @@ from koinon.marathon.core import (
     backoff,
     canary,
     courses,
+    definitions,
     instances,
     planner,
     readiness,
@@ -28,8 +28,7 @@ from koinon.marathon.core.context import Core
 from koinon.marathon.core.events import CancelDeployment, Deploy, Refused
 from koinon.marathon.core.service_ports import assign
 from koinon.marathon.model import App, Deployment, Group, Pod, Root, ids, versions
-from koinon.marathon.model.records import Action, Change, Step
-from koinon.marathon.model.root import RunSpec
+from koinon.marathon.model.records import Action, Step
 
 #: So many instances are looked through without a rest: 1 ms.
 _MANY = 100
@@ -98,12 +97,12 @@ def _accept(
         id=event.deployment_id,
         version=version,
         steps=planner.plan(before, target, changed, _unfinished(core, target, in_the_way)),
-        before={path: _version_of(before, path) for path in changed},
-        after={path: _version_of(target, path) for path in changed},
+        before={path: definitions.version_of(before, path) for path in changed},
+        after={path: definitions.version_of(target, path) for path in changed},
         groups_added=tuple(path for path in target.groups if path not in before.groups),
         started_at=core.stamp(),
     )
-    change = _change(before, target, changed)
+    change = definitions.change(before, target, changed)
     group = event.group or announcements.group_of(changed)
     _demand_unlocked(core, deployment, in_the_way, event, group)
     for other in in_the_way:
@@ -115,7 +114,7 @@ def _accept(
         )
     if changed or target.groups != before.groups:
         announcements.changed(core, before, target, changed, event.origin)
-        _store_root(core, before, target, change)
+        definitions.replace_root(core, target, change)
         core.publish("group_change_success", {"groupId": group, "version": version})
     for victim in sorted(event.kill):
         if (instance := state.instances.get(victim)) is not None and instance.run_spec in deployment.after:
@@ -178,117 +177,12 @@ def _turn_away(core: Core, deployment: Deployment, group: str, reason: str) -> N
     )
 
 
-def _version_of(root: Root, path: str) -> str | None:
-    spec = root.run_spec(path)
-    return None if spec is None else spec.version
-
-
 def _is_restarted(deployment: Deployment, path: str) -> bool:
     return any(
         action.run_spec == path and action.action.startswith("Restart")
         for step in deployment.steps
         for action in step.actions
     )
-
-
-# ── definitions ───────────────────────────────────────────────────────────────────────────────────
-def _change(before: Root, target: Root, changed: Collection[str]) -> Change:
-    groups: dict[str, tuple[dict[str, object] | None, dict[str, object] | None]] = {}
-    if target.groups is not before.groups:
-        for path in sorted({*before.groups, *target.groups}):
-            old, new = before.groups.get(path), target.groups.get(path)
-            if old != new:
-                groups[path] = (_builtins(old), _builtins(new))
-    return Change(
-        version=target.version,
-        run_specs={path: (_version_of(before, path), _version_of(target, path)) for path in changed},
-        groups=groups,
-    )
-
-
-def _store_root(core: Core, before: Root, target: Root, change: Change) -> None:
-    """`target` is what is defined from now on."""
-    state = core.state
-    for path in change.run_specs:
-        _store_spec(core, before.run_spec(path), target.run_spec(path))
-    for path in change.groups:
-        core.store(group_key(path), target.groups.get(path))
-    state.changes[change.version] = change
-    core.store(f"changes/{change.version}", change)
-    state.root = target
-    for path in change.run_specs:
-        core.touched[path] = None
-        core.queued[path] = None  # what waits may be launched as something else now
-    while len(state.changes) > core.config.max_versions:
-        _forget_change(core, next(iter(state.changes)))
-    for path in change.run_specs:
-        _forget_versions(core, path)
-
-
-def _store_spec(core: Core, old: RunSpec | None, new: RunSpec | None) -> None:
-    state = core.state
-    if isinstance(old, App):
-        state.service_ports.subtract(old.service_ports)
-        if not isinstance(new, App):
-            core.store(f"apps/{ids.key(old.id)}", None)
-            if state.failures.pop(old.id, None) is not None:
-                core.store(f"failures/{ids.key(old.id)}", None)
-    elif old is not None and not isinstance(new, Pod):
-        core.store(f"pods/{ids.key(old.id)}", None)
-    if new is None:
-        return
-    if isinstance(new, App):
-        state.service_ports.update(new.service_ports)
-    stored = json.encode(new)
-    key = ids.key(new.id)
-    core.store(f"{'apps' if isinstance(new, App) else 'pods'}/{key}", stored)
-    of_spec = state.history.setdefault(new.id, {})
-    if new.version not in of_spec:
-        of_spec[new.version] = stored
-        core.store(f"versions/{key}/{new.version}", stored)
-
-
-def _builtins(group: Group | None) -> dict[str, object] | None:
-    return None if group is None else json.decode(json.encode(group))
-
-
-def group_key(path: str) -> str:
-    """Of a group in the store; the root has no name of its own."""
-    return f"groups/{ids.key(path) or '_'}"
-
-
-def _forget_change(core: Core, version: str) -> None:
-    change = core.state.changes.pop(version)
-    core.store(f"changes/{version}", None)
-    for path in change.run_specs:
-        _forget_versions(core, path)
-
-
-def _forget_versions(core: Core, path: str) -> None:
-    """Only so many versions are kept, and those that something points to; none of a former life, else."""
-    state = core.state
-    of_spec = state.history.get(path)
-    if of_spec is None:
-        return
-    current = state.root.run_spec(path)
-    born = state.born(path)
-    ordered = sorted(of_spec)
-    former = ordered if current is None else [one for one in ordered if one < born]
-    too_many = max(len(former), len(ordered) - core.config.max_versions)
-    if too_many <= 0:
-        return
-    needed = {instance.version for instance in state.instances_of(path)}
-    needed.update(one.before.get(path) or "" for one in state.deployments.values())
-    if current is not None:
-        needed.add(current.version)
-    for change in state.changes.values():
-        needed.update(one for one in change.run_specs.get(path, ()) if one is not None)
-    for version in ordered[:too_many]:
-        if version not in needed:
-            del of_spec[version]
-            core.store(f"versions/{ids.key(path)}/{version}", None)
-    if not of_spec:
-        del state.history[path]
 
 
 # ── going on ──────────────────────────────────────────────────────────────────────────────────────
@@ -379,4 +273,4 @@ def _finish(core: Core, deployment: Deployment) -> None:
         readiness.stop(core, path)
         courses.stop(core, path)
         core.touched[path] = None
-        _forget_versions(core, path)
+        definitions.forget_versions(core, path)
