@@ -119,6 +119,7 @@ def _update_spec(core: Core, spec_id: str) -> None:
         known[config] = waiting
         if waiting.spec is not spec:
             _redefine(core, waiting, spec)
+        waiting.placed.intersection_update(waiting_ids)
         waiting.instances = deque(one for one in waiting_ids if one not in waiting.placed)
         waiting.delayed_until = backoff.delayed_until(core, spec_id, config)
         wishes.note(core, waiting)
@@ -321,8 +322,8 @@ def _accept(core: Core, held: Held) -> None:
     for placed in held.placed:
         placed.waiting.placed.discard(placed.instance)
         instance = core.state.instances.get(placed.instance)
-        if instance is None or instance.condition != "Scheduled" or instance.goal != "Running":
-            _give_back(core, placed)  # it is wanted no more
+        if instance is None or not _still_waits(placed, instance):
+            _give_back(core, placed)
             continue
         operation = _launch(core, placed, instance)
         if operation.launch is not None:
@@ -339,6 +340,15 @@ def _accept(core: Core, held: Held) -> None:
         core.effects.append(Accept(offer_ids, operations, 0.0))
     else:
         core.effects.append(Decline(offer_ids, 0.0))
+
+
+def _still_waits(placed: Placed, instance: Instance) -> bool:
+    """It is wanted, and as what it was placed as."""
+    return (
+        instance.condition == "Scheduled"
+        and instance.goal == "Running"
+        and instance.config == placed.waiting.config
+    )
 
 
 def _launch(core: Core, placed: Placed, instance: Instance) -> _Operation:

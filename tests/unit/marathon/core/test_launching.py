@@ -155,6 +155,28 @@ def test_an_instance_that_is_wanted_no_more_is_not_launched() -> None:
     assert not bench.core.state.launches.queue
 
 
+def test_a_definition_that_changes_in_a_round_is_launched_as_it_is_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(launching, "_SLICE", 15)
+    bench = Bench(SMALL, replace(SMALL, id="/other"))
+    bench.want("/app", 1)
+    bench.want("/other", 1)
+    assert bench.offer(offer(agent="S0")) == []  # placed, and not accepted yet
+    (instance, _) = bench.instances
+    changed = versioned(replace(SMALL, cpus=2), "2026-01-02T00:00:00.000Z")
+    bench.define(changed, versioned(replace(SMALL, id="/other")))
+    bench.turn(lambda core: core.put(replace(instance, config=changed.version, version=changed.version)))
+    core = bench.core
+    core.queued["/app"] = None
+    bench.turn(after=0.01)
+    for number in range(1, 4):
+        bench.offer(offer(agent=f"S{number}", id=f"O{number}"), after=0.01)
+    bench.turn(after=0.01)
+    assert core.state.instances[instance.id].condition == "Provisioned"
+    assert core.state.instances[instance.id].version == changed.version
+
+
 # ── offers that go away ───────────────────────────────────────────────────────────────────────────
 def test_a_rescinded_offer_is_not_used() -> None:
     bench = Bench(SMALL, config=Config(launch_tokens=0))
