@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.marathon.world import World, commands, web
+from tests.unit.marathon.services import commands, web
+from tests.unit.marathon.world import World
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from koinon.marathon.model import App
 from koinon.marathon.model.app import (
     UpgradeStrategy,
 )
-from tests.unit.marathon.world import World, commands, web
+from tests.unit.marathon.services import commands, web
+from tests.unit.marathon.world import World
 
 
 # ── leaders and masters ───────────────────────────────────────────────────────────────────────────

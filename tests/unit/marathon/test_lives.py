@@ -7,15 +7,19 @@ import pytest
 from koinon.marathon.core import events as ev
 from koinon.marathon.model import App, Pod
 from koinon.marathon.model.app import (
+    Container,
     ExecCommand,
     HealthCheck,
+    Network,
     PortDefinition,
+    PortMapping,
     ReadinessCheck,
     UnreachableStrategy,
 )
 from koinon.marathon.model.pod import Exec, PodContainer, Scaling
 from koinon.mesos.v1 import TaskState as T
-from tests.unit.marathon.world import START_S, World, commands, web
+from tests.unit.marathon.services import commands, web
+from tests.unit.marathon.world import START_S, World
 
 
 # ── start ─────────────────────────────────────────────────────────────────────────────────────────
@@ -325,6 +329,25 @@ def test_new_instances_count_when_they_are_ready(running: World) -> None:
     assert commands(running) == ["two"] * 3
     assert not running.core.state.readiness
     assert not running.probes
+
+
+def test_container_with_an_address_of_its_own_is_asked_when_that_is_known(world: World) -> None:
+    mapping = PortMapping(container_port=80, name="http")
+    world.deploy(
+        web(
+            instances=1,
+            networks=(Network("container", "net"),),
+            port_definitions=None,
+            container=Container("MESOS", port_mappings=(mapping,)),
+            health_checks=(HealthCheck(),),
+        )
+    )
+    world.run(30)
+    assert world.core.state.deployments
+    assert not world.probes
+    world.move(world.running("/web")[0], T.TASK_RUNNING, ip="10.0.0.7")
+    world.settle()
+    assert [(one.host, one.port) for one in world.probes.values()] == [("10.0.0.7", 80)]
 
 
 def test_health_checks_are_announced(world: World) -> None:

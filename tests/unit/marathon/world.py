@@ -312,12 +312,18 @@ class World:
             if (fate := self.fate(task.info)) is not None:
                 self.at(0.2, lambda: self.move(task, fate))
 
-    def move(self, task: Task, state: v1.TaskState, *, healthy: bool | None = None) -> None:
+    def move(self, task: Task, state: v1.TaskState, *, healthy: bool | None = None, ip: str = "") -> None:
         """The task is in that state from now on."""
         if self.tasks.get(task.id) is not task or not self.agents[task.agent].reachable:
             return
         task.state = state
-        task.told.append(self._status(task.id, state, task.agent, uuid=True, healthy=healthy))
+        status = self._status(task.id, state, task.agent, uuid=True, healthy=healthy)
+        if ip:
+            address = v1.NetworkInfo.IPAddress(ip_address=ip)
+            status.container_status = v1.ContainerStatus(
+                network_infos=[v1.NetworkInfo(ip_addresses=[address])]
+            )
+        task.told.append(status)
         if len(task.told) == 1:
             self._deliver(task)
 
@@ -484,14 +490,3 @@ class World:
         ]
         lines += [f"task {task.id[-20:]} {task.agent} {task.state.value}" for task in self.tasks.values()]
         return "\n".join(lines)
-
-
-# ── services ──────────────────────────────────────────────────────────────────────────────────────
-def web(cmd: str = "one", instances: int = 3, **more: Any) -> App:
-    """An app, `/web`."""
-    return App("/web", cmd=cmd, instances=instances, cpus=0.1, **more)
-
-
-def commands(world: World, path: str = "/web") -> list[str]:
-    """What its tasks that really run were told to do."""
-    return sorted(task.info.command.value for task in world.running(path))  # type: ignore[union-attr, type-var]

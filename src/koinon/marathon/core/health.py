@@ -25,9 +25,9 @@ _FIRST_DELAY_MAX_S = 5.0
 
 # ── asking ────────────────────────────────────────────────────────────────────────────────────────
 def start(core: Core, instance: Instance) -> None:
-    """It runs: its checks that are ours to make begin."""
+    """It runs: its checks that are ours to make begin, unless they are being made."""
     spec = core.state.definition_of(instance)
-    if not isinstance(spec, App):
+    if not isinstance(spec, App) or instance.id in core.probes:
         return
     for number, check in enumerate(spec.health_checks):
         target = None if check.by_agent else address(instance, spec, check.port_index or 0, check.port)

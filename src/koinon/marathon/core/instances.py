@@ -139,6 +139,11 @@ def change(core: Core, instance: Instance, tasks: tuple[Task, ...], *, launched:
         return
     if condition != before.condition:
         _went_over(core, before, changed)
+    elif condition == "Running" and [one.ip_addresses for one in tasks] != [
+        one.ip_addresses for one in before.tasks
+    ]:
+        health.start(core, changed)  # now it can be asked
+        core.touched[changed.run_spec] = None
     ended = next((task.condition for task in tasks if task.condition in TERMINAL - {"Finished"}), None)
     left = core.state.instances.get(instance.id)
     if ended is not None and left is not None and left.kill_asked_at is None:

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 
-class _Record(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class _Record(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
     pass
 
 
