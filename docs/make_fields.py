@@ -72,7 +72,8 @@ _GROUP: tuple[tuple[str, Object, type[msgspec.Struct] | None], ...] = (("Group",
 _SENTENCES: Mapping[str, Mapping[str, str]] = {
     "App": {
         "id": "path of lower-case letters, digits, hyphens and dots; relative ones are seen from the enclosing group;"
-        " the last segment must not be `restart`, `tasks` or `versions`",
+        " the last segment must not be `restart`, `tasks` or `versions`; at most 255 characters, and so many that"
+        " those of task ids are not more (an app: 196)",
         "cmd": "run by `/bin/sh -c`; not together with `args`",
         "args": "run without a shell, or given to the image's entrypoint; not together with `cmd`",
         "container": "what it runs in; without one, `cmd` or `args` must be given",

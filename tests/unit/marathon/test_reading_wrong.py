@@ -413,3 +413,18 @@ def test_all_problems_are_told_at_once() -> None:
 def test_codes_have_a_sentence_beside_them() -> None:
     refused = _refusal(changes.create_app, Root(), app(instances=-1), Rules())
     assert refused.body["details"] == [{"path": "/instances", "errors": ["error.min", "must be 0 or more"]}]
+
+
+@pytest.mark.parametrize("path", ["/A_B", "/é x", "/a/-b", "/" + "x" * 255])
+def test_ids_in_the_path_of_a_request_are_checked_like_those_in_bodies(path: str) -> None:
+    for change in (changes.put_group, changes.create_group):
+        refused = _refusal(change, Root(), path, {}, Rules())
+        assert (refused.status, refused.body["details"][0]["path"]) == (422, "/id")
+
+
+def test_an_id_must_leave_room_for_task_ids() -> None:
+    assert changes.create_app(Root(), app(id="/" + "x" * 196), Rules()).apps
+    long = _refusal(changes.create_app, Root(), app(id="/" + "x" * 200), Rules())
+    _is_said(long, MEANING, "/id", "would make task ids of more than 255 characters: it must be 4 shorter")
+    pod = with_container(name="c" * 63) | {"id": "/" + "x" * 196}
+    assert _refusal(changes.create_pod, Root(), pod, Rules()).body["details"][0]["path"] == "/id"

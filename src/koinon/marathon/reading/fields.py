@@ -9,6 +9,7 @@ _SEGMENT = rf"(?:\.{{1,2}}|{_PART}(?:\.{_PART})*)"
 _NAME_RULE = "must be of lower-case letters, digits and hyphens, with no hyphen at its ends"
 PATH_ID = Text(
     least=1,
+    most=255,
     pattern=rf"/*(?:{_SEGMENT}(?:/+{_SEGMENT})*/*)?",
     words="path",
     rule="must be a path whose segments are of lower-case letters, digits, hyphens and dots, with letters or digits "

@@ -8,9 +8,16 @@ from koinon.marathon.model import App, Root, ids
 from koinon.marathon.model.problems import Problem
 from koinon.marathon.model.root import RunSpec
 from koinon.marathon.model.settings import Rules
+from koinon.marathon.reading.fields import PATH_ID
 
 #: (kind, id): an app or pod; everything in a group; what a group and those above it need.
 _Node = tuple[str, str]
+
+#: Agents make directories that are called like the tasks.
+_TASK_ID_MAX = 255
+_A_UUID = "-" * 36
+#: Of the number of a task of an instance: it takes more years than ours to need another one.
+_DIGITS = 7
 
 
 def tree_problems(before: Root, target: Root, rules: Rules, places: Mapping[str, str]) -> Iterator[Problem]:
@@ -21,6 +28,8 @@ def tree_problems(before: Root, target: Root, rules: Rules, places: Mapping[str,
     """
     for path, at in places.items():
         spec = target.run_spec(path)
+        if not _is_in(before, path):
+            yield from _id_problems(target, path, at)
         if spec is not None and path in target.apps and path in target.pods:
             yield Problem(f"{at}/id", f"{path} cannot be both an app and a pod")
         if spec is not None and path in target.groups:
@@ -30,6 +39,25 @@ def tree_problems(before: Root, target: Root, rules: Rules, places: Mapping[str,
             yield from _role_problems(before, target, spec, rules, at)
     if (cycle := _cycle(before, target, places)) is not None:
         yield Problem("/", f"cyclic dependencies: {' → '.join(cycle)}")
+
+
+def _is_in(root: Root, path: str) -> bool:
+    return path in root.apps or path in root.pods or path in root.groups
+
+
+def _id_problems(target: Root, path: str, at: str) -> Iterator[Problem]:
+    """What is wrong with a new id, wherever in the request it came from."""
+    form: list[Problem] = []
+    if _is_in(target, path):
+        PATH_ID.read(path, f"{at}/id", form)
+        yield from form[-1:]  # the sentence, without the code
+    if form:
+        return
+    containers = [one.name for one in target.pods[path].containers] if path in target.pods else ["_app"]
+    task = ids.task_id(ids.instance_id(path, _A_UUID), 10**_DIGITS - 1, max(containers, key=len, default=""))
+    if (longer := len(task) - _TASK_ID_MAX) > 0 and target.run_spec(path) is not None:
+        reason = f"would make task ids of more than {_TASK_ID_MAX} characters: it must be {longer} shorter"
+        yield Problem(f"{at}/id", reason)
 
 
 def default_role(target: Root, path: str, rules: Rules) -> str:
