@@ -18,8 +18,9 @@ from koinon.alarms import Alarms
 from koinon.marathon.core import planner
 from koinon.marathon.core.config import Config
 from koinon.marathon.core.events import Effect, Publish, Store
-from koinon.marathon.core.state import State
+from koinon.marathon.core.state import COMING, State
 from koinon.marathon.model import Deployment, Instance, ids, versions
+from koinon.marathon.model.records import Action
 from koinon.marathon.model.root import RunSpec
 
 #: 100 ns steps between 1582-10-15, where time-based UUIDs begin, and 1970.
@@ -43,6 +44,9 @@ class Core:
         #: Specs of which the instances to be launched have become more or fewer.
         self.queued: dict[str, None] = {}
         self.pending: dict[str, set[str]] = {}  #: by deployment: what of its step has not reached its end
+        self.courses: dict[
+            str, dict[str, Action]
+        ] = {}  #: by deployment: actions that have begun, the last of each spec
         self.looked_at: dict[str, float] = {}  #: when a spec that is being deployed was looked through last
         self.probes: dict[str, list[str]] = {}  #: keys of health checks that are being made, by instance
         self._later: list[Effect] = []
@@ -114,8 +118,7 @@ class Core:
                     "runSpecVersion": instance.version,
                 },
             )
-            self.touched[instance.run_spec] = None
-        elif before.goal != instance.goal or before.kill_asked_at != instance.kill_asked_at:
+        if before is None or _standing(before) != _standing(instance):
             self.touched[instance.run_spec] = None
 
     def drop(self, instance: Instance) -> None:
@@ -169,6 +172,12 @@ class Core:
     def publish_later(self, event_type: str, fields: Mapping[str, Any]) -> None:
         """As `publish`, though this turn is going to be refused: it goes out with the next."""
         self._later.append(Publish(event_type, fields))
+
+
+def _standing(instance: Instance) -> tuple[object, ...]:
+    """What makes a difference for a deployment. How far it is on its way up does not."""
+    condition = "Coming" if instance.condition in COMING else instance.condition
+    return condition, instance.goal, instance.kill_asked_at
 
 
 def _stored(value: object) -> bytes | None:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from koinon.marathon.core import canary, instances, readiness, rolling, selection
 from koinon.marathon.core.context import Core
 from koinon.marathon.core.rolling import Seen, Standing
-from koinon.marathon.core.state import LOST, State, is_meant
+from koinon.marathon.core.state import COMING, LOST, State, is_meant
 from koinon.marathon.model import App, Deployment, Instance
 from koinon.marathon.model.records import Action
 from koinon.marathon.model.root import RunSpec
@@ -111,7 +111,7 @@ def standing(core: Core, instance: Instance, spec: RunSpec | None) -> Standing:
         return Standing.DYING
     if instance.condition == "Scheduled":
         return Standing.WAITING
-    if instance.condition in ("Provisioned", "Staging", "Starting"):
+    if instance.condition in COMING:
         return Standing.COMING
     if instance.condition in LOST or instance.condition != "Running" or instance.kill_asked_at is not None:
         return Standing.UNWELL

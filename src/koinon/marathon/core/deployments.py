@@ -28,7 +28,7 @@ from koinon.marathon.core.context import Core
 from koinon.marathon.core.events import CancelDeployment, Deploy, Refused
 from koinon.marathon.core.service_ports import assign
 from koinon.marathon.model import App, Deployment, Group, Pod, Root, ids, versions
-from koinon.marathon.model.records import Action, Step
+from koinon.marathon.model.records import Step
 
 #: So many instances are looked through without a rest: 1 ms.
 _MANY = 100
@@ -125,8 +125,9 @@ def _accept(
     core.put_deployment(deployment)
     for path in deployment.affected:
         state.locks[path] = deployment.id
+    restarted = _restarted(deployment)
     for path in changed:
-        if before.run_spec(path) is None or _is_restarted(deployment, path):
+        if before.run_spec(path) is None or path in restarted:
             backoff.reset(core, path)
     state.counters["deployments.started"] += 1
     _begin_step(core, deployment)
@@ -143,9 +144,9 @@ def _unfinished(core: Core, target: Root, ending: Iterable[Deployment]) -> list[
     """What was being replaced by deployments that are about to end, and is not wholly: somebody has to go on with it."""
     found = []
     for deployment in ending:
-        for path in sorted(deployment.affected):
+        for path in sorted(_restarted(deployment)):
             spec = target.run_spec(path)
-            if spec is None or not _is_restarted(deployment, path):
+            if spec is None:
                 continue
             if any(not instances.is_up_to_date(one, spec) for one in core.state.instances_of(path)):
                 found.append(path)
@@ -177,12 +178,13 @@ def _turn_away(core: Core, deployment: Deployment, group: str, reason: str) -> N
     )
 
 
-def _is_restarted(deployment: Deployment, path: str) -> bool:
-    return any(
-        action.run_spec == path and action.action.startswith("Restart")
+def _restarted(deployment: Deployment) -> set[str]:
+    return {
+        action.run_spec
         for step in deployment.steps
         for action in step.actions
-    )
+        if action.action.startswith("Restart")
+    }
 
 
 # ── going on ──────────────────────────────────────────────────────────────────────────────────────
@@ -191,6 +193,8 @@ def resume(core: Core) -> None:
     for deployment in list(core.state.deployments.values()):
         for path in deployment.affected:
             core.state.locks[path] = deployment.id
+        for step in deployment.steps[: deployment.current_step]:
+            _note_courses(core, deployment, step)
         _begin_step(core, deployment)
 
 
@@ -214,7 +218,7 @@ def look(core: Core, path: str) -> None:
     """An app or pod that is being deployed goes on."""
     deployment = core.state.deployments[core.state.locks[path]]
     pending = core.pending[deployment.id]
-    course = _course_of(deployment, path)
+    course = core.courses[deployment.id].get(path)
     if course is None:
         courses.keep_until_its_turn(core, deployment, path)
     elif courses.go_on(core, deployment, course) and path in pending:
@@ -225,23 +229,23 @@ def look(core: Core, path: str) -> None:
             _end_step(core, deployment)
 
 
-def _course_of(deployment: Deployment, path: str) -> Action | None:
-    """The last action of the app or pod that has been begun."""
-    for step in reversed(deployment.steps[: deployment.current_step + 1]):
-        for action in step.actions:
-            if action.run_spec == path and not action.action.startswith("Start"):
-                return action
-    return None
-
-
 def _begin_step(core: Core, deployment: Deployment) -> None:
     step = deployment.steps[deployment.current_step]
     core.pending[deployment.id] = {action.run_spec for action in step.actions}
+    _note_courses(core, deployment, step)
     announcements.step_event(core, "deployment_info", deployment)
     for action in step.actions:
         core.touched[action.run_spec] = None
     if all(action.action.startswith("Start") for action in step.actions):
         _end_step(core, deployment)
+
+
+def _note_courses(core: Core, deployment: Deployment, step: Step) -> None:
+    """What has been begun is gone on with until the deployment has ended."""
+    courses_of = core.courses.setdefault(deployment.id, {})
+    courses_of.update(
+        (action.run_spec, action) for action in step.actions if not action.action.startswith("Start")
+    )
 
 
 def _end_step(core: Core, deployment: Deployment) -> None:
@@ -266,6 +270,7 @@ def _finish(core: Core, deployment: Deployment) -> None:
     state = core.state
     del state.deployments[deployment.id]
     core.pending.pop(deployment.id, None)
+    core.courses.pop(deployment.id, None)
     core.store(f"deployments/{deployment.id}", None)
     for path in deployment.affected:
         del state.locks[path]

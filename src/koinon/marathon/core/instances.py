@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from koinon.marathon.core import announcements, backoff, health, kills, planner, unreachable
 from koinon.marathon.core.context import Core
-from koinon.marathon.core.state import LOST, TERMINAL
+from koinon.marathon.core.state import COMING, LOST, TERMINAL
 from koinon.marathon.model import Instance, Pod, TaskFailure, ids
 from koinon.marathon.model.records import AgentInfo, Condition, Task
 from koinon.marathon.model.root import RunSpec
@@ -97,7 +97,7 @@ def provision(
 def give_up_launch(core: Core, instance_id: str) -> None:
     """It should run by now."""
     instance = core.state.instances.get(instance_id)
-    if instance is not None and instance.condition in ("Provisioned", "Staging", "Starting"):
+    if instance is not None and instance.condition in COMING:
         kills.kill(core, instance)
 
 

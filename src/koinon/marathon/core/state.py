@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 
 import msgspec
 from msgspec import Struct
@@ -25,6 +26,8 @@ from koinon.marathon.model.root import Group, RunSpec
 TERMINAL: frozenset[Condition] = frozenset(
     ("Finished", "Failed", "Killed", "Error", "Gone", "Dropped", "Unknown")
 )
+#: It has been given to an agent, and does not run yet.
+COMING: frozenset[Condition] = frozenset(("Provisioned", "Staging", "Starting"))
 #: Nobody can be asked about it for now.
 LOST: frozenset[Condition] = frozenset(("Unreachable", "UnreachableInactive"))
 #: It has been given to an agent, and may run there.
@@ -260,6 +263,7 @@ def is_running(instance: Instance) -> bool:
     return instance.condition == "Running"
 
 
+@lru_cache(maxsize=1024)
 def decode_spec(stored: bytes) -> RunSpec:
     """An app or pod from the store. Only pods have containers."""
     fields = msgspec.json.decode(stored)
