@@ -121,3 +121,14 @@ def test_groups_above_a_change_get_its_version(world: World) -> None:
         "/a/b": first.version,
         "/c": second.version,
     }
+
+
+def test_answers_that_tell_nothing_new_change_nothing(running: World) -> None:
+    running.run(20)
+    before = dict(running.store)
+    running.events.clear()
+    running.disconnect()
+    running.subscribe()
+    running.run(10)
+    assert running.store == before
+    assert not running.published("status_update_event")

@@ -395,6 +395,7 @@ class World:
             else:
                 state, agent = (task.told[0].state if task.told else task.state), task.agent
             status = self._status(task_id, state, agent)
+            status.message, status.reason = "as it was", status.Reason.REASON_RECONCILIATION
             self.at(0.01, self._in_generation(lambda status=status: self.tell(ev.Updated(status))))  # type: ignore[misc]
 
     # ── faults ────────────────────────────────────────────────────────────────────────────────────

@@ -81,7 +81,8 @@ def _change(core: Core, instance: Instance, task: Task, status: v1.TaskStatus, c
         task,
         condition=condition,
         mesos_state=status.state.value,
-        message=status.message if is_new or status.message else task.message,
+        # Who answers a question has a message of its own, which says nothing of the task.
+        message=status.message if is_new or status.healthy not in (None, task.healthy) else task.message,
         ip_addresses=_addresses(status) or task.ip_addresses,
         started_at=core.stamp() if condition == "Running" and task.started_at is None else task.started_at,
         healthy=task.healthy if status.healthy is None else status.healthy,
