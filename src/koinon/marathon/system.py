@@ -27,6 +27,32 @@ _LEVELS = {
     "error": logging.ERROR,
 }
 
+#: There is no other page yet: it says what there is instead. Its links work behind proxies with a path of their own, too.
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<title>Marathon</title>
+<h1>Marathon</h1>
+<p>This is Marathon's REST API. It has no web interface yet. To look around:
+<ul>
+<li><a href="../v2/apps">/v2/apps</a>, <a href="../v2/groups">/v2/groups</a>, <a href="../v2/pods/::status">/v2/pods</a>:
+what is to run, and what runs of it
+<li><a href="../v2/tasks">/v2/tasks</a>: where it runs
+<li><a href="../v2/deployments">/v2/deployments</a>: what is being changed
+<li><a href="../v2/queue">/v2/queue</a>: what waits, and for what
+<li><a href="../v2/info">/v2/info</a>, <a href="../v2/leader">/v2/leader</a>, <a href="../metrics">/metrics</a>: this
+service itself
+</ul>
+<p>On the command line:
+<pre>
+koinon app list             what there is
+koinon app show /ID         one app or pod
+koinon deploy FILE --wait   make it what a file says
+koinon why /ID              why it is as it is
+</pre>
+</html>
+"""
+
 
 def about(
     flags: MarathonFlags,
@@ -125,7 +151,7 @@ def system_routes(flags: MarathonFlags) -> list[web.RouteDef]:
     async def set_level(request: web.Request) -> web.StreamResponse:
         try:
             wanted = msgspec.json.decode(await request.read(), type=_Level)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return error_answer(400, f"The body must be {{logger, level, durationSeconds}}: {error}")
         level = _LEVELS.get(wanted.level.lower())
         if level is None or wanted.logger != _ROOT:
@@ -140,14 +166,19 @@ def system_routes(flags: MarathonFlags) -> list[web.RouteDef]:
             fall_back.append(loop.call_later(wanted.durationSeconds, logs.set_level, usual))
         return json_answer(_without_none(msgspec.to_builtins(wanted)))
 
-    async def help_page(request: web.Request) -> web.StreamResponse:
-        return error_answer(404, "There is no API console here; the API is described in the documentation.")
+    async def to_page(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPFound("/ui/")
+
+    async def page(request: web.Request) -> web.StreamResponse:
+        return web.Response(text=_PAGE, content_type="text/html")
 
     return [
         web.get("/config", config),
         web.get("/logging", levels),
         web.post("/logging", set_level),
-        web.get("/help", help_page),
+        web.get("/ui", to_page),
+        web.get("/ui/", page),
+        web.get("/help", to_page),
     ]
 
 

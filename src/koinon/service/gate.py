@@ -213,6 +213,8 @@ def _plain(request: web.Request, error: web.HTTPException) -> web.Response:
     kept = {str(name): error.headers[name] for name in (hdrs.LOCATION, hdrs.ALLOW) if name in error.headers}
     if error.status < 400:
         return web.Response(status=error.status, headers=kept)
+    if error.status == 405 and request.method == hdrs.METH_OPTIONS:  # what may be asked is told
+        return web.Response(headers=kept)
     message = {
         404: "URI not found",
         405: f"The method {request.method} is not allowed here.",

@@ -179,3 +179,12 @@ async def test_numbers_are_shown_in_both_forms(tmp_path: Path) -> None:
     assert shown["timers"]["echo.thinking.timer.seconds"]["max"] == 0.25
     assert b"echo_words_counter_total 3.0" in text
     assert b"echo_thinking_timer_seconds_sum 0.25" in text
+
+
+async def test_what_may_be_asked_is_told(tmp_path: Path) -> None:
+    async with running(tmp_path) as process:
+        await leads(process)
+        answer = await ask(process, "/large", "OPTIONS")
+        refused = await ask(process, "/large", "PUT")
+    assert (answer.status, answer.headers["Allow"]) == (200, "GET,HEAD")
+    assert (refused.status, refused.headers["Allow"]) == (405, "GET,HEAD")

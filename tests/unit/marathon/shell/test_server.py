@@ -218,3 +218,13 @@ async def test_the_level_of_the_log_can_be_moved(master: FakeServer, tmp_path: P
             while await ask(process, "/logging") != {"ROOT": "INFO"}:
                 pass
         assert (await ask(process, "/config"))["master"] == master.address
+
+
+async def test_a_browser_is_told_what_there_is(master: FakeServer, tmp_path: Path) -> None:
+    async with running(master, tmp_path) as process, aiohttp.ClientSession() as session:
+        for path in ("/", "/ui", "/help"):
+            async with session.get(f"http://{process.address}{path}") as answer:
+                assert (answer.status, answer.url.path) == (200, "/ui/")
+                assert "/v2/apps" in await answer.text()
+        async with session.post(f"http://{process.address}/logging", data="[" * 100_000) as answer:
+            assert answer.status == 400
