@@ -13,6 +13,7 @@ from koinon.marathon.core.planner import plan
 from koinon.marathon.core.service_ports import assign
 from koinon.marathon.core.stamping import stamp
 from koinon.marathon.model import Root, versions
+from koinon.marathon.model.problems import BadArgument
 from koinon.marathon.model.records import Step
 from koinon.marathon.rendering.deployments import render_steps
 from koinon.marathon.runtime import Runtime
@@ -52,6 +53,8 @@ async def deploy(
 
     `force` is taken from the request unless it is given.
     """
+    if switch(request, "dryRun"):
+        raise BadArgument("?dryRun is not there for this request: nothing was done")
     event = events.Deploy(
         target=change(runtime.core.root),
         deployment_id=runtime.new_id(),

@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from koinon.marathon.api.deploying import stored
+from koinon.marathon.api.errors import unknown
 from koinon.marathon.api.requests import switch
 from koinon.marathon.api.shown import Shown
 from koinon.marathon.core import events
@@ -28,12 +29,20 @@ class Deployments:
         """All of them."""
         return [
             web.get("/v2/deployments", self.list_all),
+            web.get("/v2/deployments/{id}", self.show),
             web.delete("/v2/deployments/{id}", self.cancel),
         ]
 
     async def list_all(self, request: web.Request) -> web.StreamResponse:
         """Those that run."""
         return json_answer([self._rendered(one) for one in self._runtime.core.state.deployments.values()])
+
+    async def show(self, request: web.Request) -> web.StreamResponse:
+        """One that runs: where answers that start one may point to."""
+        name = request.match_info["id"]
+        if (found := self._runtime.core.state.deployments.get(name)) is None:
+            raise unknown("Deployment", name)
+        return json_answer(self._rendered(found))
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """Go back to what was before, as a new deployment; with `force` just stop."""

@@ -16,7 +16,7 @@ from koinon.marathon.api.requests import body_of, path_of, switch, version_of
 from koinon.marathon.api.shown import Shown, encode
 from koinon.marathon.core import changes
 from koinon.marathon.model import Group, Root, ids
-from koinon.marathon.model.problems import NotFound
+from koinon.marathon.model.problems import BadArgument, NotFound
 from koinon.marathon.rendering.groups import render_group
 from koinon.marathon.runtime import Runtime
 from koinon.service.answers import json_answer
@@ -183,7 +183,9 @@ class Groups:
 
     def _rollback(self, path: str, version: str) -> Callable[[Root], Root]:
         def change(root: Root) -> Root:
-            return changes.rollback_group(root, path, self._root_at(version), self._runtime.rules)
+            if (past := self._runtime.core.state.root_at(version)) is None:
+                raise BadArgument(_no_version(version))
+            return changes.rollback_group(root, path, past, self._runtime.rules)
 
         return change
 
@@ -205,8 +207,12 @@ class Groups:
 
     def _root_at(self, version: str) -> Root:
         if (root := self._runtime.core.state.root_at(version)) is None:
-            raise NotFound(f"There is no version '{version}' of the groups (any more)")
+            raise NotFound(_no_version(version))
         return root
+
+
+def _no_version(version: str) -> str:
+    return f"There is no version '{version}' of the groups (any more)"
 
 
 def _path_of(request: web.Request) -> str:

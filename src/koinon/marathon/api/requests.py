@@ -11,6 +11,7 @@ from koinon.marathon.model import ids, versions
 from koinon.marathon.model.problems import BadArgument, BadRequest, Invalid, Problem, Refused
 
 _decode = msgspec.json.Decoder().decode
+_SWITCHES = {"true": True, "": True, "false": False}
 
 
 async def body_of(request: web.Request, *, any_type: bool = False) -> Any:
@@ -49,9 +50,15 @@ def version_of(text: object) -> str:
 
 
 def switch(request: web.Request, name: str, default: bool = False) -> bool:
-    """`?name=true`, in any spelling; `?name` alone means it, too."""
-    given = request.query.get(name)
-    return default if given is None else given.lower() in ("true", "")
+    """`?name=true`, in any spelling; `?name` alone means it, too. Raises BadArgument for what is neither true nor false:
+    to take `scale=yes` as false would kill what was meant to go.
+    """
+    given = request.query.getall(name, [])
+    meant = {_SWITCHES.get(one.lower()) for one in given}
+    if None in meant or len(meant) > 1:
+        said = " and ".join(f"'{one}'" for one in given)
+        raise BadArgument(f"?{name} must be true or false, not {said}")
+    return meant.pop() is True if meant else default
 
 
 def origin_of(request: web.Request) -> tuple[str, str]:

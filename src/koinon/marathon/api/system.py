@@ -27,7 +27,7 @@ def routes(runtime: Runtime) -> list[web.AbstractRouteDef]:
         if runtime.leader() is None:
             raise NotFound("There is no leader")
         for name in ("backup", "restore"):
-            if request.query.get(name):
+            if name in request.query:
                 raise BadArgument(f"There is no {name}: copy the work directory, or what ZooKeeper holds")
         runtime.abdicate()
         return json_answer({"message": "Leadership abdicated"})

@@ -28,11 +28,17 @@ from tests.unit.marathon.api.conftest import APP, Api
         ("POST", "/v2/tasks/delete", {"ids": ["nonsense"]}, 400),
         ("POST", "/v2/koinon/deploy", {"apps": 7}, 422),
         ("DELETE", "/v2/apps/there/tasks?scale=true&wipe=true", None, 400),
+        ("DELETE", "/v2/apps/there/tasks?scale=yes", None, 422),
+        ("DELETE", "/v2/apps/there?force=true&force=false", None, 422),
+        ("DELETE", "/v2/apps/there?dryRun=true", None, 422),
+        ("POST", "/v2/apps/there/restart?dryRun=true", None, 422),
+        ("DELETE", "/v2/leader?backup", None, 422),
+        ("DELETE", "/v2/leader?restore=file:///x", None, 422),
         ("PUT", "/v2/pods/p", {"id": "/other", "containers": [{"name": "a", "resources": {"cpus": 1, "mem": 1}}]}, 400),
         ("GET", "/v2/groups/nowhere", None, 404),
         ("GET", "/v2/groups/versions/2020-01-01T00:00:00.000Z", None, 404),
         ("GET", "/v2/groups/versions/x", None, 422),
-        ("PUT", "/v2/groups", {"version": "2020-01-01T00:00:00.000Z"}, 404),
+        ("PUT", "/v2/groups", {"version": "2020-01-01T00:00:00.000Z"}, 422),
         ("PUT", "/v2/groups", {"version": "2020-01-01T00:00:00.000Z", "apps": []}, 422),
         ("PUT", "/v2/groups", {"scaleBy": 2, "id": "/x"}, 422),
         ("DELETE", "/v2/groups/nowhere", None, 404),
@@ -92,3 +98,31 @@ async def test_a_body_of_another_type_is_refused(api: Api, path: str) -> None:
 async def test_groups_take_json_of_any_type(api: Api) -> None:
     answer = await api.ask("POST", "/v2/groups", '{"id": "/g"}', Content_Type="text/plain")
     assert answer.status == 201
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v2/apps/", "//v2/apps", "/v2//apps?id=a", "/v2/apps/app/tasks/", "/v2/apps//app/versions//", "/v2/groups//"],
+)  # fmt: skip
+async def test_slashes_more_than_needed_mean_nothing(api: Api, path: str) -> None:
+    await api.create("/app", instances=0)
+    assert (await api.get(path)).text == (await api.get("/" + "/".join(path.strip("/").split("//")))).text
+    assert (await api.get(path)).status == 200
+
+
+async def test_a_body_that_is_sent_to_such_a_path_arrives(api: Api) -> None:
+    assert (await api.post("/v2/apps/", APP)).status == 201
+    assert (await api.put("/v2/apps//app/?force=true", {"instances": 0})).status == 200
+    assert (await api.post("/v2/apps/app/restart/")).status == 200
+
+
+async def test_a_deployment_can_be_looked_at(api: Api) -> None:
+    answer = await api.post("/v2/apps", APP)
+    name = answer.json["deployments"][0]["id"]
+    assert (await api.get(f"/v2/deployments/{name}")).json == (await api.get("/v2/deployments")).json[0]
+    api.world.settle()
+    assert (await api.get(f"/v2/deployments/{name}")).status == 404
+
+
+async def test_before_any_change_the_root_has_a_version_that_can_be_read(api: Api) -> None:
+    assert (await api.get("/v2/groups")).json["version"] == "1970-01-01T00:00:00.000Z"
