@@ -78,11 +78,10 @@ class Shown:
             )
         )
 
-    def made_from(self, instance: Instance) -> Pod:
-        """The pod's definition that an instance was made from, or that of now."""
+    def made_from(self, instance: Instance) -> Pod | None:
+        """The pod's definition that an instance was made from, or that of now; None if it is of no pod."""
         found = self._state().definition_of(instance)
-        assert isinstance(found, Pod), f"{instance.id} is of no pod"
-        return found
+        return found if isinstance(found, Pod) else None
 
     def app(self, app: App, embeds: AppEmbeds) -> bytes:
         """An app with what is to be embedded."""

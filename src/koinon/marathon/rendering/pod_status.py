@@ -12,8 +12,8 @@ from koinon.marathon.rendering.apps import render_pod
 from koinon.marathon.rendering.tasks import state_of
 
 Status = Literal["PENDING", "STAGING", "STABLE", "DEGRADED", "TERMINAL"]
-#: The definition that an instance was made from.
-Definition = Callable[[Instance], Pod]
+#: The definition that an instance was made from; None if that was an app of the same id, which is on its way out.
+Definition = Callable[[Instance], Pod | None]
 
 #: Of the conditions besides Running, which depends on health.
 _STATUSES: Mapping[Condition, Status] = {
@@ -38,8 +38,9 @@ def render_pod_status(
     now: float,
 ) -> dict[str, Any]:
     """A pod, with those of its instances that were placed at least once."""
-    shown = [one for one in instances if one.agent is not None]
-    rendered = [render_instance_status(one, definition(one)) for one in shown]
+    made_from = [(one, definition(one)) for one in instances if one.agent is not None]
+    shown = [one for one, of in made_from if of is not None]
+    rendered = [render_instance_status(one, of) for one, of in made_from if of is not None]
     stable = sum(one["status"] == "STABLE" for one in rendered)
     since = max((one.since for one in shown), default=pod.version)
     made: dict[str, Any] = {

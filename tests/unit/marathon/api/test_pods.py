@@ -88,3 +88,14 @@ async def test_instances_are_killed_and_replaced(api: Api) -> None:
     assert first in now
     assert second not in now
     assert len(now) == 2
+
+
+async def test_an_app_that_had_the_id_before_is_no_part_of_the_pod(api: Api) -> None:
+    api.world.dying_s = 100
+    await api.create("/pod")
+    await api.delete("/v2/apps/pod")
+    answer = await api.ask("PUT", "/v2/pods/pod?force=true", POD)
+    assert answer.status == 200
+    status = (await api.get("/v2/pods/pod::status")).json
+    assert (status["status"], status["instances"]) == ("DEGRADED", [])
+    assert (await api.get("/v2/groups")).status == 200
