@@ -17,6 +17,7 @@ RULES = Rules(features=frozenset({"secrets", "gpu_resources"}))
 
 names = st.from_regex(r"[a-z]([a-z0-9-]{0,5}[a-z0-9])?", fullmatch=True)
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=8)
+words = texts.filter(lambda text: "\0" not in text)  #: what can be handed to a program
 labels = st.dictionaries(texts, texts, max_size=2)
 ports = st.integers(0, 65535)
 counts = st.integers(0, 1000)
@@ -29,8 +30,8 @@ def object_of(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, A
 
 
 commands = st.one_of(
-    st.fixed_dictionaries({"cmd": texts.filter(len)}),
-    st.fixed_dictionaries({"args": st.lists(texts, min_size=1, max_size=2)}),
+    st.fixed_dictionaries({"cmd": words.filter(len)}),
+    st.fixed_dictionaries({"args": st.lists(words, min_size=1, max_size=2)}),
 )
 constraints = st.one_of(
     st.tuples(names, st.sampled_from(["UNIQUE", "cluster", "GROUP_BY"])),
@@ -64,7 +65,7 @@ common = object_of(
     cpus=resources,
     mem=resources,
     disk=resources,
-    env=st.dictionaries(names, texts, max_size=2),
+    env=st.dictionaries(names, words, max_size=2),
     labels=labels,
     constraints=st.lists(constraints, max_size=3),
     fetch=st.lists(st.fixed_dictionaries({"uri": names}, optional={"extract": st.booleans()}), max_size=2),
@@ -113,7 +114,7 @@ pods = st.builds(
     lambda pod, container: {"id": "/p", "containers": [{"name": "c", "resources": {}} | container]} | pod,
     object_of(
         labels=labels,
-        environment=st.dictionaries(st.just("A"), texts),
+        environment=st.dictionaries(st.just("A"), words),
         scaling=object_of(instances=counts),
         scheduling=object_of(
             backoff=object_of(backoff=st.floats(0, 10)),
@@ -126,7 +127,7 @@ pods = st.builds(
         exec=st.sampled_from([{"command": {"shell": "sleep 1"}}, {"command": {"argv": ["a"]}}]),
         image=st.just({"kind": "DOCKER", "id": "nginx"}),
         endpoints=st.lists(endpoints, max_size=2, unique_by=lambda one: one["name"]),
-        environment=st.dictionaries(st.just("B"), texts),
+        environment=st.dictionaries(st.just("B"), words),
         lifecycle=object_of(killGracePeriodSeconds=st.floats(0, 9)),
         tty=st.booleans(),
     ),

@@ -229,6 +229,10 @@ APPS: list[tuple[Any, str, str, str]] = [
     (app(acceptedResourceRoles=[]), MEANING, "/acceptedResourceRoles", "must not be empty"),
     (app(acceptedResourceRoles=["*", "team"]), MEANING, "/acceptedResourceRoles",
      "may hold '*' and the role '*', not 'team'"),
+    (app(env={"A=B": "x"}), MEANING, "/env/A=B", "the name of a variable cannot have '=' or NUL in it"),
+    (app(env={"A": "x\0"}), MEANING, "/env/A", "must not have a NUL character"),
+    (app(cmd="echo \0"), MEANING, "/cmd", "must not have a NUL character"),
+    ({"id": "/a", "args": ["a", "\0"]}, MEANING, "/args(1)", "must not have a NUL character"),
     (app(env={"": "x"}), MEANING, "/env", "a variable must have a name"),
     (app(env={"A": {"secret": "s"}}), MEANING, "/env/A/secret", "'s' is not declared in 'secrets'"),
 ]  # fmt: skip

@@ -88,7 +88,7 @@ def of_labels(labels: Mapping[str, str]) -> dict[str, str]:
     clean = {
         re.sub("[^a-zA-Z0-9_]+", "_", key).upper(): value
         for key, value in labels.items()
-        if len(key) < _LENGTH_MAX - len(_LABEL) and len(value) < _LENGTH_MAX
+        if len(key) < _LENGTH_MAX - len(_LABEL) and len(value) < _LENGTH_MAX and "\0" not in value
     }
     return {"MARATHON_APP_LABELS": " ".join(clean)} | {_LABEL + key: value for key, value in clean.items()}
 

@@ -51,6 +51,9 @@ def _command_problems(app: App) -> Iterator[Problem]:
         yield Problem("/", "must have one of 'cmd' and 'args', not both")
     elif app.cmd is None and not app.args and app.container is None:
         yield Problem("/", "must have 'cmd' or 'args', or a 'container'")
+    yield from common.text_problems(app.cmd, "/cmd")
+    for at, one in enumerate(app.args or ()):
+        yield from common.text_problems(one, f"/args({at})")
 
 
 def _resource_problems(app: App, rules: Rules) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from koinon.marathon.model import App
 from koinon.marathon.model.app import ExecCommand, HealthCheck, ReadinessCheck
 from koinon.marathon.model.problems import Problem
+from koinon.marathon.reading.common_rules import text_problems
 
 
 def check_problems(app: App) -> Iterator[Problem]:
@@ -80,6 +81,9 @@ def command_problems(command: ExecCommand, at: str) -> Iterator[Problem]:
     """Of a command that is a shell line or arguments."""
     if (command.shell is None) == (command.argv is None):
         yield Problem(at, "must have one of shell, argv")
+    yield from text_problems(command.shell, f"{at}/shell")
+    for index, one in enumerate(command.argv or ()):
+        yield from text_problems(one, f"{at}/argv({index})")
 
 
 def _readiness_problems(app: App, check: ReadinessCheck, at: str) -> Iterator[Problem]:

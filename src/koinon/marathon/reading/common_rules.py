@@ -15,6 +15,7 @@ OPERATORS = ("UNIQUE", "CLUSTER", "GROUP_BY", "LIKE", "UNLIKE", "MAX_PER", "IS")
 RESERVED_NAMES = ("restart", "tasks", "versions")  #: ends of paths that mean something in URLs
 _IS_VALUE = re.compile(r"[a-zA-Z0-9_/.-]*")
 _COMING = frozenset({"secrets"})  #: features that cannot be enabled
+_NUL = "\0"
 #: Characters that a URI cannot have, or a percent sign that encodes nothing (RFC 3986).
 _NOT_IN_URI = re.compile(r"[\x00-\x20\x7f<>\"{}|\\^`]|%(?![0-9A-Fa-f]{2})")
 
@@ -133,9 +134,19 @@ def env_problems(
     for name, value in env.items():
         if not name:
             yield Problem(at, "a variable must have a name")
+        elif "=" in name or _NUL in name:
+            yield Problem(f"{at}/{name}", "the name of a variable cannot have '=' or NUL in it")
+        if isinstance(value, str):
+            yield from text_problems(value, f"{at}/{name}")
         if isinstance(value, SecretRef):
             yield from feature_problems(rules, "secrets", f"{at}/{name}")
             yield from secret_problems(value.secret, secrets, f"{at}/{name}/secret")
+
+
+def text_problems(text: str | None, at: str) -> Iterator[Problem]:
+    """Of what is handed to a program: the kernel ends it at the first NUL."""
+    if text is not None and _NUL in text:
+        yield Problem(at, "must not have a NUL character")
 
 
 def secret_problems(name: str, secrets: Mapping[str, SecretSource], at: str) -> Iterator[Problem]:

@@ -40,7 +40,7 @@ def test_the_environment_of_a_task() -> None:
             cpus=0.5,
             mem=64,
             env={"A": "b", "PORT": "own", "MARATHON_APP_ID": "mine"},
-            labels={"a-b.c": "1", "k" * 493: "too long", "v": "x" * 512},
+            labels={"a-b.c": "1", "k" * 493: "too long", "v": "x" * 512, "n": "\0"},
             port_definitions=(PortDefinition(10001, name="http"),),
         )
     )
