@@ -107,4 +107,4 @@ def test_a_change_looks_at_each_definition_once_or_twice() -> None:
     few, many = loaded(10), loaded(1000)
     change_few, change_many = scale(few), scale(many)
     extra = calls(lambda: many.handle(change_many, NOW + 1)) - calls(lambda: few.handle(change_few, NOW + 1))
-    assert extra < 12 * 990
+    assert extra < 6 * 990

@@ -8,6 +8,7 @@ from koinon.marathon.core import Config, Refused
 from koinon.marathon.core import events as ev
 from koinon.marathon.model import App
 from koinon.marathon.model.app import (
+    UnreachableStrategy,
     UpgradeStrategy,
 )
 from tests.unit.marathon.services import commands, web
@@ -363,3 +364,14 @@ def test_what_waits_for_its_step_keeps_its_number(world: World) -> None:
     world.lose(world.running("/app")[0].agent)
     world.run(10)
     assert len(world.running("/app")) == 3
+
+
+def test_another_strategy_holds_for_instances_that_are_lost_already(world: World) -> None:
+    world.deploy(web(unreachable_strategy="disabled"))
+    world.settle()
+    world.lose(world.running("/web")[0].agent)
+    world.run(100)
+    assert world.instances("/web", "Unreachable")
+    world.deploy(web(unreachable_strategy=UnreachableStrategy(0, 0)))
+    world.settle()
+    assert len(world.instances("/web", "Running")) == len(world.instances("/web")) == 3

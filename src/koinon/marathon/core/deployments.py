@@ -23,6 +23,7 @@ from koinon.marathon.core import (
     planner,
     readiness,
     stamping,
+    unreachable,
 )
 from koinon.marathon.core.context import Core
 from koinon.marathon.core.events import CancelDeployment, Deploy, Refused
@@ -115,6 +116,8 @@ def _accept(
     if changed or target.groups != before.groups:
         announcements.changed(core, before, target, changed, event.origin)
         definitions.replace_root(core, target, change)
+        for path in changed:
+            unreachable.look_at_all(core, path)  # by another strategy, perhaps
         core.publish("group_change_success", {"groupId": group, "version": version})
     for victim in sorted(event.kill):
         if (instance := state.instances.get(victim)) is not None and instance.run_spec in deployment.after:

@@ -52,6 +52,12 @@ def look(core: Core, instance_id: str) -> None:
     core.alarms.set(inactive_s if core.now + 0.001 < inactive_s else expunge_s, look, instance_id)
 
 
+def look_at_all(core: Core, path: str) -> None:
+    """An app or pod is defined otherwise."""
+    for instance in [one for one in core.state.instances_of(path) if one.condition in LOST]:
+        look(core, instance.id)
+
+
 def resume(core: Core, instance: Instance) -> None:
     """It was out of reach when a leader before us heard of it last; it may have come back meanwhile."""
     core.alarms.set(core.now + core.config.task_lost_expunge_initial_delay_s, look, instance.id)
