@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from aiohttp import hdrs, web
+from aiohttp.web_protocol import RequestPayloadError
 
 from koinon import logs
 from koinon.edge import accepts_gzip
@@ -126,6 +127,8 @@ class Gate:
             return _plain(request, error)
         except NotLeading:
             return error_answer(503, "This process leads no more: try again.")
+        except RequestPayloadError:  # its body says that it is compressed, and is not
+            return error_answer(400, "The body of the request cannot be unpacked, or is cut short.")
         except (ConnectionError, asyncio.CancelledError):  # nobody waits for an answer any more
             raise
         except Exception:

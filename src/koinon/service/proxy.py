@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 from aiohttp import hdrs, web
+from aiohttp.web_protocol import RequestPayloadError
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
@@ -83,6 +84,8 @@ class Proxy:
         except (aiohttp.ClientConnectionError, TimeoutError) as error:
             if isinstance(error.__cause__, _TooLarge):
                 return self._too_large()
+            if isinstance(error.__cause__, RequestPayloadError):
+                raise error.__cause__ from None
             if leader != self._silent:  # say it once: who is asked often would fill the log
                 self._silent = leader
                 self._log.warning("the leader does not answer", leader=leader.address, error=repr(error))

@@ -187,3 +187,12 @@ async def test_a_client_that_goes_away_frees_its_place_with_the_leader(tmp_path:
         asked.cancel()
         async with asyncio.timeout(5):
             assert (await ask(standby, "/echo/x")).status == 200
+
+
+async def test_bodies_that_cannot_be_unpacked_are_refused_by_all(tmp_path: Path) -> None:
+    async with pair(tmp_path) as processes:
+        answers = [
+            await ask(one, "/echo/x", "POST", data=b"not packed", headers={"Content-Encoding": "gzip"})
+            for one in processes
+        ]
+    assert [answer.status for answer in answers] == [400, 400]
