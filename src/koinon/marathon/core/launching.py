@@ -220,7 +220,7 @@ def _place_one(core: Core, waiting: Waiting, budget: int) -> int:
 def _placements(core: Core, waiting: Waiting) -> Placements:
     if not any(rule.looks_at_placements for rule in waiting.wanted.rules):
         return Placements()
-    placements = Placements(core.state.instances_of(waiting.spec.id), waiting.wanted.since)
+    placements = Placements(core.state.instances_of(waiting.spec.id), waiting.wanted.config)
     for held in core.state.launches.held.values():
         for placed in held.placed:
             if placed.waiting is waiting:

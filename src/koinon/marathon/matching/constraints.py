@@ -65,16 +65,16 @@ def value_of(agent: AgentInfo, field: str) -> str | None:
 class Placements:
     """Where the instances of one app are, counted by the fields that its constraints name.
 
-    Those of older configurations do not count: a new instance may stand beside the one that it replaces.
+    Those of other configurations do not count: a new instance may stand beside the one that it replaces. That one's
+    configuration is mostly an older one, but a newer one when an upgrade is taken back (then Marathon counts it).
     """
 
-    def __init__(self, instances: Iterable[Instance] = (), since: str = "") -> None:
-        """`since`: the configuration from which on instances count."""
-        self._since = since
+    def __init__(self, instances: Iterable[Instance] = (), config: str = "") -> None:
+        """`config`: only instances of this configuration count; all do if it is empty."""
         self._agents: list[AgentInfo] = [
             instance.agent
             for instance in instances
-            if instance.agent is not None and instance.condition in PLACED and instance.config >= since
+            if instance.agent is not None and instance.condition in PLACED and config in ("", instance.config)
         ]
         self._counts: dict[str, Counts] = {}
 

@@ -121,7 +121,7 @@ def match(
     """
     wanted = spec if isinstance(spec, Wanted) else wanted_of(spec, settings)
     if not isinstance(placed, Placements):
-        placed = Placements(placed, wanted.since)
+        placed = Placements(placed, wanted.config)
     if remaining.role != wanted.role:
         return _other_role(remaining, wanted)
     if wanted.shape not in remaining.found_missing:

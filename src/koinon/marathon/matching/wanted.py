@@ -41,7 +41,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     accepts: frozenset[str]  #: roles whose reservations may be used; `*`: what is reserved for nobody
     rules: tuple[Rule, ...]
     instances: int
-    since: str  #: version of the configuration
+    config: str  #: version of the configuration
     any_region: bool  #: constraints say which
     spares_gpus: bool  #: agents with GPUs are left to those who need them
     shape: str  #: the same for all that need the same of what is offered, wherever it is
@@ -71,7 +71,7 @@ def wanted_of(spec: RunSpec, settings: Settings) -> Wanted:
         accepts=accepts,
         rules=rules,
         instances=spec.instances,
-        since=info.last_config_change_at if info is not None else spec.version,
+        config=info.last_config_change_at if info is not None else spec.version,
         any_region=any(rule.field in ("@region", "@zone") for rule in rules),
         spares_gpus=spares_gpus,
         shape=repr((sorted(total.items()), sorted(fixed), any_ports, sorted(accepts), spares_gpus)),

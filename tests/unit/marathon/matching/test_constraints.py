@@ -184,9 +184,10 @@ def test_those_that_hold_an_agent_count(condition: str, counts: bool) -> None:
     assert len(Placements(there)) == counts
 
 
-def test_those_of_older_configurations_do_not_count() -> None:
-    old = placed(at("a"), version="2025-01-01T00:00:00.000Z")
-    assert matched(offer(attributes="rack:a"), app(("rack", "UNIQUE")), old)
+@pytest.mark.parametrize("version", ["2025-01-01T00:00:00.000Z", "2099-01-01T00:00:00.000Z"])
+def test_those_of_other_configurations_do_not_count(version: str) -> None:
+    other = placed(at("a"), version=version)
+    assert matched(offer(attributes="rack:a"), app(("rack", "UNIQUE")), other)
 
 
 # ── sentences ─────────────────────────────────────────────────────────────────────────────────────
