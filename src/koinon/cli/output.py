@@ -21,9 +21,13 @@ _STATE_STYLES = {
     **dict.fromkeys(("RUNNING", "ACTIVE"), "green"),
     **dict.fromkeys(("FAILED", "ERROR", "LOST", "DROPPED", "GONE", "UNREACHABLE", "DISCONNECTED"), "red"),
     **dict.fromkeys(
-        ("STAGING", "STARTING", "KILLING", "INACTIVE", "DEACTIVATED", "RECOVERED", "AWAITED"), "yellow"
+        (
+            *("STAGING", "STARTING", "KILLING", "INACTIVE", "DEACTIVATED", "RECOVERED", "AWAITED"),
+            *("DEPLOYING", "WAITING", "DELAYED"),
+        ),
+        "yellow",
     ),
-    **dict.fromkeys(("FINISHED", "KILLED", "COMPLETED"), "dim"),
+    **dict.fromkeys(("FINISHED", "KILLED", "COMPLETED", "SUSPENDED"), "dim"),
 }
 
 
@@ -158,7 +162,13 @@ def _draw(records: Sequence[Record], columns: Sequence[Column]) -> None:
     for at, row in enumerate(rows):
         line = Text()
         for cell, shown, column in zip(row, _aligned(row, widths, columns), columns, strict=True):
-            style = "bold" if at == 0 else _STATE_STYLES.get(cell, "") if column.title == "STATE" else ""
+            style = (
+                "bold"
+                if at == 0
+                else _STATE_STYLES.get(cell, "")
+                if column.title in ("STATE", "STATUS")
+                else ""
+            )
             line.append(shown, style).append(" " * _GAP)
         line.rstrip()
         console.print(line)

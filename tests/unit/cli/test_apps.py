@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from koinon.cli import main
+from koinon.cli.apps.client import Place, _place
 from koinon.cli.apps.plan import differences
 from koinon.marathon import api as rest
 from koinon.mesos.v1 import TaskState
@@ -280,6 +281,13 @@ def test_the_next_address_is_asked_when_one_is_away(koinon: Koinon, marathon: Ba
     assert error == "koinon: no Marathon at 127.0.0.1:1: it refuses connections; start one with `koinon up`\n"
     status, _, error = koinon("app", "list", "--marathon", "ftp://x")
     assert (status, "must be host:port" in error) == (1, True)
+
+
+def test_user_and_password_are_taken_from_the_address_and_never_told() -> None:
+    place = _place("http://ann:se:cret@box:80")
+    assert place == Place("box", 80, "ann:se:cret")
+    assert str(place) == "box:80"
+    assert str(_place("[::1]")) == "[::1]:8080"
 
 
 def test_differences_are_told_where_they_are() -> None:
