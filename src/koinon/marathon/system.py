@@ -67,7 +67,7 @@ def about(
 ) -> dict[str, Any]:
     """What `/v2/info` answers. Times are milliseconds, but `failover_timeout`, which is seconds."""
     found: dict[str, Any] = {
-        "name": flags.framework_name,
+        "name": "marathon",
         "version": MARATHON_VERSION,
         "buildref": f"koinon-{__version__}",
         "elected": elected,

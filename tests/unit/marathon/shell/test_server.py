@@ -98,7 +98,7 @@ async def test_from_a_definition_to_a_task(master: FakeServer, tmp_path: Path) -
         metrics = await ask(process, "/metrics")
         assert metrics["gauges"]["marathon.apps.active.gauge"] == {"value": 1}
         info = await ask(process, "/v2/info")
-    assert (info["name"], info["frameworkId"], info["elected"]) == ("shop", "F-0000", True)
+    assert (info["name"], info["frameworkId"], info["elected"]) == ("marathon", "F-0000", True)
 
 
 async def test_who_we_are_is_told_and_kept(master: FakeServer, tmp_path: Path) -> None:
