@@ -80,7 +80,7 @@ def up(
     agent_names = [f"agent-{n}" for n in range(1, agents + 1)]
     wanted = {name: master_port and master_port + at for at, name in enumerate(master_names)}
     wanted |= {name: agent_port and agent_port + at for at, name in enumerate(agent_names)}
-    with locked(root):
+    with locked(root) as lock:
         ports = choose_ports(root / "up.json", ip, wanted)
         logs = root / "logs"
 
@@ -119,7 +119,7 @@ def up(
                 flags.append(f"--resources={resources}")
             flags += [f"--attributes={attributes}"] if attributes else []
             roles.append(role("agent", name, flags))
-        return Cluster(services, roles, told).run()
+        return Cluster(services, roles, told, lock=lock).run()
 
 
 def _told(ip: str) -> str:
