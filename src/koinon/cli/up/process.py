@@ -33,7 +33,7 @@ class Process:
         self._process: subprocess.Popen[bytes] | None = None
         self._log_begin = 0
 
-    def start(self, lock: int) -> None:
+    def start(self, lock: int | None = None) -> None:
         """Start the process; should `up` be killed, the kernel ends it. It inherits `lock`, which it holds till then."""
         self.start_due_s = None
         self.started_s = time.monotonic()
@@ -45,7 +45,7 @@ class Process:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for us; we stop the processes in order
-                pass_fds=(lock,),
+                pass_fds=() if lock is None else (lock,),
                 preexec_fn=_die_with_parent(os.getpid()),
             )
 
