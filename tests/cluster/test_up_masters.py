@@ -5,6 +5,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -105,6 +106,23 @@ def test_nobody_else_learns_the_password(tmp_path: Path) -> None:
             assert stat.S_IMODE(secret.stat().st_mode) == 0o600
         with Client(up.addresses["master-1"]) as master:
             assert password not in str(master.get("/flags"))
+
+
+@pytest.mark.slow
+def test_an_up_that_follows_one_that_was_killed_waits_for_its_processes_and_goes_on(tmp_path: Path) -> None:
+    """Their ports are not free at once, nor their directories."""
+    with running(tmp_path / "work", "--masters", "2") as up:
+        environment = {**os.environ, "KOINON_MASTER": up.addresses["zookeeper"]}
+        argv = [sys.executable, "-m", "koinon", "run", "sleep 5; echo survived"]
+        with subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, text=True) as run:
+            eventually(lambda: "RUNNING" in up.koinon("ps").stdout, "the task runs")
+            addresses, ids = up.addresses, up.agent_ids()
+            up.process.kill()
+            up.process.communicate()
+            with running(tmp_path / "work", "--masters", "2") as next_up:
+                assert (next_up.addresses, next_up.agent_ids()) == (addresses, ids)
+                output, _ = run.communicate(timeout=60)
+        assert (run.returncode, output) == (0, "survived\n")
 
 
 @pytest.mark.slow

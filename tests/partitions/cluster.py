@@ -31,7 +31,7 @@ from tests.partitions.network import Machine, Network
 ROOT = Path(__file__).parents[2]
 #: Short, so that a test can wait for them; what a production cluster has is five to forty times as long.
 SESSION_S = 2.0
-PING_S, PINGS = 1, 3
+PING_S, PINGS = 1, 5  # an agent that is restarted on a busy machine must be back before
 MASTER_FLAGS = {
     "zk_session_timeout": f"{SESSION_S:g}secs",
     "agent_ping_timeout": f"{PING_S}secs",

@@ -55,7 +55,7 @@ class Framework(Scheduler):
                 "launchTasks", offer["id"], tasks, {"refuse_seconds": refuse_s}
             ),
             decline=lambda ids, refuse_s: self.call("declineOffer", ids, {"refuse_seconds": refuse_s}),
-            kill=lambda task_id: self.call("killTask", {"value": task_id}),
+            kill=lambda task_id, agent: self.call("killTask", {"value": task_id}),
             reconcile=lambda tasks: self.call(
                 "reconcileTasks", [{"task_id": {"value": task_id}} for task_id in tasks]
             ),

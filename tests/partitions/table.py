@@ -55,7 +55,10 @@ def keep(took: dict[str, list[Measures]], machine: str) -> None:
         key: {name: [round(one[name], 2) for one in many if name in one] for name in _COLUMNS}
         for key, many in took.items()
     }
-    _MEASURED.write_text(json.dumps({"machine": machine, "faults": kept}) + "\n")
+    flags = [
+        f"--{name}={value}" for name, value in {**MASTER_FLAGS, **AGENT_FLAGS}.items() if name != "resources"
+    ]
+    _MEASURED.write_text(json.dumps({"machine": machine, "flags": flags, "faults": kept}) + "\n")
 
 
 def write_page() -> None:
@@ -79,9 +82,6 @@ def page() -> str:
             f"| {fault.name} | {fault.users_see} | {_shown(took['sdk'])}{mark} | {_shown(took['pymesos'])}{mark}"
             f" | {agents if took['agents'] else '–'} |"
         )
-    flags = "\n    ".join(
-        f"--{name}={value}" for name, value in {**MASTER_FLAGS, **AGENT_FLAGS}.items() if name != "resources"
-    )
     quiet = found[next(fault.key for fault in faults.FAULTS if fault.users_see == "nothing")]
     return _TEXT.format(
         rows="\n".join(rows),
@@ -89,7 +89,7 @@ def page() -> str:
         machine=measured["machine"],
         tasks=round(sum(sum(took["tasks"]) for took in found.values())),
         usual=median(quiet["sdk"]),
-        flags=flags,
+        flags="\n    ".join(measured["flags"]),
     )
 
 

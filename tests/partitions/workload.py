@@ -57,7 +57,7 @@ class Work:
         *,
         launch: Callable[[Message, list[Message], float], None],
         decline: Callable[[list[Message], float], None],
-        kill: Callable[[str], None],
+        kill: Callable[[str, str], None],
         reconcile: Callable[[dict[str, str]], None],
     ) -> None:
         self.journal = Journal(directory / f"{name}.journal", name)
@@ -201,10 +201,10 @@ class Work:
         }
 
     def _settle(self) -> None:
-        for task_id, (kind, _) in self._live.items():
+        for task_id, (kind, agent) in self._live.items():
             if kind == "long":
                 self.journal.write("killed", task=task_id)
-                self._kill(task_id)
+                self._kill(task_id, agent)
         if self._live:
             self._reconcile({task_id: agent for task_id, (_, agent) in self._live.items()})
         elif not self._settled:

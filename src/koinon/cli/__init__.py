@@ -47,9 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments and arguments[0] in ROLES:
         return _role(arguments[0], arguments[1:])
-    from koinon.cli.group import run_group
-
-    return _told(lambda: run_group(arguments))
+    return _told(lambda: import_module("koinon.cli.group").run_group(arguments))
 
 
 def mesos_master() -> int:
@@ -93,8 +91,11 @@ def mesos_resolve() -> int:
 
 
 def _role(role: str, argv: list[str]) -> int:
-    serve: Callable[[list[str]], int | None] = import_module(COMMANDS[role][0]).main
-    return serve(argv) or 0
+    try:
+        serve: Callable[[list[str]], int | None] = import_module(COMMANDS[role][0]).main
+        return serve(argv) or 0
+    except KeyboardInterrupt:  # before it has begun to listen to signals
+        return 130
 
 
 def _mesos(module: str, verb: str) -> int:

@@ -130,6 +130,8 @@ class Framework(Client[Call, Event]):
     ) -> None:
         """Asks for the state of tasks, given as task id to agent id (or None); of all the master knows if empty.
 
+        Without its agent a task that is out of reach is not known (TASK_UNKNOWN).
+
         A master does not answer for agents that it still waits for, as a new one does. `until_answered`: those tasks
         are asked for again, with growing pauses and at every new master, until an update about them has come.
         """

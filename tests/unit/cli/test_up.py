@@ -1,16 +1,18 @@
 """`koinon up` chooses ports and guards its work directory before it starts anything."""
 
+import fcntl
 import json
 import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 from types import SimpleNamespace
 
 import pytest
 
 from koinon.cli.errors import Failure
-from koinon.cli.up import command
+from koinon.cli.up import command, place
 from koinon.cli.up.place import choose_ports, default_work_dir, locked, part_of_machine
 from koinon.cli.up.process import Process
 from koinon.mesos import codec, v1
@@ -70,6 +72,21 @@ def test_a_work_directory_that_cannot_be_made_is_explained(tmp_path: Path) -> No
     (tmp_path / "file").touch()
     with pytest.raises(Failure, match=r"^cannot use the work directory .*/file/work: Not a directory$"):
         locked(tmp_path / "file" / "work").__enter__()
+
+
+def test_processes_that_outlive_a_killed_up_are_waited_for(tmp_path: Path, monkeypatch, capsys) -> None:
+    left = (tmp_path / "processes.lock").open("a")  # what such a process has inherited
+    fcntl.flock(left, fcntl.LOCK_EX)
+    monkeypatch.setattr(place, "_LEFT_S", 0.1)
+    with pytest.raises(
+        Failure, match=r"processes of the last `koinon up` in .*, which was killed, still run"
+    ):
+        locked(tmp_path).__enter__()
+    assert "waiting for the processes" in capsys.readouterr().err
+    monkeypatch.setattr(place, "_LEFT_S", 30.0)
+    Timer(0.2, left.close).start()
+    with locked(tmp_path):
+        assert left.closed
 
 
 def test_the_default_work_directory_is_the_users_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -143,7 +160,9 @@ def test_all_parts_together_are_the_machine(tmp_path: Path) -> None:
 def test_who_listens_on_all_addresses_is_told_by_one(tmp_path: Path, monkeypatch, masters: str) -> None:
     made: list[Process] = []
     monkeypatch.setattr(
-        command, "Cluster", lambda services, roles, told: SimpleNamespace(run=lambda: made.extend(roles))
+        command,
+        "Cluster",
+        lambda services, roles, told, lock: SimpleNamespace(run=lambda: made.extend(roles)),
     )
     monkeypatch.setattr("koinon.edge.addresses._outward_ip", lambda: "192.0.2.7")
     options = ["--work-dir", str(tmp_path), "--ip", "0.0.0.0", "--zk", "zk://h:1/p", "--masters", masters]

@@ -172,19 +172,6 @@ def working(cluster: Cluster) -> Cluster:
     return cluster
 
 
-def test_an_executor_that_ends_before_its_agent_is_stored_is_not_believed_to_live(working):
-    """The agent says so once."""
-    executor = internal.ReportedExecutor(
-        framework_id="M-0000", info=executor_info(), container_id=v1.ContainerID(value="c")
-    )
-    working.register(register("M-S0", text="cpus:8;mem:4096", executors=[executor]))
-    exited = internal.ExecutorExited(framework_id="M-0000", executor_id="e", status=256)
-    assert working.say("channel-2", exited) == []
-    assert failure("stream-1", "M-S0", executor_id=v1.ExecutorID("e"), status=256) in working.store()
-    assert working.agent.executors == {}
-    assert working.say("channel-1", exited) == []
-
-
 def test_offers_of_a_disconnected_agent_are_rescinded(working):
     assert working.do(m.AgentChannelClosed("channel-1")) == [rescinded("stream-1", "M-O1")]
     assert working.tick(10) == []
@@ -201,22 +188,6 @@ def test_tasks_of_frameworks_that_do_not_checkpoint_are_lost_with_the_connection
     expected.executor_id = v1.ExecutorID("e")
     assert cluster.do(m.AgentChannelClosed("channel-1")) == [sent_update(stream, expected)]
     assert cluster.agent.used == {}
-
-
-def test_what_was_lost_with_the_connection_is_not_said_to_be_gone(cluster):
-    """Its agent may have it yet, and not know of the broken connection."""
-    stream = cluster.subscribe(framework_info(capabilities="PARTITION_AWARE"))
-    cluster.join()
-    cluster.tick()
-    cluster.launch(stream, task_info())
-    cluster.do(m.AgentChannelClosed("channel-1"))
-    asked = Call.Reconcile.Task(task_id=v1.TaskID("t"), agent_id=v1.AgentID("M-S0"))
-    (answer,) = statuses(cluster.call(stream, "RECONCILE", Call.Reconcile(tasks=[asked])))
-    message = "Reconciliation: the agent is disconnected, and may have the task yet"
-    assert (answer.state, answer.message) == (TaskState.TASK_LOST, message)
-    cluster.register(register("M-S0"))
-    (answer,) = statuses(cluster.call(stream, "RECONCILE", Call.Reconcile(tasks=[asked])))
-    assert answer.state is TaskState.TASK_GONE
 
 
 def test_a_disconnected_agent_that_returns_is_offered_again(working):
@@ -477,43 +448,3 @@ def test_only_known_agents_can_be_declared_gone_and_not_while_they_come_or_go(cl
     assert refusal(cluster, m.AgentGoneRequested("x"))[0] == 404
     cluster.register()
     assert refusal(cluster, m.AgentGoneRequested("M-S0"))[0] == 503
-
-
-def test_the_registry_forgets_unreachable_agents_after_two_weeks():
-    cluster = Cluster(allocation_interval_s=3600.0)
-    cluster.join()
-    lose(cluster)
-    cluster.tick(14 * 86400 - 3600)
-    assert list(cluster.master.state.unreachable_agents) == ["M-S0"]
-    cluster.tick(2 * 3600)
-    cluster.store()
-    assert cluster.stored_agents == []
-    assert cluster.master.state.unreachable_agents == {}
-
-
-def test_of_tasks_of_a_forgotten_agent_nothing_is_known():
-    working = Cluster(registry_max_agent_age_s=1000.0)
-    working.subscribe(framework_info(checkpoint=True, capabilities="PARTITION_AWARE"))
-    working.join()
-    working.tick()
-    working.launch("stream-1", task_info())
-    lose(working)
-    working.tick(1000 + 900)
-    working.store()
-    assert working.framework.unreachable_tasks == {}
-    assert working.master.state.lost_tasks == {}
-    asked = Call.Reconcile(tasks=[Call.Reconcile.Task(task_id=v1.TaskID("t"), agent_id=v1.AgentID("M-S0"))])
-    (answer,) = statuses(working.call("stream-1", "RECONCILE", asked))
-    assert answer.state is TaskState.TASK_UNKNOWN
-
-
-def test_the_registry_keeps_the_youngest_of_too_many(cluster):
-    cluster = Cluster(registry_max_agent_count=1)
-    for number in (1, 2):
-        cluster.join()
-        cluster.tick(1)
-        cluster.do(m.AgentGoneRequested(f"M-S{number - 1}"))
-        cluster.store()
-    cluster.tick(900)
-    cluster.store()
-    assert cluster.stored_agents == ["M-S1"]

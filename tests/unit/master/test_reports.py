@@ -12,6 +12,7 @@ from tests.unit.master.cluster import (
     Cluster,
     Reason,
     executor_info,
+    failure,
     framework_info,
     register,
     resources,
@@ -257,6 +258,21 @@ def test_an_executor_the_agent_came_back_without_frees_its_resources():
     cluster.register(returning(report))
     assert cluster.agent.executors == {}
     assert cluster.agent.used == {"F": Resources.parse("cpus:1;mem:100").allocated("*")}
+
+
+def test_an_executor_that_ends_before_its_agent_is_stored_is_not_believed_to_live(cluster):
+    """The agent says so once."""
+    stream = subscribe(cluster)
+    cluster.join()
+    executor = internal.ReportedExecutor(
+        framework_id="F", info=executor_info(), container_id=v1.ContainerID(value="c")
+    )
+    cluster.register(register("M-S0", text="cpus:8", executors=[executor]))
+    exited = internal.ExecutorExited(framework_id="F", executor_id="e", status=256)
+    assert cluster.say("channel-2", exited) == []
+    assert failure(stream, "M-S0", executor_id=v1.ExecutorID("e"), status=256) in cluster.store()
+    assert cluster.agent.executors == cluster.agent.used == {}
+    assert cluster.say("channel-1", exited) == []
 
 
 # ── an agent that was given up ────────────────────────────────────────────────────────────────────

@@ -359,6 +359,21 @@ def test_an_unknown_task_is_judged_by_its_agent(restarted, agent_id, aware, mess
         assert (answer.unreachable_time is not None) == (agent_id == "M-S1")
 
 
+def test_what_was_lost_with_the_connection_is_not_said_to_be_gone(cluster):
+    """Its agent may have it yet, and not know of the broken connection."""
+    stream = cluster.subscribe(framework_info(capabilities="PARTITION_AWARE"))
+    cluster.join()
+    cluster.tick()
+    cluster.launch(stream, task_info())
+    cluster.do(m.AgentChannelClosed("channel-1"))
+    (answer,) = reconcile(cluster, ("t", "M-S0"), stream=stream)
+    message = "Reconciliation: the agent is disconnected, and may have the task yet"
+    assert (answer.state, answer.message) == (TaskState.TASK_LOST, message)
+    cluster.register(register("M-S0"))
+    (answer,) = reconcile(cluster, ("t", "M-S0"), stream=stream)
+    assert answer.state is TaskState.TASK_GONE
+
+
 def test_nothing_is_said_of_a_task_whose_agent_is_still_awaited(restarted):
     assert reconcile(restarted, ("x", "M-S3"), ("x", None)) == []
     restarted.join(register("M-S3"))

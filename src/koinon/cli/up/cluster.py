@@ -25,12 +25,18 @@ _STOP_TIMEOUT_S = 20.0
 class Cluster:
     """What is to run: `services` that others need until their own end, and the roles.
 
-    `told` are names and addresses that are no process of ours, to be printed first.
+    `told` are names and addresses that are no process of ours, to be printed first. All processes inherit `lock`.
     """
 
     def __init__(
-        self, services: Sequence[Process], roles: Sequence[Role], told: Sequence[tuple[str, str]] = ()
+        self,
+        services: Sequence[Process],
+        roles: Sequence[Role],
+        told: Sequence[tuple[str, str]] = (),
+        *,
+        lock: int,
     ) -> None:
+        self._lock = lock
         self._services = services
         self._roles = roles
         self._processes: Sequence[Process] = (*services, *roles)
@@ -56,7 +62,7 @@ class Cluster:
         signal.signal(signal.SIGCHLD, lambda *_: None)  # only to wake us
         try:
             for process in self._processes:
-                process.start()
+                process.start(self._lock)
             if self._wait_until_ready():
                 self._keep_running()
         finally:
@@ -112,7 +118,7 @@ class Cluster:
                     pause_s = process.plan_restart()
                     _say(f"{process.name} {end}; starting it again in {pause_s:g} s (log: {process.log})")
                 if process.start_due_s is not None and process.start_due_s <= now_s:
-                    process.start()
+                    process.start(self._lock)
             due_s = [one.start_due_s for one in self._processes if one.start_due_s is not None]
             self._sleep(max(0.0, min(due_s) - now_s) if due_s else None)
 

@@ -91,7 +91,7 @@ def up(
     wanted |= {name: agent_port and agent_port + at for at, name in enumerate(agent_names)}
     if not no_marathon:
         wanted[MARATHON] = marathon_port
-    with locked(root):
+    with locked(root) as lock:
         ports = choose_ports(root / "up.json", ip, wanted)
         logs = root / "logs"
 
@@ -144,7 +144,7 @@ def up(
             ]
             folder, log = root / MARATHON, logs / f"{MARATHON}.log"
             roles.append(Marathon([*own, *marathon_flags], _address(host, port), folder, log))
-        return Cluster(services, roles, told).run()
+        return Cluster(services, roles, told, lock=lock).run()
 
 
 def _told(ip: str) -> str:

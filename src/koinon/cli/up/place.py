@@ -7,6 +7,8 @@ import fcntl
 import json
 import os
 import socket
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,8 @@ from pathlib import Path
 from koinon.cli.errors import Failure
 
 _PORT_MAX = 65535
+#: An agent may have to wait for the grace periods of its tasks.
+_LEFT_S = 30.0
 
 
 def default_work_dir() -> Path:
@@ -24,15 +28,20 @@ def default_work_dir() -> Path:
 
 
 @contextmanager
-def locked(root: Path) -> Iterator[None]:
-    """Hold the work directory, made if missing. Raises Failure when another `up` has it or it cannot be made."""
+def locked(root: Path) -> Iterator[int]:
+    """Hold the work directory, made if missing. Raises Failure when another `up` has it or it cannot be made.
+
+    Gives a file descriptor for the processes to inherit: as long as one of them lives, the next `up` waits. The ports and
+    directories of those that an `up` has left behind, because it was killed, are not free at once.
+    """
     try:
         root.mkdir(parents=True, exist_ok=True)
         (root / "logs").mkdir(exist_ok=True)
         file = (root / "up.lock").open("a+")
+        processes = (root / "processes.lock").open("a")
     except OSError as error:
         raise Failure(f"cannot use the work directory {root}: {error.strerror}") from None
-    with file:
+    with file, processes:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -44,7 +53,31 @@ def locked(root: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield
+        _await_processes(root, processes.fileno())
+        yield processes.fileno()
+
+
+def _await_processes(root: Path, lock: int) -> None:
+    """Those of the `up` before, if it was killed: they end by themselves. Raises Failure when they do not."""
+    until_s = time.monotonic() + _LEFT_S
+    said = False
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until_s:
+                raise Failure(
+                    f"processes of the last `koinon up` in {root}, which was killed, still run: end them, or choose"
+                    " another --work-dir"
+                ) from None
+        if not said:
+            said = True
+            print(
+                "koinon: waiting for the processes of the last `koinon up` to end",
+                file=sys.stderr,
+                flush=True,
+            )
+        time.sleep(0.05)
 
 
 def write_secret(path: Path, text: str) -> None:

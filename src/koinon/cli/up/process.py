@@ -35,8 +35,8 @@ class Process:
         self._process: subprocess.Popen[bytes] | None = None
         self._log_begin = 0
 
-    def start(self) -> None:
-        """Start the process; should `up` be killed, the kernel ends it."""
+    def start(self, lock: int | None = None) -> None:
+        """Start the process; should `up` be killed, the kernel ends it. It inherits `lock`, which it holds till then."""
         self.start_due_s = None
         self.started_s = time.monotonic()
         with self.log.open("ab") as log:
@@ -48,6 +48,7 @@ class Process:
                 stderr=log,
                 env=self._environment(),
                 start_new_session=True,  # Ctrl-C is for us; we stop the processes in order
+                pass_fds=() if lock is None else (lock,),
                 preexec_fn=_die_with_parent(os.getpid()),
             )
 
