@@ -117,7 +117,7 @@ class Chaos:
     def fault(self) -> None:
         world, draw = self.world, self.random
         agent = draw.choice(list(world.agents.values()))
-        match draw.randrange(8):
+        match draw.randrange(9):
             case 0 if agent.reachable:
                 world.lose(agent.id)
             case 1 | 2 if not agent.reachable:
@@ -139,6 +139,18 @@ class Chaos:
                     world.subscribe()
             case 7:
                 world.refuse_launches = not world.refuse_launches
+            case 8:
+                self.gossip()
+
+    def gossip(self) -> None:
+        """Something is said of a task that is not so, or not any more, or of one that there never was."""
+        world, draw = self.world, self.random
+        known = sorted({*world.core.state.tasks, *(task.id for task in world.ended), *world.tasks})
+        task_id = draw.choice([*known, "a.instance-nobody._app.1", "somebody-else"])
+        status = world._status(task_id, draw.choice(list(T)), "S0", healthy=draw.choice((None, True, False)))
+        world.tell(ev.Updated(status))
+        world.tell(ev.Probed(f"health/{draw.choice([*world.core.state.instances, 'x'])}/1/0", passed=False))
+        world.tell(ev.Probed(f"ready/{draw.choice([*world.core.state.instances, 'x'])}/1", passed=True))
 
     # ── the play ──────────────────────────────────────────────────────────────────────────────────
     def play(self, acts: int = 60) -> None:
