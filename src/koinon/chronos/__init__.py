@@ -1,0 +1,1 @@
+"""Chronos: jobs that run at their times or after one another (reference: docs/reference/chronos.md)."""

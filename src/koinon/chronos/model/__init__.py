@@ -1,0 +1,12 @@
+"""What Chronos stores and shows: jobs, and one record for each run.
+
+All types are frozen and time is in seconds since the epoch; `koinon.chronos.rendering` makes the API's JSON of them,
+`koinon.chronos.reading` makes them of JSON. What a request may leave out has been filled in when a Job exists.
+"""
+
+from koinon.chronos.model import ids
+from koinon.chronos.model.job import Container, Fetch, Job, Volume
+from koinon.chronos.model.run import Run, RunState, Trigger
+from koinon.chronos.model.settings import Defaults
+
+__all__ = ["Container", "Defaults", "Fetch", "Job", "Run", "RunState", "Trigger", "Volume", "ids"]

@@ -1,0 +1,66 @@
+"""One run of a job, an attempt at a due time: one record each, from the moment it is due.
+
+    waiting ──▶ launching ──▶ running ──▶ succeeded | failed | killed
+       └──▶ skipped | killed        └─────────────────────▲
+
+*Launching*: the intent is stored, so its task may exist. Nothing but word from the master, never silence, leads back
+from there to *waiting*.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from koinon.chronos.model import ids
+
+RunState = Literal["waiting", "launching", "running", "succeeded", "failed", "killed", "skipped"]
+#: What made it due.
+Trigger = Literal["schedule", "parent", "manual"]
+
+#: The states a run does not leave.
+ENDED: frozenset[RunState] = frozenset({"succeeded", "failed", "killed", "skipped"})
+
+
+class Run(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
+    """One attempt. Its job, due time and attempt are its identity, and its task's id is made of them."""
+
+    job: str
+    due_ms: int  #: since the epoch; the same in all attempts
+    attempt: int = 0
+    state: RunState = "waiting"
+    trigger: Trigger = "schedule"
+    arguments: str = ""  #: of a run by hand: instead of the job's
+    not_before: float = 0.0  #: a retry waits until then
+    launched: float | None = None  #: when the intent was stored
+    started: float | None = None  #: when it was heard to run
+    ended: float | None = None
+    agent_id: str = ""
+    hostname: str = ""
+    mesos_state: str = ""  #: the last one heard, `TASK_RUNNING`
+    reason: str = ""  #: Mesos's, `REASON_CONTAINER_LIMITATION_MEMORY`; or ours, of a run that was skipped
+    message: str = ""
+    exit_status: int | None = None
+    container_id: str = ""
+    elements_processed: int = 0  #: told by the task, of data processing jobs
+
+    @property
+    def id(self) -> str:
+        """Its task's id, and its key."""
+        return ids.task_id(self.job, self.due_ms, self.attempt)
+
+    @property
+    def due(self) -> float:
+        """In seconds since the epoch."""
+        return self.due_ms / 1000
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.state in ENDED
+
+    @property
+    def is_active(self) -> bool:
+        """Whether its task exists, or may."""
+        return self.state in ("launching", "running")
