@@ -6,7 +6,21 @@ All types are frozen and time is in seconds since the epoch; `koinon.chronos.ren
 
 from koinon.chronos.model import ids
 from koinon.chronos.model.job import Container, Fetch, Job, Volume
+from koinon.chronos.model.percentiles import Percentiles
+from koinon.chronos.model.problems import Refused
 from koinon.chronos.model.run import Run, RunState, Trigger
 from koinon.chronos.model.settings import Defaults
 
-__all__ = ["Container", "Defaults", "Fetch", "Job", "Run", "RunState", "Trigger", "Volume", "ids"]
+__all__ = [
+    "Container",
+    "Defaults",
+    "Fetch",
+    "Job",
+    "Percentiles",
+    "Refused",
+    "Run",
+    "RunState",
+    "Trigger",
+    "Volume",
+    "ids",
+]
