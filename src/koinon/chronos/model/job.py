@@ -1,6 +1,6 @@
 """The definition of a job, and what is remembered of its runs (reference: Chronos's REST API, the job object).
 
-A job is *scheduled* (it has a `schedule` or a `cron` expression) or *dependent* (it has `parents`), never both. Its
+A job is *scheduled* (it has a `schedule`) or *dependent* (it has `parents`), never both. Its
 name is its key. One record holds the definition and the bookkeeping, so that one write says that a run has been
 counted and where the schedule stands.
 """
@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
+
+from koinon.chronos.schedules import Cron, Repeating
 
 
 class _Part(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
@@ -121,11 +123,7 @@ class Job(_Part, frozen=True):
     constraints: tuple[Constraint, ...] = ()
 
     # ── when ──
-    schedule: str = ""  #: ISO 8601 as it stands now: it is rewritten with each launch
-    cron: str = ""
-    schedule_time_zone: str = ""
-    posted_schedule: str = ""  #: `schedule` as somebody wrote it
-    cron_after: float = 0.0  #: of a cron job: occurrences up to then have been dealt with
+    schedule: Repeating | Cron | None = None  #: with how far it has come; None of a dependent job
     parents: tuple[str, ...] = ()  #: sorted
     parents_succeeded: tuple[str, ...] = ()  #: those that have succeeded since this job's last start, sorted
     disabled: bool = False
@@ -169,7 +167,7 @@ class Job(_Part, frozen=True):
     @property
     def is_scheduled(self) -> bool:
         """Whether time starts it."""
-        return not self.parents
+        return self.schedule is not None
 
     @property
     def concurrent(self) -> bool:
