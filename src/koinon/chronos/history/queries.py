@@ -1,0 +1,90 @@
+"""What is asked of the history."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import msgspec
+import sqlalchemy as sql
+
+from koinon.chronos.history.output import Output, unpack
+from koinon.chronos.history.tables import outputs, run_of, runs
+from koinon.chronos.model import Percentiles, Run, RunState, ids
+
+#: How many of the newest runs of a job tell how long it takes.
+_SAMPLES_MAX = 1000
+_SAMPLED = (runs.c.state == "succeeded", runs.c.ended.is_not(None))
+
+
+class Query(msgspec.Struct, frozen=True):
+    """Which runs; what is left out does not matter. Times are those at which runs were due, in seconds."""
+
+    job: str | None = None
+    states: tuple[RunState, ...] = ()
+    since: float | None = None
+    until: float | None = None  #: without that moment itself
+    before: str = ""  #: a task id, the last one of the page before
+    limit: int = 100
+
+
+def find_runs(connection: sql.Connection, query: Query) -> list[Run]:
+    """The newest of those asked for, newest first. Raises ValueError if `query.before` is no task id."""
+    wanted = sql.select(runs)
+    if query.job is not None:
+        wanted = wanted.where(runs.c.job == query.job)
+    if query.states:
+        wanted = wanted.where(runs.c.state.in_(query.states))
+    if query.since is not None:
+        wanted = wanted.where(runs.c.due_ms >= ids.milliseconds(query.since))
+    if query.until is not None:
+        wanted = wanted.where(runs.c.due_ms < ids.milliseconds(query.until))
+    if query.before:
+        place = ids.parse_task(query.before)
+        wanted = wanted.where(
+            sql.tuple_(runs.c.due_ms, runs.c.attempt, runs.c.job) < (place.due_ms, place.attempt, place.job)
+        )
+    wanted = wanted.order_by(runs.c.due_ms.desc(), runs.c.attempt.desc(), runs.c.job.desc())
+    return [run_of(row) for row in connection.execute(wanted.limit(query.limit)).mappings()]
+
+
+def find_run(connection: sql.Connection, task_id: str) -> Run | None:
+    """The run of that task."""
+    row = connection.execute(sql.select(runs).where(runs.c.task_id == task_id)).mappings().first()
+    return None if row is None else run_of(row)
+
+
+def find_output(connection: sql.Connection, task_id: str) -> Output | None:
+    """What is left of what that task wrote."""
+    row = connection.execute(sql.select(outputs).where(outputs.c.task_id == task_id)).first()
+    if row is None:
+        return None
+    return Output(unpack(row.stdout), unpack(row.stderr), row.stdout_size, row.stderr_size)
+
+
+def percentiles_of(connection: sql.Connection, job: str) -> Percentiles:
+    """Of the newest runs of one job."""
+    rows = connection.execute(
+        sql.select(runs.c.ended, runs.c.due_ms)
+        .where(runs.c.job == job, *_SAMPLED)
+        .order_by(runs.c.due_ms.desc())
+        .limit(_SAMPLES_MAX)
+    )
+    return Percentiles.of(_took(row) for row in rows)
+
+
+def percentiles_of_all(connection: sql.Connection) -> dict[str, Percentiles]:
+    """By job; jobs that never succeeded are left out."""
+    rank = sql.func.row_number().over(partition_by=runs.c.job, order_by=runs.c.due_ms.desc())
+    ranked = (
+        sql.select(runs.c.job, runs.c.ended, runs.c.due_ms, rank.label("rank")).where(*_SAMPLED).subquery()
+    )
+    samples: dict[str, list[float]] = defaultdict(list)
+    for row in connection.execute(sql.select(ranked).where(ranked.c.rank <= _SAMPLES_MAX)):
+        samples[row.job].append(_took(row))
+    return {job: Percentiles.of(found) for job, found in samples.items()}
+
+
+def _took(row: Any) -> float:
+    # A clock that was set back does not make runs end before they were due.
+    return max(float(row.ended) - int(row.due_ms) / 1000, 0.0)
