@@ -9,13 +9,14 @@ from koinon.chronos.model.job import Container, Fetch, Job, Volume
 from koinon.chronos.model.percentiles import Percentiles
 from koinon.chronos.model.problems import Refused
 from koinon.chronos.model.run import Run, RunState, Trigger
-from koinon.chronos.model.settings import Defaults
+from koinon.chronos.model.settings import Defaults, Line
 
 __all__ = [
     "Container",
     "Defaults",
     "Fetch",
     "Job",
+    "Line",
     "Percentiles",
     "Refused",
     "Run",

@@ -132,7 +132,7 @@ class Job(_Part, frozen=True):
     missed_runs: MissedRuns = (
         "one"  #: how many of those that came due while nothing could start are made up for
     )
-    epsilon: str = ""  #: ISO 8601 duration: how late is not missed yet; "" = the flag's
+    epsilon: str = "PT60S"  #: ISO 8601 duration: how late is not missed yet
 
     # ── how it ends ──
     retries: int = 2  #: attempts after the first that failed

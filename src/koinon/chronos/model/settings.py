@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
+
+#: The lines of Chronos, each with a prefix of its own: `/scheduler` and `/v1/scheduler`.
+Line = Literal["2.x", "3.x"]
 
 
 class Defaults(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from koinon.chronos import schedules
-from koinon.chronos.model import Defaults, Job, ids
+from koinon.chronos.model import Defaults, Job, Line, ids
 from koinon.chronos.model.job import BOOKKEEPING, Container, Fetch
 from koinon.chronos.model.problems import Refused, Wrong
 from koinon.chronos.reading import fields, sets
@@ -22,8 +22,6 @@ from koinon.chronos.reading.kinds import BAD, flag, listed, one_line, one_of, sa
 
 #: The endpoints that take jobs.
 Asked = Literal["iso8601", "dependency"]
-#: The lines of Chronos, each with its prefix: `/scheduler` and `/v1/scheduler`.
-Line = Literal["2.x", "3.x"]
 
 #: Letters, digits and a few signs; the older line allows blanks within and `#`. Names stand in ids, which have no
 #: control characters, so that of all blanks only the space is taken.
@@ -115,6 +113,7 @@ def _complete(made: dict[str, Any], given: Mapping[str, Any], defaults: Defaults
         elif amount is not BAD and amount < _LEAST_RESOURCE:
             say(found, attribute, f"must be {_LEAST_RESOURCE} or more, or 0 for what is usual")
     made["run_as_user"] = made.get("run_as_user") or defaults.user
+    made["epsilon"] = made.get("epsilon") or defaults.epsilon
 
 
 def _fetched(given: Mapping[str, Any], line: Line, found: list[str]) -> dict[str, Any]:

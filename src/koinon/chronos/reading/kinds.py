@@ -11,10 +11,11 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
+
+from koinon import timestamps
 
 #: What a kind answers that has found problems.
 BAD: Final = object()
@@ -168,7 +169,6 @@ def moment(value: Any, at: str, found: list[str]) -> Any:
     if value == "":
         return None
     try:
-        made = datetime.fromisoformat(value)
-        return (made if made.tzinfo is not None else made.replace(tzinfo=UTC)).timestamp()
+        return timestamps.seconds(value)
     except (TypeError, ValueError, OverflowError):
         return say(found, at, f"must be a time in ISO 8601, or empty, not {shown(value)}")
