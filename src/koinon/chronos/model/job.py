@@ -158,6 +158,8 @@ class Job(_Part, frozen=True):
     errors_since_last_success: int = 0
     last_success: float | None = None
     last_error: float | None = None
+    latest_slot_ms: int = 0  #: the latest due time of a run that its schedule made due; never shown
+    latest_due_ms: int = 0  #: of another run; never shown
 
     @property
     def is_dependent(self) -> bool:
@@ -190,5 +192,13 @@ class Job(_Part, frozen=True):
 
 #: The fields that no definition sets by itself: they stay when a job is replaced.
 BOOKKEEPING = frozenset(
-    {"success_count", "error_count", "errors_since_last_success", "last_success", "last_error"}
+    {
+        "success_count",
+        "error_count",
+        "errors_since_last_success",
+        "last_success",
+        "last_error",
+        "latest_slot_ms",
+        "latest_due_ms",
+    }
 )

@@ -1,0 +1,196 @@
+"""What of a job may start now: worked out anew from what there is, whenever something of the job has changed.
+
+    schedule.due <= now ──────────────┐
+    all parents have succeeded ───────┼─▶ overlap ─▶ queue ─▶ launching
+    stored and waiting: retries, runs ┘
+    by hand, slots that were queued
+
+A due time of the schedule is a *slot*. Slots that are late, because nothing could start when they came, are made up for as
+the job wants: by one run for all of them (`missedRuns: one`), by one for each, or not at all once they are later than
+epsilon.
+
+With `overlap: skip` a job has one task at a time, and its runs come in their order: the next slot waits until the run
+before has ended for good, retries included, and is late then. With `queue` the same, but each slot is kept as a run of its
+own from the moment it is due. With `allow` nothing waits for anything. A run by hand waits for the task that runs, not for a
+retry that is still to come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from koinon.chronos import schedules
+from koinon.chronos.core.context import Core
+from koinon.chronos.core.state import Waiting
+from koinon.chronos.model import Job, Run, Trigger, ids
+
+
+def look(core: Core, name: str) -> None:
+    """Brings the job's place in the queue up to date, and sets its alarm."""
+    state = core.state
+    job = state.jobs.get(name)
+    found: list[Run] = []
+    if job is not None:
+        job = _deal_with_slots(core, job)
+        found = _may_start(core, job)
+        _set_alarm(core, job)
+    wanted = {run.id: run for run in found}
+    for waiting in state.waiting_of(name):
+        if waiting.run.id not in wanted:
+            state.dequeue(waiting.run)
+    for run in found:
+        known = state.queue.get(run.id)
+        if known is None:
+            state.enqueue(Waiting(run, since=core.now, stored=run.id in state.runs))
+            core.unsettled = True
+
+
+def parents_are_done(job: Job) -> bool:
+    """Whether each of its parents has succeeded since its last start."""
+    return job.is_dependent and set(job.parents) <= set(job.parents_succeeded)
+
+
+def new_run(core: Core, job: Job, trigger: Trigger, due_ms: int) -> Run:
+    """A run that is due at that time, or as soon after as no run of this job's has been due yet.
+
+    A job that is posted again with a start in the past would run under an id that the history knows.
+    """
+    latest_ms = job.latest_slot_ms if trigger == "schedule" else job.latest_due_ms
+    if due_ms <= latest_ms:
+        due_ms = max(core.now_ms, latest_ms + 1)
+    state = core.state
+    while (
+        due_ms in (job.latest_slot_ms, job.latest_due_ms)
+        or (run_id := ids.task_id(job.name, due_ms)) in state.runs
+        or run_id in state.ended
+    ):
+        due_ms += 1
+    return Run(job.name, due_ms, trigger=trigger)
+
+
+def launched(core: Core, run: Run) -> tuple[Job, Run]:
+    """The job with what made the run due dealt with, and the run with what it makes up for."""
+    job = core.state.jobs[run.job]
+    if run.trigger == "schedule":
+        schedule = job.schedule
+        assert schedule is not None, f"{run.id} has no schedule"
+        assert schedule.due is not None, f"{run.id} is not due"
+        if job.missed_runs == "all":
+            return replace(job, schedule=schedule.advanced(schedule.due), latest_slot_ms=run.due_ms), run
+        following = schedule.next_due(schedule.due)
+        if following is not None and following <= core.now:
+            run = replace(run, through_ms=core.now_ms)
+        return replace(job, schedule=schedule.advanced(core.now), latest_slot_ms=run.due_ms), run
+    assert run.trigger == "parent", f"{run.id} is in no need of this"
+    return replace(job, parents_succeeded=(), latest_due_ms=run.due_ms), run
+
+
+# ── slots ─────────────────────────────────────────────────────────────────────────────────────────
+def _deal_with_slots(core: Core, job: Job) -> Job:
+    """Slots that are too late are given up, others kept as runs, as the job wants."""
+    due = _due(core, job)
+    if due is None:
+        return job
+    if job.missed_runs == "skip" and not core.state.queued.get(job.name):
+        job = _give_up_missed(core, job, due)
+    return _queue_slots(core, job) if job.overlap == "queue" else job
+
+
+def _give_up_missed(core: Core, job: Job, due: float) -> Job:
+    """Those later than epsilon. One that waits for room has been in time, and is kept."""
+    limit = core.now - _epsilon_s(core, job)
+    if due >= limit:
+        return job
+    assert job.schedule is not None
+    run = new_run(core, job, "schedule", ids.milliseconds(due))
+    last_ms = ids.milliseconds(limit)
+    job = replace(job, schedule=job.schedule.skipped(limit), latest_slot_ms=run.due_ms)
+    core.put_job(job)
+    core.put_run(
+        replace(
+            run,
+            state="skipped",
+            ended=core.now,
+            through_ms=last_ms,
+            reason="missed",
+            message="Nothing could start in time.",
+        )
+    )
+    return job
+
+
+def _queue_slots(core: Core, job: Job) -> Job:
+    """Each slot that is due becomes a run of its own. More than so many are left, and late when there is place again."""
+    place = core.config.queued_max - len(core.state.runs_of(job.name))
+    while place > 0 and (due := _due(core, job)) is not None:
+        job, run = launched(core, new_run(core, job, "schedule", ids.milliseconds(due)))
+        core.put_job(job)
+        core.put_run(run)
+        place -= 1
+    return job
+
+
+def _due(core: Core, job: Job) -> float | None:
+    """The first slot, if it has come."""
+    if job.disabled or job.schedule is None:
+        return None
+    due = job.schedule.due
+    return due if due is not None and due <= core.now else None
+
+
+def _epsilon_s(core: Core, job: Job) -> float:
+    return schedules.read_period(job.epsilon).length / 1000 if job.epsilon else core.config.epsilon_s
+
+
+# ── who may start ─────────────────────────────────────────────────────────────────────────────────
+def _may_start(core: Core, job: Job) -> list[Run]:
+    state = core.state
+    stored = sorted(
+        (run for run in state.runs_of(job.name) if run.state == "waiting"),
+        key=lambda run: (run.due_ms, run.attempt),
+    )
+    if job.overlap == "allow":
+        return [*_ready(core, stored), *_derived(core, job)]
+    if any(state.active_of(job.name)):
+        return []
+    by_hand = [run for run in stored if run.trigger == "manual"]
+    others = [run for run in stored if run.trigger != "manual"]
+    # Runs of schedule and parents come one after the other, so the first of them decides for all.
+    found = [*_ready(core, by_hand), *(_ready(core, others[:1]) if others else _derived(core, job))]
+    return found[:1]
+
+
+def _ready(core: Core, runs: Iterable[Run]) -> list[Run]:
+    return [run for run in runs if run.not_before <= core.now]
+
+
+def _derived(core: Core, job: Job) -> list[Run]:
+    """The run that schedule or parents make due, if there is one. Once it waits for room it stays the same one."""
+    if job.disabled:
+        return []
+    if parents_are_done(job):
+        return _derived_waiting(core, job) or [new_run(core, job, "parent", core.now_ms)]
+    if (due := _due(core, job)) is not None:
+        return _derived_waiting(core, job) or [new_run(core, job, "schedule", ids.milliseconds(due))]
+    return []
+
+
+def _derived_waiting(core: Core, job: Job) -> list[Run]:
+    return [one.run for one in core.state.waiting_of(job.name) if not one.stored]
+
+
+def _set_alarm(core: Core, job: Job) -> None:
+    times = [run.not_before for run in core.state.runs_of(job.name) if run.state == "waiting"]
+    if not job.disabled and job.schedule is not None and job.schedule.due is not None:
+        times.append(job.schedule.due)
+    later = [at for at in times if at > core.now]
+    if later:
+        core.alarms.set(min(later), _touch, job.name)
+    else:
+        core.alarms.cancel(_touch, job.name)
+
+
+def _touch(core: Core, name: str) -> None:
+    core.touched[name] = None
