@@ -71,7 +71,7 @@ class Repeating(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="ki
         due = self.due
         if due is None or due > after:
             return due
-        if self.period.length == 0:  # all its occurrences are one
+        if self.remaining == 1:
             return None
         return _seconds(self._at(self._step_after(zones.whole(after))))
 

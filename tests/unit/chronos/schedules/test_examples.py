@@ -62,6 +62,15 @@ def test_what_was_missed_can_be_listed_and_made_up_for_one_by_one() -> None:
     assert schedule.advanced(first).shown == "R3/2030-01-02T00:02:00.000Z/PT1M"
 
 
+@pytest.mark.parametrize("text", ["R1/2030-01-01T00:00:00Z/PT1H", "R1//P"])
+def test_after_the_last_one_none_is_due_next(text: str) -> None:
+    schedule = read(text, now=NOW)
+    assert schedule.due is not None
+    assert schedule.next_due(schedule.due - 1) == schedule.due
+    assert schedule.next_due(schedule.due) is None
+    assert schedule.due_until(NOW) == [schedule.due]
+
+
 def test_what_was_missed_can_be_given_up_each_for_a_repetition() -> None:
     schedule = read("R4/2030-01-02T00:01:00Z/PT1M", now=NOW)
     assert schedule.skipped(NOW) == schedule
