@@ -23,7 +23,8 @@ BAD: Final = object()
 #: Reads a value that stands at a place, and tells the problems.
 Kind = Callable[[Any, str, list[str]], Any]
 
-_WHOLE = re.compile(r"\s*[+-]?[0-9]{1,19}\s*")
+_WHOLE = re.compile(r" *[+-]?[0-9]{1,19} *")
+_NUMBER = re.compile(r" *[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})? *")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 _SHOWN_LENGTH_MAX = 60  #: clients print only the first hundred characters or so of all
 
@@ -84,14 +85,13 @@ def number(*, least: float = 0.0, most: float = 1e12) -> Kind:
     """A number within bounds."""
 
     def read(value: Any, at: str, found: list[str]) -> Any:
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
+        is_text = isinstance(value, str) and _NUMBER.fullmatch(value) is not None
+        if isinstance(value, bool) or not (is_text or isinstance(value, int | float)):
             return say(found, at, f"must be a number, not {shown(value)}")
         try:
             made = float(value)
-        except (ValueError, OverflowError):
-            return say(found, at, f"must be a number, not {shown(value)}")
-        if not math.isfinite(made):
-            return say(found, at, f"must be a finite number, not {shown(value)}")
+        except OverflowError:
+            made = math.inf if value > 0 else -math.inf
         return _within(made, least, most, at, found)
 
     return read
@@ -113,7 +113,7 @@ def whole(*, least: int = 0, most: int = 2**31 - 1) -> Kind:
 
 
 def _within(value: Any, least: float, most: float, at: str, found: list[str]) -> Any:
-    if value < least:
+    if not value >= least:  # NaN is not, either
         return say(found, at, f"must be {least:.15g} or more, not {shown(value)}")
     if value > most:
         return say(found, at, f"must be at most {most:.15g}, not {shown(value)}")
@@ -169,6 +169,8 @@ def moment(value: Any, at: str, found: list[str]) -> Any:
     if value == "":
         return None
     try:
-        return timestamps.seconds(value)
+        made = timestamps.seconds(value)
+        timestamps.stamp(made)  # there are times at the ends of the calendar that cannot be shown
+        return made
     except (TypeError, ValueError, OverflowError):
         return say(found, at, f"must be a time in ISO 8601, or empty, not {shown(value)}")
