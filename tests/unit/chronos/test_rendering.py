@@ -133,13 +133,21 @@ def test_a_listing_is_made_anew_only_for_jobs_that_changed() -> None:
     first, second = scheduled("a"), scheduled("b")
     before = [listing.one(first), listing.one(second)]
     changed = msgspec.structs.replace(second, owner="x@y.z")
-    found = json.loads(listing.array([first, changed]))
+    found = json.loads(b"".join(listing.array([first, changed])))
     assert listing.one(first) is before[0]
     assert [(one["name"], one["owner"]) for one in found] == [("a", ""), ("b", "x@y.z")]
 
 
 def test_an_empty_listing_is_an_empty_array() -> None:
-    assert Listing("2.x").array([]) == b"[]"
+    assert list(Listing("2.x").array([])) == [b"[]"]
+
+
+@pytest.mark.parametrize("count", [1, 19, 20, 21, 40, 45])
+def test_a_long_listing_comes_in_pieces(count: int) -> None:
+    jobs = [scheduled(f"job-{n}") for n in range(count)]
+    found = list(Listing("3.x").array(jobs))
+    assert [one["name"] for one in json.loads(b"".join(found))] == [job.name for job in jobs]
+    assert len(found) == -(-count // 20) + 1
 
 
 SEARCHED = named(
@@ -188,9 +196,8 @@ def test_a_limit_that_is_no_number_is_refused(text: str) -> None:
 def test_the_summary_has_a_line_for_each_job() -> None:
     failed = msgspec.structs.replace(scheduled("b", disabled=True), last_success=5.0, last_error=6.0)
     child = msgspec.structs.replace(dependent("c", "a", "b"), last_success=7.0, last_error=6.0)
-    page = Summary().page(
-        [FRESH, failed, child], {"b": Activity(queued=True), "c": Activity(running=2, queued=True)}
-    )
+    activity = {"b": Activity(queued=True), "c": Activity(running=2, queued=True)}
+    page = b"".join(Summary().page([FRESH, failed, child], activity))
     exhausted = "R0/2014-01-01T00:00:00.000Z/PT60M"
     hourly = "R/2030-01-03T00:00:00.000Z/PT1H"
     assert json.loads(page) == {
@@ -217,9 +224,9 @@ def line(
 
 def test_a_line_of_the_summary_follows_its_job() -> None:
     summary, job = Summary(), scheduled()
-    summary.page([job], {})
+    list(summary.page([job], {}))
     changed = msgspec.structs.replace(job, last_error=1.0)
-    assert json.loads(summary.page([changed], {}))["jobs"][0]["status"] == "failure"
+    assert json.loads(b"".join(summary.page([changed], {})))["jobs"][0]["status"] == "failure"
 
 
 @pytest.mark.parametrize(

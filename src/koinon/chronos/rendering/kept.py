@@ -1,13 +1,17 @@
-"""Bytes that are made once for each job and change of it.
+"""Bytes that are made once for each job and change of it, and long answers made of them.
 
 A page or a script asks for everything every few seconds, and of tens of thousands of jobs few have changed since.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 from koinon.chronos.model import Job
+
+#: Elements of one piece: so few that whoever makes an answer can do other things in between.
+_PIECE = 20
 
 
 class Kept:
@@ -30,3 +34,13 @@ class Kept:
     def forget(self, name: str) -> None:
         """There is no such job any more."""
         self._made.pop(name, None)
+
+
+def pieces(begin: bytes, elements: Iterable[bytes], end: bytes) -> Iterator[bytes]:
+    """An answer with an array, piece by piece: each is a bounded amount of work."""
+    rest = iter(elements)
+    before = begin
+    while some := list(islice(rest, _PIECE)):
+        yield before + b",".join(some)
+        before = b","
+    yield end if before == b"," else begin + end

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
 from koinon.chronos.model import Job, Line
 from koinon.chronos.model.problems import Refused
 from koinon.chronos.rendering.jobs import render_job
-from koinon.chronos.rendering.kept import Kept
+from koinon.chronos.rendering.kept import Kept, pieces
 
 _LIMIT = 10
 _INTEGER_MAX = 2**31 - 1
@@ -67,9 +67,9 @@ class Listing:
         """A job as JSON."""
         return self._kept.of(job)
 
-    def array(self, jobs: Iterable[Job]) -> bytes:
-        """Jobs as a JSON array."""
-        return b"[" + b",".join([self._kept.of(job) for job in jobs]) + b"]"
+    def array(self, jobs: Iterable[Job]) -> Iterator[bytes]:
+        """Jobs as a JSON array, in pieces."""
+        return pieces(b"[", map(self._kept.of, jobs), b"]")
 
     def forget(self, name: str) -> None:
         """There is no such job any more."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 import msgspec
 
 from koinon.chronos.model import Job
-from koinon.chronos.rendering.kept import Kept
+from koinon.chronos.rendering.kept import Kept, pieces
 
 
 class Activity(NamedTuple):
@@ -42,13 +42,13 @@ class Summary:
     def __init__(self) -> None:
         self._kept = Kept(_all_but_state)
 
-    def page(self, jobs: Iterable[Job], activity: Mapping[str, Activity]) -> bytes:
-        """The answer as JSON; whoever is not in `activity` is idle."""
-        lines = [
+    def page(self, jobs: Iterable[Job], activity: Mapping[str, Activity]) -> Iterator[bytes]:
+        """The answer as JSON, in pieces; whoever is not in `activity` is idle."""
+        lines = (
             b'%s,"state":"%s"}' % (self._kept.of(job), activity.get(job.name, IDLE).state.encode())
             for job in jobs
-        ]
-        return b'{"jobs":[' + b",".join(lines) + b"]}"
+        )
+        return pieces(b'{"jobs":[', lines, b"]}")
 
     def forget(self, name: str) -> None:
         """There is no such job any more."""
