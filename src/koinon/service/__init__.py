@@ -14,6 +14,7 @@ core, a store and a subscription to the master, the others *stand by* and pass o
     proxy           passes requests on to the leader
     authentication  who asks
     answers         JSON, and errors as JSON
+    lists           long answers, in pieces
     metrics         numbers, as JSON and for Prometheus
     process         all of that, put together
 """

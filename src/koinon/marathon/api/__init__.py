@@ -3,7 +3,7 @@
 apps tasks groups pods deployments queue    the endpoints          requests   what requests say
 stream      events as they happen           deploying  from a wanted root to an answer
 koinon      endpoints of our own            shown      objects as bytes of JSON
-system      about the process               lists      long answers in pieces
+system      about the process
 """
 
 from __future__ import annotations

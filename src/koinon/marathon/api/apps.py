@@ -9,13 +9,13 @@ from aiohttp import web
 from koinon.marathon.api import embeds, selectors
 from koinon.marathon.api.deploying import deploy, dry_run
 from koinon.marathon.api.errors import unknown
-from koinon.marathon.api.lists import send_list
 from koinon.marathon.api.requests import body_of, object_of, path_of, switch, version_of
 from koinon.marathon.api.shown import Shown
 from koinon.marathon.core import changes
 from koinon.marathon.model import App, Root, ids
 from koinon.marathon.runtime import Runtime
 from koinon.service.answers import json_answer
+from koinon.service.lists import send_list
 
 _JSON = "application/json"
 

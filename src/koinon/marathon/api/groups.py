@@ -11,7 +11,6 @@ from koinon.marathon.api import embeds
 from koinon.marathon.api.deploying import deploy, dry_run
 from koinon.marathon.api.embeds import AppEmbeds, GroupEmbeds
 from koinon.marathon.api.errors import unknown
-from koinon.marathon.api.lists import joined, send, send_list
 from koinon.marathon.api.requests import body_of, path_of, switch, version_of
 from koinon.marathon.api.shown import Shown, encode
 from koinon.marathon.core import changes
@@ -20,6 +19,7 @@ from koinon.marathon.model.problems import BadArgument, NotFound
 from koinon.marathon.rendering.groups import render_group
 from koinon.marathon.runtime import Runtime
 from koinon.service.answers import json_answer
+from koinon.service.lists import joined, send, send_list
 
 #: At the end of a path: a group's id, or nothing for the root.
 _GROUP = "{id:(?:.+/)?}"

@@ -9,7 +9,6 @@ from aiohttp import web
 
 from koinon.marathon.api.deploying import deploy, dry_run
 from koinon.marathon.api.errors import unknown
-from koinon.marathon.api.lists import send_list
 from koinon.marathon.api.requests import body_of, invalid_json, path_of, switch, version_of
 from koinon.marathon.api.shown import Shown
 from koinon.marathon.core import changes, events
@@ -18,6 +17,7 @@ from koinon.marathon.rendering.plain import plain
 from koinon.marathon.rendering.pod_status import render_instance
 from koinon.marathon.runtime import Runtime
 from koinon.service.answers import json_answer
+from koinon.service.lists import send_list
 
 _JSON = "application/json"
 

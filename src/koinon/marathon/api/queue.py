@@ -6,7 +6,6 @@ from typing import Any
 
 from aiohttp import web
 
-from koinon.marathon.api.lists import send_list
 from koinon.marathon.api.requests import path_of
 from koinon.marathon.api.shown import Shown, encode
 from koinon.marathon.core import events
@@ -14,6 +13,7 @@ from koinon.marathon.model import App, versions
 from koinon.marathon.model.root import RunSpec
 from koinon.marathon.rendering.queue import render_offers_summary, render_unused
 from koinon.marathon.runtime import Runtime
+from koinon.service.lists import send_list
 
 #: Of so many agents the offer is shown that was no use.
 _UNUSED_MAX = 10

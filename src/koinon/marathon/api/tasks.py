@@ -10,7 +10,6 @@ from aiohttp import hdrs, web
 
 from koinon.marathon.api.deploying import deploy
 from koinon.marathon.api.errors import unknown
-from koinon.marathon.api.lists import send_list
 from koinon.marathon.api.requests import invalid_json, object_of, path_of, switch
 from koinon.marathon.api.shown import Shown, encode
 from koinon.marathon.core import changes, events
@@ -19,6 +18,7 @@ from koinon.marathon.model.problems import BadRequest
 from koinon.marathon.rendering.tasks import endpoints
 from koinon.marathon.runtime import Runtime
 from koinon.service.answers import json_answer
+from koinon.service.lists import send_list
 
 #: Words of `?status=`, and the states of Mesos's that they mean.
 _STATUSES = {"running": frozenset({"TASK_RUNNING"}), "staging": frozenset({"TASK_STAGING", "TASK_STARTING"})}
