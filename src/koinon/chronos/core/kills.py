@@ -12,7 +12,7 @@ from koinon.chronos.model import Run
 
 def kill(core: Core, run: Run) -> None:
     """The run shall end: its task is killed; without one it does not start."""
-    if run.state == "waiting":
+    if run.state == "waiting" or run.awaits_call:
         outcomes.killed(core, run)
     elif run.kill_asked is None:
         run = replace(run, kill_asked=core.now)

@@ -21,7 +21,7 @@ from koinon.chronos.core.events import Notify
 from koinon.chronos.model import Job, Run
 
 #: Attempts that never begin wait so long before the next, at most.
-_PATIENCE_S = 60.0
+PATIENCE_S = 60.0
 
 
 def succeeded(core: Core, run: Run) -> None:
@@ -107,7 +107,7 @@ def never_began(core: Core, run: Run) -> None:
     if job.disabled and run.trigger != "manual":
         return
     in_vain = run.attempt - run.failures  # attempts before this one that did not begin either
-    delay_s = min(2.0 ** min(in_vain - 1, 10), _PATIENCE_S) if in_vain else 0.0
+    delay_s = min(2.0 ** min(in_vain - 1, 10), PATIENCE_S) if in_vain else 0.0
     core.put_run(_next_attempt(run, not_before=core.now + delay_s, failures=run.failures))
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from koinon.chronos.core import kills, launching
+from msgspec.structs import replace
+
+from koinon.chronos.core import kills, launching, outcomes
 from koinon.chronos.core.context import Core
 from koinon.chronos.core.events import Reconcile, Resign, Subscribed
 from koinon.chronos.model import Run
@@ -25,9 +27,22 @@ def took_over(core: Core) -> None:
         core.effects.append(Resign(_FRAMEWORK_ID_MISSING, reason))
         return
     core.record_again(list(state.ended.values()))
+    for run in list(state.runs.values()):
+        _hasten(core, run)
     core.touched.update(dict.fromkeys(state.jobs))
     core.alarms.set(core.now + core.config.reconciliation_interval_s, reconcile_all)
     core.alarms.set(core.now + core.config.launch_confirm_s, _confirm)
+
+
+def _hasten(core: Core, run: Run) -> None:
+    """The clock of the leader before us may have been ahead of ours: no retry waits longer than it was to."""
+    job = core.state.jobs.get(run.job)
+    if run.state == "waiting" and run.not_before > core.now and job is not None:
+        longest_s = max(
+            job.retry_delay(max(run.failures - 1, 0), core.config.failure_retry_s), outcomes.PATIENCE_S
+        )
+        if run.not_before > core.now + longest_s:
+            core.put_run(replace(run, not_before=core.now + longest_s))
 
 
 def subscribed(core: Core, event: Subscribed) -> None:
@@ -74,6 +89,8 @@ def _longer_known(core: Core) -> list[Run]:
 
 
 def _ask(core: Core, runs: Iterable[Run]) -> None:
-    tasks = {run.id: run.agent_id or None for run in runs if run.is_active}
+    tasks = {
+        run.id: run.agent_id or None for run in runs if run.is_active and not run.awaits_call
+    }
     if tasks:
         core.effects.append(Reconcile(tasks))

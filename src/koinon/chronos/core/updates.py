@@ -36,7 +36,7 @@ def hear(core: Core, status: v1.TaskStatus) -> None:
     run = core.state.runs.get(status.task_id.value)
     if run is None or not run.is_active:
         _stranger(core, status)
-    elif not _awaits_call(core, run):
+    elif not run.awaits_call:
         _change(core, run, status)
     if status.uuid is not None:
         core.effects.append(Acknowledge(status))
@@ -46,11 +46,6 @@ def _stranger(core: Core, status: v1.TaskStatus) -> None:
     """Its run has ended, or it never was ours: what still runs of it ends."""
     if status.state in BEGUN or status.state is _S.TASK_STAGING:
         core.effects.append(Kill(status.task_id.value, _agent_of(status)))
-
-
-def _awaits_call(core: Core, run: Run) -> bool:
-    """The task of an asynchronous job has ended, which does not end the run."""
-    return run.mesos_state == _S.TASK_FINISHED.value
 
 
 def _change(core: Core, run: Run, status: v1.TaskStatus) -> None:

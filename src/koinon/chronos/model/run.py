@@ -68,3 +68,8 @@ class Run(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=Fa
     def is_active(self) -> bool:
         """Whether its task exists, or may."""
         return self.state in ("launching", "running")
+
+    @property
+    def awaits_call(self) -> bool:
+        """Whether its task has ended, and somebody has still to say how it went: its job is asynchronous."""
+        return self.state in ("launching", "running") and self.mesos_state == "TASK_FINISHED"

@@ -1,0 +1,206 @@
+"""Bad days of Chronos: whatever dies whenever, each window has exactly one start that completes.
+
+While it goes on the world looks at each start and each completion (`world.completed`). In the end all is healed, and each
+slot of each schedule must lie in exactly one run that succeeded; no success of a parent may be forgotten.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from koinon.chronos.core import Config
+from koinon.chronos.core import events as ev
+from koinon.chronos.core.due import parents_are_done
+from koinon.chronos.model import Job, Run, ids
+from koinon.mesos import v1
+from tests.unit.chronos.core.master import AgentNode
+from tests.unit.chronos.core.test_lives import every, job
+from tests.unit.chronos.core.world import START_S, World
+
+S = v1.TaskState
+
+#: By name: seconds between two slots.
+PERIODS = {"one": 15, "all": 20, "queue": 30, "allow": 25, "extract": 30, "skip": 20}
+CHILDREN = {"left": ("extract",), "right": ("extract",), "report": ("left", "right"), "soft": ("one",)}
+FAULTS = (
+    "chronos",
+    "chronos",
+    "handover",
+    "clock",
+    "session",
+    "master",
+    "cut",
+    "lose",
+    "return",
+    "return",
+    "reboot",
+    "gone",
+    "slow store",
+    "slow net",
+    "by hand",
+    "rumour",
+)
+
+
+def jobs() -> tuple[Job, ...]:
+    more = {"retries": 1_000_000}
+    return (
+        job("one", schedule=every(15), **more),
+        job("all", schedule=every(20), missed_runs="all", **more),
+        job("queue", schedule=every(30), missed_runs="all", overlap="queue", **more),
+        job("allow", schedule=every(25), overlap="allow", **more),
+        job("skip", schedule=every(20), missed_runs="skip", epsilon="PT30S", **more),
+        job("extract", schedule=every(30), missed_runs="all", **more),
+        *(job(name, parents=parents, **more) for name, parents in CHILDREN.items()),
+    )
+
+
+class Chaos:
+    """Plays one plan: faults, and how long after the one before each comes."""
+
+    def __init__(self, seed: int, plan: list[tuple[float, str]]) -> None:
+        self.random = Random(seed)
+        self.plan = plan
+        self.world = world = World(
+            *jobs(), agents=3, seed=seed, config=Config(failure_retry_s=2.0, launch_confirm_s=10.0)
+        )
+        world.run(1.0)  # who is told that there are these jobs is told so when they are stored
+        draw = world.random
+        self.slow_net = self.slow_store = False
+        self.deadly = True
+        world.latency_s = lambda: draw.uniform(0.0, 2.0 if self.slow_net else 0.05)
+        world.storing_s = lambda: draw.uniform(0.0, 3.0 if self.slow_store else 0.02)
+        world.duration_s = lambda name: draw.choice((0.1, 1.0, 5.0, 20.0))
+        world.fate = lambda name, attempt: S.TASK_FAILED if draw.random() < 0.15 else S.TASK_FINISHED
+        world.dies_within = lambda: self.deadly and draw.random() < 0.001
+
+    # ── what breaks ───────────────────────────────────────────────────────────────────────────────
+    def fault(self, kind: str) -> None:
+        world, draw = self.world, self.random
+        agent = draw.choice([one for one in world.agents.values() if not one.gone])
+        match kind:
+            case "chronos":
+                world.die()
+            case "handover":
+                world.lead(world.clock_off_s)
+            case "clock":
+                world.lead(draw.choice((-300.0, -20.0, -1.0, 0.0, 1.0, 20.0, 300.0)))
+            case "session":
+                world.disconnect()
+            case "master":
+                world.master.fail(draw.uniform(0.1, 10.0))
+            case "cut":
+                agent.cut = True
+                agent.cut_off()
+            case "lose" if world.master.up:
+                world.master.lose(agent)
+            case "return":
+                agent.cut = False
+            case "reboot":
+                agent.reboot()
+            case "gone" if world.master.up:
+                self._declare_gone(agent)
+            case "slow store":
+                self.slow_store = not self.slow_store
+            case "slow net":
+                self.slow_net = not self.slow_net
+            case "by hand" if world.alive:
+                world.tell(ev.RunNow(draw.choice(("one", "all", "left", "report"))))
+            case "rumour":
+                self._rumour()
+
+    def _declare_gone(self, agent: AgentNode) -> None:
+        # Whether a task had completed of which nobody has heard, and nobody can any more, is not to be known.
+        if not any(task.over for task in agent.tasks.values()):
+            self.world.master.mark_gone(agent)
+            self.world.add_agent()
+
+    def _rumour(self) -> None:
+        """Something is told once more that was told long ago."""
+        world, draw = self.world, self.random
+        if world.history:
+            run_id = draw.choice(sorted(world.history))
+            world.update(run_id, draw.choice((S.TASK_RUNNING, S.TASK_FINISHED, S.TASK_GONE, S.TASK_FAILED)))
+
+    # ── the play ──────────────────────────────────────────────────────────────────────────────────
+    def play(self) -> None:
+        for delay_s, kind in self.plan:
+            self.world.run(delay_s)
+            self.fault(kind)
+        self._heal()
+        self.world.run(900.0)
+        self._look_at_schedules()
+        self._look_at_children()
+
+    def _heal(self) -> None:
+        world = self.world
+        self.deadly = self.slow_net = self.slow_store = False
+        for agent in world.agents.values():
+            agent.cut = False
+        world.duration_s = lambda name: 0.5
+        world.fate = lambda name, attempt: S.TASK_FINISHED
+        world.run(30.0)  # who is dead is back, and so is the master
+        if world.clock_off_s < 0:  # the clock is right at last
+            world.lead()
+
+    def _look_at_schedules(self) -> None:
+        world = self.world
+        for name, period_s in PERIODS.items():
+            schedule = world.job(name).schedule
+            assert schedule is not None
+            assert schedule.due is not None
+            assert schedule.due > world.now - 30, f"{name} is late: {world.story(name)}"
+            known = [*world.ended_of(name), *world.core.state.runs_of(name)]
+            runs = [run for run in known if run.trigger == "schedule" and _counts(run)]
+            slot_ms, end_ms = ids.milliseconds(START_S + 10), ids.milliseconds(schedule.due)
+            while slot_ms < end_ms:
+                covering = [run for run in runs if run.due_ms <= slot_ms <= max(run.due_ms, run.through_ms)]
+                assert len(covering) == 1, f"slot {slot_ms} of {name}: {covering}\n{world.story(name)}"
+                slot_ms += period_s * 1000
+            if name in ("all", "queue", "extract"):
+                assert not any(run.through_ms for run in runs)
+
+    def _look_at_children(self) -> None:
+        world = self.world
+        for name, parents in CHILDREN.items():
+            child = world.job(name)
+            windows = {one.due_ms for one in world.completed_of(name) if not self._was_by_hand(name, one.due_ms)}
+            for parent in parents:
+                assert len(windows) <= len(world.completed_of(parent)), f"{name} ran too often"
+            assert windows, f"{name} never ran"
+            if len(parents) == 1 and not world.core.state.runs_of(name) and not parents_are_done(child):
+                last = max(one.at for one in world.completed_of(parents[0]))
+                starts = [one.at for one in world.starts if one.job == name]
+                pending = world.core.state.runs_of(parents[0])
+                assert max(starts) > last or pending, f"{name} has missed {parents[0]}"
+
+    def _was_by_hand(self, name: str, due_ms: int) -> bool:
+        return any(run.due_ms == due_ms and run.trigger == "manual" for run in self.world.ended_of(name))
+
+
+def _counts(run: Run) -> bool:
+    """It has done the work of its window, is at it, or (missed, as its job wants it) stands for it."""
+    return run.state in ("succeeded", "waiting", "launching", "running") or run.reason == "missed"
+
+
+def drawn_plan(seed: int, acts: int = 40) -> list[tuple[float, str]]:
+    draw = Random(seed)
+    return [(draw.choice((0.0, 0.02, 0.3, 2.0, 10.0, 30.0)), draw.choice(FAULTS)) for _ in range(acts)]
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_each_window_has_exactly_one_start_that_completes(seed: int) -> None:
+    Chaos(seed, drawn_plan(seed)).play()
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    seed=st.integers(0, 2**16),
+    plan=st.lists(st.tuples(st.floats(0.0, 40.0), st.sampled_from(FAULTS)), max_size=12),
+)
+def test_so_it_has_whatever_the_plan(seed: int, plan: list[tuple[float, str]]) -> None:
+    Chaos(seed, plan).play()

@@ -1,0 +1,407 @@
+"""Lives of jobs in the small world: what runs when, and what follows from how it ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from koinon.chronos import schedules
+from koinon.chronos.core import Config
+from koinon.chronos.core import events as ev
+from koinon.chronos.model import Job
+from koinon.chronos.model.problems import Refused
+from koinon.mesos import v1
+from koinon.timestamps import stamp
+from tests.unit.chronos.core.world import START_S, World
+
+S = v1.TaskState
+
+
+def every(seconds: int, times: str = "", after_s: float = 10.0) -> schedules.Schedule:
+    """So often, first so long after the world's beginning."""
+    return schedules.read(f"R{times}/{stamp(START_S + after_s)}/PT{seconds}S", now=START_S)
+
+
+def job(name: str = "a", **fields: Any) -> Job:
+    return Job(name, command="true", cpus=1.0, **fields)
+
+
+def dues(world: World, name: str = "a") -> list[float]:
+    """When the runs that completed were due, in seconds since the world's beginning."""
+    return [one.due_ms / 1000 - START_S for one in world.completed_of(name)]
+
+
+# ── schedules ─────────────────────────────────────────────────────────────────────────────────────
+def test_a_job_runs_at_each_of_its_times_and_soon() -> None:
+    world = World(job(schedule=every(60)))
+    world.run(240)
+    assert dues(world) == [10.0, 70.0, 130.0, 190.0]
+    assert all(one.at - one.due_ms / 1000 < 0.2 for one in world.starts)
+    assert world.job("a").success_count == 4
+    assert world.states_of("a") == {"succeeded": 4}
+
+
+def test_after_its_last_repetition_a_job_is_disabled_and_somebody_is_told() -> None:
+    world = World(job(schedule=every(10, "2")))
+    world.run(100)
+    assert dues(world) == [10.0, 20.0]
+    assert world.job("a").disabled
+    assert [(one.kind, one.exhausted) for one in world.notices] == [("disabled", True)]
+
+
+def test_what_was_missed_while_nobody_led_is_one_run() -> None:
+    world = World(job(schedule=every(10)))
+    world.run(15)
+    world.crash()
+    world.run(40)
+    world.lead()
+    world.run(10)
+    assert dues(world) == [10.0, 20.0, 60.0]
+    late = world.ended_of("a")[1]
+    assert 50 < late.through_ms / 1000 - START_S < 60
+
+
+def test_with_missed_runs_all_each_has_its_own_run_in_order() -> None:
+    world = World(job(schedule=every(10), missed_runs="all"))
+    world.run(15)
+    world.crash()
+    world.run(40)
+    world.lead()
+    world.run(10)
+    assert dues(world) == [10.0, 20.0, 30.0, 40.0, 50.0, 60.0]
+
+
+def test_with_missed_runs_skip_those_later_than_epsilon_are_left_out() -> None:
+    world = World(job(schedule=every(10), missed_runs="skip", epsilon="PT15S"))
+    world.run(15)
+    world.crash()
+    world.run(40)
+    world.lead()
+    world.run(10)
+    assert dues(world) == [10.0, 50.0, 60.0]
+    skipped = [run for run in world.ended_of("a") if run.state == "skipped"]
+    assert [(run.due - START_S, run.reason) for run in skipped] == [(20.0, "missed")]
+
+
+def test_slots_that_find_the_job_running_are_one_late_run() -> None:
+    world = World(job(schedule=every(10)))
+    world.duration_s = lambda name: 25.0
+    world.run(95)
+    assert dues(world) == [10.0, 20.0, 40.0]
+    assert [round(one.at - START_S) for one in world.starts] == [10, 35, 60, 85]
+
+
+def test_slots_are_queued_if_the_job_wants_that() -> None:
+    world = World(job(schedule=every(10, "4"), overlap="queue"))
+    world.duration_s = lambda name: 25.0
+    world.run(150)
+    assert dues(world) == [10.0, 20.0, 30.0, 40.0]
+    assert [round(one.at - START_S) for one in world.starts] == [10, 35, 60, 85]
+    assert world.job("a").disabled
+
+
+def test_slots_run_side_by_side_if_the_job_allows_it() -> None:
+    world = World(job(schedule=every(10, "4"), overlap="allow"))
+    world.duration_s = lambda name: 25.0
+    world.run(150)
+    assert [round(one.at - START_S) for one in world.starts] == [10, 20, 30, 40]
+
+
+def test_a_run_waits_for_room_and_says_why_it_does() -> None:
+    world = World(job("big", schedule=every(3600)), job("small", schedule=every(3600)), agents=1, cpus=1.5)
+    world.duration_s = lambda name: 30.0
+    world.run(20)
+    (waiting,) = world.core.state.queue.values()
+    assert list(waiting.reasons.values()) == ["1.0 cpus needed, 0.5 offered"]
+    world.run(60)
+    assert len(world.completions) == 2
+
+
+def test_a_job_without_room_does_not_stand_in_the_way_of_others() -> None:
+    world = World(Job("huge", cpus=100.0, high_priority=True, schedule=every(10)), job(schedule=every(10)))
+    world.run(45)
+    assert dues(world) == [10.0, 20.0, 30.0, 40.0]
+
+
+# ── how runs end ──────────────────────────────────────────────────────────────────────────────────
+def test_a_failure_is_tried_again_under_the_same_due_time() -> None:
+    world = World(job(schedule=every(3600)))
+    world.fate = lambda name, attempt: S.TASK_FINISHED if attempt == 2 else S.TASK_FAILED
+    world.run(60)
+    assert [(run.attempt, run.state, run.exit_status) for run in world.ended_of("a")] == [
+        (0, "failed", 3),
+        (1, "failed", 3),
+        (2, "succeeded", 0),
+    ]
+    assert len({run.due_ms for run in world.ended_of("a")}) == 1
+    found = world.job("a")
+    assert (found.success_count, found.error_count, world.notices) == (1, 0, [])
+
+
+def test_a_run_that_fails_for_good_is_counted_once_and_told() -> None:
+    world = World(job(schedule=every(3600), retries=1))
+    world.fate = lambda name, attempt: S.TASK_FAILED
+    world.run(60)
+    found = world.job("a")
+    assert (found.error_count, found.errors_since_last_success, found.last_success) == (1, 1, None)
+    assert [(one.kind, one.attempt) for one in world.notices] == [("failed", 1)]
+
+
+def test_after_a_run_that_failed_for_good_the_next_is_not_retried_until_one_succeeds() -> None:
+    world = World(job(schedule=every(60), retries=1))
+    world.fate = lambda name, attempt: S.TASK_FAILED
+    world.run(120)
+    assert [run.attempt for run in world.ended_of("a")] == [0, 1, 0]
+    world.fate = lambda name, attempt: S.TASK_FINISHED
+    world.run(60)
+    assert [one.kind for one in world.notices] == ["failed", "failed", "recovered"]
+    assert world.job("a").errors_since_last_success == 0
+
+
+def test_failures_in_a_row_disable_a_job() -> None:
+    config = Config(failure_retry_s=1.0, disable_after_failures=2)
+    world = World(job(schedule=every(10), retries=0), config=config)
+    world.fate = lambda name, attempt: S.TASK_FAILED
+    world.run(100)
+    assert world.job("a").disabled
+    assert [one.kind for one in world.notices] == ["failed", "disabled"]
+    assert len(world.starts) == 2
+
+
+def test_a_retry_outlives_its_leader() -> None:
+    world = World(job(schedule=every(3600)), config=Config(failure_retry_s=60.0))
+    world.fate = lambda name, attempt: S.TASK_FINISHED if attempt else S.TASK_FAILED
+    world.run(20)
+    world.lead()
+    world.run(100)
+    assert [(run.attempt, run.state) for run in world.ended_of("a")] == [(0, "failed"), (1, "succeeded")]
+
+
+def test_the_next_slot_waits_for_the_retries_of_the_one_before() -> None:
+    world = World(job(schedule=every(10, "2")), config=Config(failure_retry_s=15.0))
+    world.fate = lambda name, attempt: S.TASK_FINISHED if attempt else S.TASK_FAILED
+    world.run(100)
+    assert [run.due - START_S for run in world.ended_of("a") if run.state == "succeeded"] == [10.0, 20.0]
+
+
+def test_a_success_mail_is_for_those_who_asked() -> None:
+    world = World(job(schedule=every(3600), notify_on_success=True))
+    world.run(20)
+    assert [one.kind for one in world.notices] == ["succeeded"]
+
+
+# ── people ────────────────────────────────────────────────────────────────────────────────────────
+def test_a_run_by_hand_has_its_arguments_and_runs_though_the_job_is_disabled() -> None:
+    world = World(job(schedule=every(10), disabled=True))
+    world.tell(ev.RunNow("a", "--again"))
+    world.run(30)
+    assert [(run.trigger, run.arguments, run.state) for run in world.ended_of("a")] == [
+        ("manual", "--again", "succeeded")
+    ]
+
+
+def test_a_run_by_hand_outlives_its_leader() -> None:
+    world = World(job(schedule=every(3600)))
+    world.master.fail(30)
+    world.tell(ev.RunNow("a"))
+    world.run(1)
+    world.lead()
+    world.run(60)
+    assert [run.trigger for run in world.ended_of("a")] == ["schedule", "manual"] or len(world.completions) == 2
+
+
+def test_a_run_that_is_killed_is_not_tried_again_and_counts_as_nothing() -> None:
+    world = World(job(schedule=every(3600)))
+    world.duration_s = lambda name: 100.0
+    world.run(20)
+    world.tell(ev.KillRuns("a"))
+    world.run(200)
+    assert world.states_of("a") == {"killed": 1}
+    found = world.job("a")
+    assert (found.success_count, found.error_count, world.running()) == (0, 0, [])
+
+
+def test_disabling_drops_what_waits_and_lets_what_runs_end() -> None:
+    world = World(job(schedule=every(10)), job("b", schedule=every(3600)))
+    world.fate = lambda name, attempt: S.TASK_FAILED if name == "b" else S.TASK_FINISHED
+    world.duration_s = lambda name: 5.0
+    world.run(16)
+    put = tuple(
+        Job(one.name, cpus=1.0, schedule=one.schedule, disabled=True) for one in world.core.state.jobs.values()
+    )
+    world.tell(ev.ChangeJobs(put=put))
+    world.run(50)
+    assert dues(world) == [10.0]
+    assert [(run.state, run.reason) for run in world.ended_of("b")] == [("failed", ""), ("skipped", "disabled")]
+
+
+def test_a_deleted_job_is_killed_and_its_name_is_free_at_once() -> None:
+    world = World(job(schedule=every(10)))
+    world.duration_s = lambda name: 100.0
+    world.run(12)
+    world.tell(ev.ChangeJobs(deleted=("a",)))
+    world.tell(ev.ChangeJobs(put=(job(schedule=every(10)),)))
+    world.run(8)
+    assert world.states_of("a")["killed"] == 1
+    assert len(world.starts) == 2
+    assert [one.kind for one in world.notices] == ["deleted"]
+
+
+def test_a_job_posted_again_with_a_start_in_the_past_runs_once_more_under_another_id() -> None:
+    world = World(job(schedule=every(3600)))
+    world.run(20)
+    before = world.job("a")
+    world.tell(ev.ChangeJobs(put=(job(schedule=every(3600), latest_slot_ms=before.latest_slot_ms),)))
+    world.run(20)
+    assert len(world.completions) == 2
+    assert len({run.id for run in world.ended_of("a")}) == 2
+
+
+@pytest.mark.parametrize("event", [ev.RunNow("x"), ev.KillRuns("x"), ev.MarkSucceeded("x"), ev.Complete("x", True)])
+def test_what_there_is_not_is_refused_with_400(event: ev.Event) -> None:
+    world = World()
+    with pytest.raises(Refused, match="x") as refused:
+        world.tell(event)
+    assert refused.value.status == 400
+
+
+def test_an_asynchronous_job_ends_when_it_is_told_so() -> None:
+    world = World(job(schedule=every(3600), asynchronous=True))
+    world.run(20)
+    (run,) = world.core.state.runs.values()
+    assert (run.state, run.mesos_state) == ("running", "TASK_FINISHED")
+    world.run(700)
+    world.tell(ev.Complete(run.id, True))
+    world.run(10)
+    assert world.job("a").success_count == 1
+
+
+# ── dependencies ──────────────────────────────────────────────────────────────────────────────────
+def test_a_child_starts_when_all_its_parents_have_succeeded_since_its_last_start() -> None:
+    world = World(
+        job("a", schedule=every(60)),
+        job("b", schedule=every(60)),
+        job("c", parents=("a", "b")),
+    )
+    world.duration_s = lambda name: 20.0 if name == "b" else 1.0
+    world.run(130)
+    assert [round(one.at - START_S) for one in world.starts if one.job == "c"] == [30, 90]
+
+
+def test_what_parents_have_done_outlives_the_leader() -> None:
+    world = World(job("a", schedule=every(3600)), job("b", schedule=every(3600)), job("c", parents=("a", "b")))
+    world.duration_s = lambda name: 20.0 if name == "b" else 1.0
+    world.run(15)
+    assert world.job("c").parents_succeeded == ("a",)
+    world.lead()
+    world.run(30)
+    assert len(world.completed_of("c")) == 1
+
+
+def test_a_child_runs_when_its_parent_fails_softly_and_not_when_it_fails_or_is_killed() -> None:
+    world = World(
+        job("hard", schedule=every(3600), retries=0),
+        job("soft", schedule=every(3600), retries=0, soft_error=True),
+        job("after-hard", parents=("hard",)),
+        job("after-soft", parents=("soft",)),
+    )
+    world.fate = lambda name, attempt: S.TASK_FINISHED if name.startswith("after") else S.TASK_FAILED
+    world.run(60)
+    assert [one.job for one in world.completions] == ["after-soft"]
+
+
+def test_marking_success_starts_the_children_and_no_task() -> None:
+    world = World(job("a", schedule=every(3600), disabled=True), job("c", parents=("a",)))
+    world.tell(ev.MarkSucceeded("a"))
+    world.run(20)
+    assert [one.job for one in world.starts] == ["c"]
+    assert world.job("a").success_count == 1
+
+
+def test_a_disabled_child_does_not_start_now_nor_when_it_is_enabled() -> None:
+    child = job("c", parents=("a",), disabled=True)
+    world = World(job("a", schedule=every(3600)), child)
+    world.run(20)
+    assert world.job("c").parents_succeeded == ()
+    world.tell(ev.ChangeJobs(put=(job("c", parents=("a",)),)))
+    world.run(20)
+    assert world.completed_of("c") == []
+
+
+# ── what breaks ───────────────────────────────────────────────────────────────────────────────────
+def test_a_launch_that_did_not_arrive_is_made_again_and_costs_no_retry() -> None:
+    world = World(job(schedule=every(3600), retries=0))
+    world.latency_s = lambda: 0.5
+    world.until(lambda: bool(world.intents))
+    world.lead()  # the Accept is lost with its session
+    world.run(60)
+    assert [(run.attempt, run.state) for run in world.ended_of("a")] == [(0, "skipped"), (1, "succeeded")]
+    assert len(world.starts) == 1
+
+
+def test_a_launch_that_arrived_is_not_made_again_by_the_next_leader() -> None:
+    world = World(job(schedule=every(3600)))
+    world.until(lambda: bool(world.starts))
+    world.crash()
+    world.run(30)
+    world.lead()
+    world.run(60)
+    assert [(run.attempt, run.state) for run in world.ended_of("a")] == [(0, "succeeded")]
+
+
+def test_silence_of_a_new_master_is_no_answer() -> None:
+    world = World(job(schedule=every(3600)), agents=1)
+    world.duration_s = lambda name: 60.0
+    world.until(lambda: bool(world.starts))
+    world.agents["S0"].cut = True
+    world.master.fail(1.0)
+    world.run(10)
+    (run,) = world.core.state.runs.values()
+    assert run.is_active
+    world.agents["S0"].cut = False
+    world.run(100)
+    assert len(world.starts) == 1
+    assert world.states_of("a") == {"succeeded": 1}
+
+
+def test_an_agent_out_of_reach_is_waited_for() -> None:
+    world = World(job(schedule=every(10)))
+    world.duration_s = lambda name: 5.0
+    world.until(lambda: bool(world.starts))
+    agent = next(one for one in world.agents.values() if one.tasks)
+    world.master.lose(agent)
+    world.run(60)
+    assert len(world.starts) == 1
+    agent.cut = False
+    world.run(30)
+    assert dues(world)[:2] == [10.0, 20.0]
+
+
+def test_what_runs_on_a_machine_that_is_declared_gone_is_tried_again() -> None:
+    world = World(job(schedule=every(3600)))
+    world.duration_s = lambda name: 30.0
+    world.until(lambda: bool(world.starts))
+    world.run(5)
+    agent = next(one for one in world.agents.values() if one.tasks)
+    world.master.mark_gone(agent)
+    world.run(60)
+    assert [(run.attempt, run.state) for run in world.ended_of("a")] == [(0, "failed"), (1, "succeeded")]
+
+
+def test_a_task_that_nobody_knows_is_killed() -> None:
+    world = World()
+    killed: list[str] = []
+    world.master.kill = killed.append  # type: ignore[method-assign]
+    world.update("ct:1:0:somebody:", S.TASK_RUNNING)
+    world.run(1)
+    assert killed == ["ct:1:0:somebody:"]
+
+
+def test_requests_before_the_store_is_read_are_refused_with_503() -> None:
+    from koinon.chronos.core import Chronos
+    from tests.unit.chronos.core.world import Place
+
+    with pytest.raises(Refused) as refused:
+        Chronos(Config(), room=Place).handle(ev.RunNow("a"), 0.0)
+    assert refused.value.status == 503
