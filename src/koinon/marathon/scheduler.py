@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from koinon.marathon.core import events
 from koinon.marathon.flags import MarathonFlags
 from koinon.mesos import v1
-from koinon.mesos.v1.scheduler import Call
-from koinon.sdk import ApiError
-from koinon.sdk.errors import CallError, CutOff
 from koinon.service.driver import Driver
 from koinon.service.exits import Fatal
-
-_State = v1.TaskState
-_Status = v1.TaskStatus
 
 
 class MarathonScheduler(Driver):
@@ -36,16 +30,6 @@ class MarathonScheduler(Driver):
         )
         self._tell = tell
         self._heard = heard
-
-    @property
-    def master_address(self) -> str | None:
-        """Of the master that has taken us in last, `host:port`."""
-        if (info := self.master) is None:
-            return None
-        address = info.address
-        host = (address.ip or address.hostname) if address is not None else None
-        port = address.port if address is not None else info.port
-        return f"{host or info.hostname}:{port}"
 
     # ── what the master says ──────────────────────────────────────────────────────────────────────
     def subscribed(self, framework_id: str) -> None:
@@ -75,21 +59,6 @@ class MarathonScheduler(Driver):
     def message(self, agent_id: v1.AgentID, executor_id: v1.ExecutorID, data: bytes) -> None:
         """See `Scheduler.message`."""
         self._heard(executor_id.value, agent_id.value, data)
-
-    def call_refused(self, call: Call, error: CallError) -> None:
-        """See `Scheduler.call_refused`. Tasks of a launch that surely was not done are told as dropped."""
-        super().call_refused(call, error)
-        if call.accept is not None and isinstance(error, ApiError | CutOff):
-            for task in _launched(call.accept.operations):
-                status = v1.TaskStatus(
-                    task_id=task.task_id,
-                    agent_id=task.agent_id,
-                    state=_State.TASK_DROPPED,
-                    source=_Status.Source.SOURCE_MASTER,
-                    reason=_Status.Reason.REASON_INVALID_OFFERS,
-                    message=f"The launch did not reach the cluster: {error}",
-                )
-                self._tell(events.Updated(status))
 
     # ── what the core says ────────────────────────────────────────────────────────────────────────
     def performers(self) -> Mapping[type, Callable[..., None]]:
@@ -132,11 +101,3 @@ def framework_of(
         principal=flags.mesos_authentication_principal,
         capabilities=[v1.FrameworkInfo.Capability(type=one) for one in capabilities],
     )
-
-
-def _launched(operations: Iterable[v1.Offer.Operation]) -> Iterable[v1.TaskInfo]:
-    for operation in operations:
-        if operation.launch is not None:
-            yield from operation.launch.task_infos
-        if operation.launch_group is not None:
-            yield from operation.launch_group.task_group.tasks

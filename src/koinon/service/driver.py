@@ -11,12 +11,16 @@ from koinon.coordination.detection import Masters
 from koinon.mesos import v1
 from koinon.mesos.v1.scheduler import Call
 from koinon.sdk import ApiError, FrameworkError, Scheduler
+from koinon.sdk.errors import CallError, CutOff
 from koinon.service.exits import Exit, Fatal
 
 #: What masters say to a framework that was torn down, or stayed away for longer than its failover timeout.
 _REMOVED = ("removed", "completed framework")
 #: How long the end may take: what was called is to be delivered.
 _STOP_S = 5.0
+
+_State = v1.TaskState
+_Status = v1.TaskStatus
 
 
 class Driver(Scheduler):
@@ -66,6 +70,31 @@ class Driver(Scheduler):
         if self._may_act():
             super().send(call)
 
+    @property
+    def master_address(self) -> str | None:
+        """Of the master that has taken us in last, `host:port`."""
+        if (info := self.master) is None:
+            return None
+        address = info.address
+        host = (address.ip or address.hostname) if address is not None else None
+        port = address.port if address is not None else info.port
+        return f"{host or info.hostname}:{port}"
+
+    def call_refused(self, call: Call, error: CallError) -> None:
+        """See `Scheduler.call_refused`. Tasks of a launch that surely was not done are told as dropped."""
+        super().call_refused(call, error)
+        if call.accept is not None and isinstance(error, ApiError | CutOff):
+            for task in _launched(call.accept.operations):
+                status = v1.TaskStatus(
+                    task_id=task.task_id,
+                    agent_id=task.agent_id,
+                    state=_State.TASK_DROPPED,
+                    source=_Status.Source.SOURCE_MASTER,
+                    reason=_Status.Reason.REASON_INVALID_OFFERS,
+                    message=f"The launch did not reach the cluster: {error}",
+                )
+                self.update(status)
+
     async def _drive(self) -> None:
         try:
             await self.run()
@@ -81,3 +110,11 @@ class Driver(Scheduler):
         except Exception as error:
             self._log.exception("the driver failed")
             self._tell_failed(Fatal(Exit.UNCAUGHT, f"the driver failed: {error!r}"))
+
+
+def _launched(operations: Iterable[v1.Offer.Operation]) -> Iterable[v1.TaskInfo]:
+    for operation in operations:
+        if operation.launch is not None:
+            yield from operation.launch.task_infos
+        if operation.launch_group is not None:
+            yield from operation.launch_group.task_group.tasks

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import TypeAlias
 
-import re2
 from msgspec import Struct
 
 from koinon.marathon.model.app import Constraint
 from koinon.marathon.model.records import AgentInfo, Instance
 from koinon.mesos.v1 import Attribute
+from koinon.offers import number_text, pattern
 
 #: Conditions of instances that hold an agent: those that wait, are lost or have ended hold none.
 PLACED = frozenset({"Provisioned", "Staging", "Starting", "Running", "Killing"})
@@ -40,12 +39,6 @@ def attribute_text(attribute: Attribute) -> str:
     if attribute.set is not None:
         return "{" + ",".join(sorted(attribute.set.item)) + "}"
     return attribute.text.value if attribute.text is not None else ""
-
-
-def number_text(value: float) -> str:
-    """At most three decimals, none that are zero."""
-    text = f"{value:.3f}".rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
 
 
 def value_of(agent: AgentInfo, field: str) -> str | None:
@@ -146,9 +139,9 @@ def objection(rule: Rule, agent: AgentInfo, placed: Placements, instances: int) 
         case "GROUP_BY":
             return _group_by(rule, value, placed.counts(rule.field), instances)
         case "LIKE":
-            return None if _pattern(rule.value).fullmatch(value) else f"{value} does not match"
+            return None if pattern(rule.value).fullmatch(value) else f"{value} does not match"
         case "UNLIKE":
-            return f"{value} matches" if _pattern(rule.value).fullmatch(value) else None
+            return f"{value} matches" if pattern(rule.value).fullmatch(value) else None
         case "IS":
             wanted = number_text(float(rule.value)) if _NUMBER.fullmatch(rule.value) else rule.value
             return None if value == wanted else f"it is {value}"
@@ -184,18 +177,6 @@ def _divided(value: str, there: int, counts: Counts, instances: int, groups: int
     if there < each or (there == each and spent < rest):
         return None
     return f"{there} of {instances} run at {value} already"
-
-
-@lru_cache(1024)
-def _pattern(text: str) -> re.Pattern[str]:
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        # Takes time in proportion to the text, whoever wrote the pattern; but it knows no look-around.
-        found: re.Pattern[str] = re2.compile(text, options)
-        return found
-    except re2.error:
-        return re.compile(text)
 
 
 def first_objection(

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from koinon.marathon.matching.constraints import Placements, first_objection, number_text
+from koinon.marathon.matching.constraints import Placements, first_objection
 from koinon.marathon.matching.ports import assigned, choose, shortage
 from koinon.marathon.matching.remaining import Remaining
 from koinon.marathon.matching.settings import Settings
@@ -17,6 +17,7 @@ from koinon.marathon.model import App
 from koinon.marathon.model.records import AgentInfo, Instance
 from koinon.marathon.model.root import RunSpec
 from koinon.mesos import v1
+from koinon.offers import number_text
 
 #: Why an offer is not used, as `/v2/queue` names it, in the order of its funnel: an offer counts under the first
 #: that applies. NoCorrespondingReservationFound is for apps with persistent volumes only.

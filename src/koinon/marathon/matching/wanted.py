@@ -11,12 +11,7 @@ from koinon.marathon.matching.settings import Settings
 from koinon.marathon.model.app import App, PortDefinition
 from koinon.marathon.model.pod import Pod
 from koinon.marathon.model.root import RunSpec
-from koinon.mesos.resources.quantities import thousandths
-
-#: Scalars in the order in which they are asked for and told.
-SCALARS = ("cpus", "mem", "disk", "gpus")
-
-Amounts = dict[str, int]  #: thousandths by name; nothing that is 0
+from koinon.offers import Amounts, amounts
 
 
 class PortWish(Struct, frozen=True):
@@ -88,12 +83,6 @@ def _constraints(spec: RunSpec) -> list[tuple[str, ...]]:
 
 
 # ── resources ─────────────────────────────────────────────────────────────────────────────────────
-def amounts(**given: float) -> Amounts:
-    """In thousandths, without what is 0."""
-    found = {name: thousandths(given[name]) for name in SCALARS if given.get(name)}
-    return {name: amount for name, amount in found.items() if amount}
-
-
 def custom_executor(app: App, settings: Settings) -> str | None:
     """The path of the executor that runs the app's tasks; None: Mesos's own for commands."""
     executor = app.executor or settings.executor
