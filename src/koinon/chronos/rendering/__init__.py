@@ -1,9 +1,10 @@
 """The types of `koinon.chronos.model` → what the API answers, under both prefixes."""
 
 from koinon.chronos.rendering.graph import csv, dot
-from koinon.chronos.rendering.jobs import render_job
+from koinon.chronos.rendering.jobs import moment, render_job
 from koinon.chronos.rendering.listing import Listing, Search
 from koinon.chronos.rendering.refusals import refusal
+from koinon.chronos.rendering.runs import render_run
 from koinon.chronos.rendering.stats import job_stat, times
 from koinon.chronos.rendering.summary import IDLE, Activity, Summary, status
 
@@ -16,8 +17,10 @@ __all__ = [
     "csv",
     "dot",
     "job_stat",
+    "moment",
     "refusal",
     "render_job",
+    "render_run",
     "status",
     "times",
 ]
