@@ -1,0 +1,163 @@
+"""The history over HTTP: what has been, what is under way, and why a job waits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from koinon.chronos.history import Output
+from koinon.mesos import v1
+from tests.unit.chronos.api.conftest import V1, Api
+
+H = "/v1/history"
+
+
+async def run_often(api: Api, name: str = "a", times: int = 6) -> None:
+    """So many runs, ten seconds apart, and all of them recorded."""
+    await api.create(name, schedule=f"R{times}//PT10S")
+    api.world.run(10 * times)
+    await api.recorded()
+
+
+async def test_runs_come_newest_first_and_in_pages(api: Api) -> None:
+    """Each page says where the next begins; the last does not."""
+    await run_often(api)
+    whole = (await api.get(f"{H}/runs?job=a")).json
+    assert (len(whole["runs"]), "before" in whole) == (6, False)
+    gathered, before = [], ""
+    for _ in range(3):
+        page = (await api.get(f"{H}/runs?job=a&limit=2{before}")).json
+        gathered += page["runs"]
+        before = f"&before={page.get('before', '')}"
+    assert gathered == whole["runs"]
+    assert [one["due"] for one in gathered] == sorted((one["due"] for one in gathered), reverse=True)
+    assert "before" not in page
+
+
+async def test_run_tells_all_that_is_known(api: Api) -> None:
+    """In times, places and how it ended."""
+    await run_often(api, times=1)
+    [run] = (await api.get(f"{H}/runs")).json["runs"]
+    assert {
+        "taskId",
+        "job",
+        "due",
+        "launched",
+        "started",
+        "ended",
+        "agentId",
+        "durationSeconds",
+    } <= run.keys()
+    assert (run["state"], run["trigger"], run["attempt"]) == ("succeeded", "schedule", 0)
+    assert (await api.get(f"{H}/runs/{run['taskId']}")).json == run
+
+
+async def test_run_under_way_is_in_the_history(api: Api) -> None:
+    """And one that waits for room."""
+    api.world.duration_s = lambda job: 100.0
+    await api.create("a", in_s=1)
+    await api.create("big", in_s=1, cpus=1000)
+    api.world.run(5)
+    states = {one["job"]: one["state"] for one in (await api.get(f"{H}/runs")).json["runs"]}
+    assert states == {"a": "running", "big": "waiting"}
+    assert [one["job"] for one in (await api.get(f"{H}/runs?state=waiting,failed")).json["runs"]] == ["big"]
+    for one in (await api.get(f"{H}/runs")).json["runs"]:
+        assert (await api.get(f"{H}/runs/{one['taskId']}")).json == one
+
+
+async def test_runs_of_a_time(api: Api) -> None:
+    """From, and up to without it; as ISO text or in seconds."""
+    await run_often(api)
+    dues = [one["due"] for one in (await api.get(f"{H}/runs")).json["runs"]]
+    found = (await api.get(f"{H}/runs?since={dues[4]}&until={dues[1]}")).json["runs"]
+    assert [one["due"] for one in found] == dues[2:5]
+    assert (await api.get(f"{H}/runs?since=0&until=1.5")).json["runs"] == []
+
+
+async def test_job_page_outlives_its_job(api: Api) -> None:
+    """What a deleted job has done is still known."""
+    await run_often(api)
+    await api.delete(f"{V1}/job/a")
+    found = (await api.get(f"{H}/jobs/a")).json
+    assert (found["job"], len(found["runs"]), found["seconds"]["count"]) == ("a", 6, 6)
+    assert (await api.get(f"{H}/jobs/none")).status == 404
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["state=good", "limit=0", "limit=x", "since=tomorrow", "since=-1", "until=1e99", "before=x", "since=nan"],
+)
+async def test_wrong_question_is_told(api: Api, query: str) -> None:
+    """With the parameter that is wrong."""
+    answer = await api.get(f"{H}/runs?{query}")
+    assert answer.status == 400
+    assert query.partition("=")[0] in answer.message
+
+
+async def test_output_is_shown_as_it_was_written(api: Api) -> None:
+    """As text with its whole length; as JSON with what is no text replaced."""
+    await run_often(api, times=1)
+    [run] = api.world.ended_of("a")
+    await api.shell.history.record_output(run.id, Output(b"<b>end\n", b"\xff", 1000, 1))
+    out = await api.get(f"{H}/runs/{run.id}/stdout")
+    assert (out.text, out.headers["X-Size"]) == ("<b>end\n", "1000")
+    assert out.headers["Content-Type"].startswith("text/plain")
+    assert (await api.get(f"{H}/runs/{run.id}/output")).json["stderr"] == "\N{REPLACEMENT CHARACTER}"
+    assert (await api.get(f"{H}/runs/ct:1:0:none:/stdout")).status == 404
+
+
+# ── why ───────────────────────────────────────────────────────────────────────────────────────────
+async def why(api: Api, job: str) -> dict[str, Any]:
+    answer = await api.get(f"/v1/koinon/why/{job}")
+    assert answer.status == 200, answer.text
+    found: dict[str, Any] = answer.json
+    return found
+
+
+async def codes(api: Api, job: str) -> set[str]:
+    return {one["code"] for one in (await why(api, job))["reasons"]}
+
+
+async def test_why_follows_a_job_through_its_life(api: Api) -> None:
+    """Not due, without room, running, to be tried again, failed."""
+    api.world.fate = lambda job, attempt: v1.TaskState.TASK_FAILED
+    await api.create("a", retries=1)
+    await api.create("big", cpus=1000)
+    await api.create("child", "a", "big")
+    assert await codes(api, "a") == {"not_due"}
+    assert await codes(api, "child") == {"parents"}
+    api.world.run(10.5)
+    assert await codes(api, "a") == {"running", "not_due"}
+    assert "cpus needed" in str(await why(api, "big"))
+    api.world.run(2)
+    assert "retry" in await codes(api, "a")
+    api.world.run(20)
+    assert await codes(api, "a") == {"failed", "not_due"}
+
+
+async def test_why_knows_that_no_master_is_there(api: Api) -> None:
+    """And that a job is disabled, or at its end."""
+    api.world.master.up = False
+    api.world.disconnect()
+    await api.create("a", in_s=1)
+    await api.create("b", disabled=True)
+    await api.create("c", schedule="R0/2014-01-01T00:00:00Z/PT60M")
+    api.world.run(5)
+    assert "no_master" in await codes(api, "a")
+    assert await codes(api, "b") == {"disabled"}
+    assert "exhausted" in await codes(api, "c")
+    assert (await api.get("/v1/koinon/why/none")).status == 404
+
+
+async def test_disabled_and_enabled_again_keeps_its_place(api: Api) -> None:
+    """Nothing else changes by it."""
+    await api.create("a", schedule="R/2031-01-31T00:00:00Z/P1M")
+    before = (await api.get(f"{V1}/job/a")).json
+    assert (await api.post("/v1/koinon/disable/a")).status == 204
+    assert (await api.get(f"{V1}/job/a")).json == {**before, "disabled": True, "nextRun": ""}
+    for _ in range(2):
+        assert (await api.post("/v1/koinon/enable/a")).status == 204
+    assert (await api.get(f"{V1}/job/a")).json == before
+    await api.create("over", schedule="R0/2014-01-01T00:00:00Z/PT60M", disabled=True)
+    assert (await api.post("/v1/koinon/enable/over")).status == 409
