@@ -150,6 +150,7 @@ DEPENDENT: list[tuple[Any, str]] = [
     (child(""), "parents[0] must not be empty"),
     (child("a", "nobody"), "parents must be jobs, and 'nobody' is none"),
     (child("p", "q"), "parents must be jobs, and 'p', 'q' are none"),
+    (child(*"pqrst"), "parents must be jobs, and 'p', 'q', 'r', 's', 't' are none"),
     (
         child(*"pqrstuv"),
         "parents must be jobs, and 'p', 'q', 'r', 's', 't' and 2 more are none",

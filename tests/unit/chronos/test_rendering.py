@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from koinon.chronos import rendering
-from koinon.chronos.model import Job, Percentiles, Refused, Run
+from koinon.chronos.model import Job, Line, Percentiles, Refused, Run
 from koinon.chronos.model.problems import Unknown
 from koinon.chronos.rendering import Activity, Listing, Search, Summary
 from tests.unit.chronos.asking import HOURLY, NOW, ask, dependent, named, scheduled
@@ -125,6 +125,26 @@ def test_the_older_line_names_container_types_in_lower_case() -> None:
         "docker",
         "DOCKER",
     ]
+
+
+@pytest.mark.parametrize("line", ["2.x", "3.x"])
+def test_a_sync_script_finds_its_files_unchanged(line: Line) -> None:
+    file: dict[str, Any] = {
+        "name": "a",
+        "command": "x",
+        "owner": "a@b.c",
+        "disabled": False,
+        "async": False,
+        "epsilon": "PT15M",
+        "cpus": 1,
+        "overlap": "queue",
+        "missedRuns": "all",
+        "fetch": [{"uri": "u", "executable": True, "cache": False, "extract": False}],
+        "cron": "0 9 * * *",
+        "scheduleTimeZone": "Europe/Paris",
+    }
+    found = rendering.render_job(ask(file, line=line), line)
+    assert {key: value for key, value in file.items() if found.get(key) != value} == {}
 
 
 # ── lists ──
