@@ -126,7 +126,6 @@ class _Post:
         self._clock = clock
         self._log = logs.get()
         self._came = asyncio.Event()
-        self._is_closing = False
         self._is_out = False  #: said already that it does not work
         self._task: asyncio.Task[None] | None = None
 
@@ -138,14 +137,13 @@ class _Post:
         self._came.set()
 
     async def close(self) -> None:
-        self._is_closing = True  # libraries are known to swallow a cancellation
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        while self._task is not None and not self._task.done():
+            self._task.cancel()  # which `asyncio.wait_for` in libraries may swallow
+            await asyncio.wait([self._task], timeout=0.1)
         await self._sender.rest()
 
     async def _work(self) -> None:
-        while not self._is_closing:
+        while True:
             now = self._clock()
             delivery = self.backlog.take(now)
             if delivery is not None:
