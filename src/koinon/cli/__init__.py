@@ -1,8 +1,8 @@
 """The command line: `koinon COMMAND …`, and the `mesos-*` names.
 
 Each command lives in a module of its own that is imported when the command runs, never before: what a
-short command waits for is mostly imports. A command's module holds a click command; roles (`master`, `agent`, `marathon`)
-are handed their arguments untouched, as their flags are not click's (`koinon.flags`).
+short command waits for is mostly imports. A command's module holds a click command; roles (`master`, `agent`, `marathon`,
+`chronos`) are handed their arguments untouched, as their flags are not click's (`koinon.flags`).
 
     client     HTTP to a master or an agent, and which one      errors     one sentence, exit status 1
     output     tables for people, JSON for programs             tasks      from a name to a task and its sandbox
@@ -37,9 +37,10 @@ COMMANDS = {
     "master": ("koinon.master.server", "Run a master (flags: koinon master --help)."),
     "agent": ("koinon.agent.server", "Run an agent (flags: koinon agent --help)."),
     "marathon": ("koinon.marathon.server", "Run a Marathon (flags: koinon marathon --help)."),
+    "chronos": ("koinon.chronos.server", "Run a Chronos (flags: koinon chronos --help)."),
 }
 #: Programs with flags of their own.
-ROLES = ("master", "agent", "marathon")
+ROLES = ("master", "agent", "marathon", "chronos")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,6 +64,11 @@ def mesos_agent() -> int:
 def marathon() -> int:
     """`marathon …` is `koinon marathon …`."""
     return _role("marathon", sys.argv[1:])
+
+
+def chronos() -> int:
+    """`chronos …` is `koinon chronos …`."""
+    return _role("chronos", sys.argv[1:])
 
 
 def mesos_execute() -> int:

@@ -1,0 +1,47 @@
+"""What Chronos tells about itself, and what can be set while it runs: `/config`, `/logging`, `/ui/`."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from koinon.chronos.flags import ChronosFlags
+from koinon.flags import describe
+from koinon.service.answers import json_answer
+
+#: There is no other page yet: it says what there is instead. Its links work behind proxies with a path of their own, too.
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<title>Chronos</title>
+<h1>Chronos</h1>
+<p>This is Chronos's REST API. It has no web interface yet. To look around:
+<ul>
+<li><a href="../v1/scheduler/jobs">/v1/scheduler/jobs</a>, <a href="../v1/scheduler/jobs/summary">/v1/scheduler/jobs/summary</a>:
+what is to run, and when
+<li><a href="../v1/history/runs">/v1/history/runs</a>: what has run, and how it went
+<li><a href="../v1/scheduler/graph/dot">/v1/scheduler/graph/dot</a>: which job runs after which
+<li><a href="../leader">/leader</a>, <a href="../metrics">/metrics</a>: this service itself
+</ul>
+<p>On the command line:
+<pre>
+koinon job list             what there is
+koinon job show NAME        one job
+koinon job history NAME     what has become of its runs
+</pre>
+</html>
+"""
+
+
+def system_routes(flags: ChronosFlags) -> list[web.RouteDef]:
+    """Handlers for the paths of this module."""
+
+    async def config(request: web.Request) -> web.StreamResponse:
+        return json_answer(describe(flags))
+
+    async def to_page(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPFound("/ui/")
+
+    async def page(request: web.Request) -> web.StreamResponse:
+        return web.Response(text=_PAGE, content_type="text/html")
+
+    return [web.get("/config", config), web.get("/ui", to_page), web.get("/ui/", page)]
