@@ -11,8 +11,9 @@ import pytest
 from aiohttp import web
 
 from koinon.cli import main
-from koinon.cli.apps.client import Place, _place
+from koinon.cli.apps.client import Marathon
 from koinon.cli.apps.plan import differences
+from koinon.cli.service import Place, place_of
 from koinon.marathon import api as rest
 from koinon.mesos.v1 import TaskState
 from tests.unit.marathon.api.conftest import FakeRuntime
@@ -284,10 +285,10 @@ def test_the_next_address_is_asked_when_one_is_away(koinon: Koinon, marathon: Ba
 
 
 def test_user_and_password_are_taken_from_the_address_and_never_told() -> None:
-    place = _place("http://ann:se:cret@box:80")
+    place = place_of("http://ann:se:cret@box:80", Marathon)
     assert place == Place("box", 80, "ann:se:cret")
     assert str(place) == "box:80"
-    assert str(_place("[::1]")) == "[::1]:8080"
+    assert str(place_of("[::1]", Marathon)) == "[::1]:8080"
 
 
 def test_differences_are_told_where_they_are() -> None:

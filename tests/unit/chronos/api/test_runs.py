@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.unit.chronos.api.conftest import V0, V1, Api
 
-NEVER = {"schedule": "R0/2014-01-01T00:00:00Z/PT60M"}
+NEVER: dict[str, Any] = {"schedule": "R0/2014-01-01T00:00:00Z/PT60M"}
 
 
 async def test_run_by_hand_has_its_arguments(api: Api) -> None:
