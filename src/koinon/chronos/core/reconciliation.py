@@ -89,8 +89,6 @@ def _longer_known(core: Core) -> list[Run]:
 
 
 def _ask(core: Core, runs: Iterable[Run]) -> None:
-    tasks = {
-        run.id: run.agent_id or None for run in runs if run.is_active and not run.awaits_call
-    }
+    tasks = {run.id: run.agent_id or None for run in runs if run.is_active and not run.awaits_call}
     if tasks:
         core.effects.append(Reconcile(tasks))

@@ -2,6 +2,9 @@
 
 Whether an attempt has *begun* is what was heard of it: its state is `running` then. An attempt that is still `launching`
 when the master says that its agent does not have it, has never been.
+
+That the master's word is final rests on how it launches: over the agent's present connection or not at all, so that no launch
+arrives after the agent came back without it. Should a task turn up all the same whose attempt is over, it is killed.
 """
 
 from __future__ import annotations

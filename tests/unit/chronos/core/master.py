@@ -75,7 +75,9 @@ class AgentNode:
             self.world.at(self.world.random.uniform(0.2, 2.0), self.register)
 
     def send(self, do: Callable[[], None]) -> None:
-        """The master says something, if this connection lasts so long."""
+        """The master says something, if this connection lasts so long. Without one it says nothing (`Core.tell`)."""
+        if not self.connected:
+            return
         link = self.link
         self.world.soon(lambda: do() if link == self.link and self.connected else None)
 
@@ -326,7 +328,9 @@ class Master:
             if answer is not None:
                 self._say(task_id, answer, agent_id)
             else:  # the SDK asks until it is answered
-                self.world.at(2.0, lambda one=(task_id, agent_id): self.world.call(lambda: self.reconcile(dict([one]))))  # type: ignore[misc]
+                self.world.at(
+                    2.0, lambda one=(task_id, agent_id): self.world.call(lambda: self.reconcile(dict([one])))
+                )  # type: ignore[misc]
 
     def _answer(self, task_id: str, agent_id: str) -> v1.TaskState | None:
         if agent_id in self.agents:

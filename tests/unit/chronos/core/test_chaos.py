@@ -168,7 +168,9 @@ class Chaos:
         world = self.world
         for name, parents in CHILDREN.items():
             child = world.job(name)
-            windows = {one.due_ms for one in world.completed_of(name) if not self._was_by_hand(name, one.due_ms)}
+            windows = {
+                one.due_ms for one in world.completed_of(name) if not self._was_by_hand(name, one.due_ms)
+            }
             for parent in parents:
                 assert len(windows) <= len(world.completed_of(parent)), f"{name} ran too often"
             assert windows, f"{name} never ran"

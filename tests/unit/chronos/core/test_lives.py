@@ -208,7 +208,9 @@ def test_a_run_by_hand_outlives_its_leader() -> None:
     world.run(1)
     world.lead()
     world.run(60)
-    assert [run.trigger for run in world.ended_of("a")] == ["schedule", "manual"] or len(world.completions) == 2
+    assert [run.trigger for run in world.ended_of("a")] == ["schedule", "manual"] or len(
+        world.completions
+    ) == 2
 
 
 def test_a_run_that_is_killed_is_not_tried_again_and_counts_as_nothing() -> None:
@@ -228,12 +230,16 @@ def test_disabling_drops_what_waits_and_lets_what_runs_end() -> None:
     world.duration_s = lambda name: 5.0
     world.run(16)
     put = tuple(
-        Job(one.name, cpus=1.0, schedule=one.schedule, disabled=True) for one in world.core.state.jobs.values()
+        Job(one.name, cpus=1.0, schedule=one.schedule, disabled=True)
+        for one in world.core.state.jobs.values()
     )
     world.tell(ev.ChangeJobs(put=put))
     world.run(50)
     assert dues(world) == [10.0]
-    assert [(run.state, run.reason) for run in world.ended_of("b")] == [("failed", ""), ("skipped", "disabled")]
+    assert [(run.state, run.reason) for run in world.ended_of("b")] == [
+        ("failed", ""),
+        ("skipped", "disabled"),
+    ]
 
 
 def test_a_deleted_job_is_killed_and_its_name_is_free_at_once() -> None:
@@ -258,7 +264,9 @@ def test_a_job_posted_again_with_a_start_in_the_past_runs_once_more_under_anothe
     assert len({run.id for run in world.ended_of("a")}) == 2
 
 
-@pytest.mark.parametrize("event", [ev.RunNow("x"), ev.KillRuns("x"), ev.MarkSucceeded("x"), ev.Complete("x", True)])
+@pytest.mark.parametrize(
+    "event", [ev.RunNow("x"), ev.KillRuns("x"), ev.MarkSucceeded("x"), ev.Complete("x", True)]
+)
 def test_what_there_is_not_is_refused_with_400(event: ev.Event) -> None:
     world = World()
     with pytest.raises(Refused, match="x") as refused:
@@ -290,7 +298,9 @@ def test_a_child_starts_when_all_its_parents_have_succeeded_since_its_last_start
 
 
 def test_what_parents_have_done_outlives_the_leader() -> None:
-    world = World(job("a", schedule=every(3600)), job("b", schedule=every(3600)), job("c", parents=("a", "b")))
+    world = World(
+        job("a", schedule=every(3600)), job("b", schedule=every(3600)), job("c", parents=("a", "b"))
+    )
     world.duration_s = lambda name: 20.0 if name == "b" else 1.0
     world.run(15)
     assert world.job("c").parents_succeeded == ("a",)

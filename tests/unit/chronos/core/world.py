@@ -49,9 +49,7 @@ class Place:
             name=job.name,
             task_id=v1.TaskID(run.id),
             agent_id=v1.AgentID(self.agent_id),
-            resources=[
-                v1.Resource(name="cpus", type=v1.Value.Type.SCALAR, scalar=v1.Value.Scalar(job.cpus))
-            ],
+            resources=[v1.Resource(name="cpus", type=v1.Value.Type.SCALAR, scalar=v1.Value.Scalar(job.cpus))],
         )
 
 
@@ -67,7 +65,9 @@ class Happened(Struct, frozen=True):
 class World:
     """Everything around one leading core."""
 
-    def __init__(self, *jobs: Job, agents: int = 2, cpus: float = 4.0, seed: int = 1, config: Config | None = None):
+    def __init__(
+        self, *jobs: Job, agents: int = 2, cpus: float = 4.0, seed: int = 1, config: Config | None = None
+    ):
         self.random = Random(seed)
         self.config = config or Config(failure_retry_s=5.0)
         self.time = START_S
@@ -196,7 +196,9 @@ class World:
         """Chronos dies at once; another one takes over before long."""
         if self.alive:
             self.crash()
-            self.at(self.random.uniform(0.1, 5.0), lambda: None if self.alive else self.lead(self.clock_off_s))
+            self.at(
+                self.random.uniform(0.1, 5.0), lambda: None if self.alive else self.lead(self.clock_off_s)
+            )
 
     def _perform(self, effect: ev.Effect) -> None:
         master = self.master
@@ -314,8 +316,8 @@ class World:
         return [one for one in self.completions if one.job == name]
 
     def ended_of(self, name: str) -> list[Run]:
-        """Runs of a job in the history, the oldest first."""
-        found = [run for run in self.history.values() if run.job == name]
+        """Runs of a job that are in the history or on their way there, the oldest first."""
+        found = [run for run in (self.history | self.core.state.ended).values() if run.job == name]
         return sorted(found, key=lambda run: (run.due_ms, run.attempt))
 
     def states_of(self, name: str) -> Counter[str]:
