@@ -25,6 +25,7 @@ from koinon.chronos.core.events import (
     ClockTicked,
     Complete,
     Disconnected,
+    DropWaiting,
     Effect,
     Event,
     KillRuns,
@@ -116,6 +117,8 @@ def _handle_request(core: Core, event: Event) -> None:
             jobs.run_now(core, event)
         case KillRuns(name):
             jobs.kill_runs(core, name)
+        case DropWaiting():
+            jobs.drop_waiting(core)
         case MarkSucceeded():
             jobs.mark_succeeded(core, event)
         case Complete():

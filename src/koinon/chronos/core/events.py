@@ -83,6 +83,10 @@ class KillRuns(_Event, frozen=True):
     job: str
 
 
+class DropWaiting(_Event, frozen=True):
+    """Of all jobs: no retry, run by hand or queued slot that waits now is to run."""
+
+
 class MarkSucceeded(_Event, frozen=True):
     """Count a success of the job and start its children, as if it had run. Refused: unknown."""
 
@@ -124,6 +128,7 @@ Event: TypeAlias = (
     | ChangeJobs
     | RunNow
     | KillRuns
+    | DropWaiting
     | MarkSucceeded
     | Complete
     | Processed

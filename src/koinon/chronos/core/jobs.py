@@ -37,6 +37,13 @@ def kill_runs(core: Core, name: str) -> None:
         kills.kill(core, run)
 
 
+def drop_waiting(core: Core) -> None:
+    """All that was to run and does not yet, but for what schedules and parents make due."""
+    for run in list(core.state.runs.values()):
+        if run.state == "waiting":
+            outcomes.drop_waiting(core, run, "dropped", "Somebody dropped all that waited.")
+
+
 def mark_succeeded(core: Core, event: MarkSucceeded) -> None:
     """As if it had run, and well."""
     job = _known(core, event.job)

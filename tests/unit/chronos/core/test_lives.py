@@ -224,6 +224,20 @@ def test_a_run_that_is_killed_is_not_tried_again_and_counts_as_nothing() -> None
     assert (found.success_count, found.error_count, world.running()) == (0, 0, [])
 
 
+def test_what_waits_can_be_dropped_and_the_schedule_goes_on() -> None:
+    world = World(job(schedule=every(30)))
+    world.fate = lambda name, attempt: S.TASK_FAILED
+    world.run(13)
+    world.tell(ev.DropWaiting())
+    world.fate = lambda name, attempt: S.TASK_FINISHED
+    world.run(40)
+    assert [(run.due - START_S, run.state) for run in world.ended_of("a")] == [
+        (10.0, "failed"),
+        (10.0, "skipped"),
+        (40.0, "succeeded"),
+    ]
+
+
 def test_disabling_drops_what_waits_and_lets_what_runs_end() -> None:
     world = World(job(schedule=every(10)), job("b", schedule=every(3600)))
     world.fate = lambda name, attempt: S.TASK_FAILED if name == "b" else S.TASK_FINISHED
