@@ -321,7 +321,7 @@ def test_an_agent_that_is_lost_for_good_is_replaced(new_marathons: NewMarathons,
 # ── koinon up ─────────────────────────────────────────────────────────────────────────────────────
 @pytest.mark.slow
 def test_up_runs_services_too(tmp_path: Path) -> None:
-    options = ["--marathon-port", "0", "--resources", "cpus:4;mem:4096;disk:4096"]
+    options = ["--marathon-port", "0", "--no-chronos", "--resources", "cpus:4;mem:4096;disk:4096"]
     with running(tmp_path / "work", *options) as up:
         address = up.addresses["marathon"]
         environment = {**os.environ, "KOINON_MASTER": up.master_address, "KOINON_MARATHON": address}

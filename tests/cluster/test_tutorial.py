@@ -127,6 +127,7 @@ def test_page_does_what_it_shows(page: Path, tmp_path: Path) -> None:
             "127.0.0.1:5050": up.addresses["master"],
             "127.0.0.1:5051": up.addresses["agent-1"],
             "127.0.0.1:8080": up.addresses["marathon"],
+            "127.0.0.1:4400": up.addresses["chronos"],
             "/var/lib/koinon": str(tmp_path / "work"),
             "/tmp/tutorial": str(tmp_path / "tutorial"),
         }
@@ -135,6 +136,7 @@ def test_page_does_what_it_shows(page: Path, tmp_path: Path) -> None:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "KOINON_MASTER": up.addresses["master"],
             "KOINON_MARATHON": up.addresses["marathon"],
+            "KOINON_CHRONOS": up.addresses["chronos"],
         }
         shell = Shell(ROOT, environment)
         try:

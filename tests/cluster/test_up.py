@@ -67,6 +67,8 @@ def argv_of(work_dir: Path, *options: str) -> list[str]:
         "0",
         "--marathon-port",
         "0",
+        "--chronos-port",
+        "0",
         "--resources",
         "cpus:2;mem:512;disk:512",
     ]
@@ -109,7 +111,7 @@ def test_a_newcomer_gets_a_working_cluster_in_three_seconds(tmp_path: Path) -> N
     began_s = time.monotonic()
     with running(tmp_path / "work") as up:
         took_s = time.monotonic() - began_s
-        assert list(up.addresses) == ["master", "agent-1", "marathon"]
+        assert list(up.addresses) == ["master", "agent-1", "marathon", "chronos"]
         assert took_s < 3
         done = up.koinon("run", "echo it works")
         assert (done.returncode, done.stdout) == (0, "it works\n")
@@ -152,8 +154,8 @@ def test_marathon_has_its_settings_from_the_environment_but_those_that_up_makes(
     assert "zk" not in shown
 
 
-def test_without_marathon(tmp_path: Path) -> None:
-    with running(tmp_path / "work", "--no-marathon") as up:
+def test_without_services(tmp_path: Path) -> None:
+    with running(tmp_path / "work", "--no-marathon", "--no-chronos") as up:
         assert list(up.addresses) == ["master", "agent-1"]
 
 

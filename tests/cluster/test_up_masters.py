@@ -48,7 +48,8 @@ def test_whichever_leader_is_killed_or_frozen_another_one_leads_and_it_is_starte
     tmp_path: Path,
 ) -> None:
     with running(tmp_path / "work", "--masters", "3") as up:
-        assert list(up.addresses) == ["zookeeper", "master-1", "master-2", "master-3", "agent-1", "marathon"]
+        names = ["zookeeper", "master-1", "master-2", "master-3", "agent-1", "marathon", "chronos"]
+        assert list(up.addresses) == names
         before = up.agent_ids()
         first = leader(up)
         assert first is not None

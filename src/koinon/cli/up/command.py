@@ -9,7 +9,7 @@ import click
 from koinon.cli.errors import Failure
 from koinon.cli.up.cluster import Cluster
 from koinon.cli.up.place import choose_ports, default_work_dir, locked, part_of_machine, write_secret
-from koinon.cli.up.process import MARATHON, Marathon, Role
+from koinon.cli.up.process import CHRONOS, MARATHON, Role, Service
 from koinon.cli.up.zookeeper import SESSION_S, ZooKeeper, find
 
 
@@ -52,6 +52,13 @@ from koinon.cli.up.zookeeper import SESSION_S, ZooKeeper, find
     help="Port of Marathon; 0 = any free one [8080].",
 )
 @click.option("--no-marathon", is_flag=True, help="Start no Marathon.")
+@click.option(
+    "--chronos-port",
+    type=click.IntRange(0, 65535),
+    default=4400,
+    help="Port of Chronos; 0 = any free one [4400].",
+)
+@click.option("--no-chronos", is_flag=True, help="Start no Chronos.")
 @click.option("--agents", type=click.IntRange(min=0), default=1, help="How many agents [1].")
 @click.option(
     "--resources",
@@ -68,15 +75,18 @@ def up(
     agent_port: int | None,
     marathon_port: int,
     no_marathon: bool,
+    chronos_port: int,
+    no_chronos: bool,
     agents: int,
     resources: str | None,
     attributes: str | None,
 ) -> int:
-    """Start a whole cluster on this machine: masters, their agents, and Marathon.
+    """Start a whole cluster on this machine: masters, their agents, Marathon and Chronos.
 
     Prints their addresses and the agents' ids, then `ready` on a line of its own as soon as work can be run. Ctrl-C
     stops everything, running tasks included. A second `up` on the same work directory goes on with the same master
-    and agents, be they more or fewer now, and what each offers then; Marathon starts its apps again.
+    and agents, be they more or fewer now, and what each offers then; Marathon starts its apps again, and Chronos what
+    came due meanwhile.
     """
     root = (work_dir or default_work_dir()).absolute()
     host = _told(ip)
@@ -89,8 +99,8 @@ def up(
     agent_names = [f"agent-{n}" for n in range(1, agents + 1)]
     wanted = {name: master_port and master_port + at for at, name in enumerate(master_names)}
     wanted |= {name: agent_port and agent_port + at for at, name in enumerate(agent_names)}
-    if not no_marathon:
-        wanted[MARATHON] = marathon_port
+    wanted |= {} if no_marathon else {MARATHON: marathon_port}
+    wanted |= {} if no_chronos else {CHRONOS: chronos_port}
     with locked(root) as lock:
         ports = choose_ports(root / "up.json", ip, wanted)
         logs = root / "logs"
@@ -103,21 +113,22 @@ def up(
 
         services, told = [], []
         master_flags: list[str] = []
-        marathon_flags = [f"--work_dir={root / MARATHON}"]
+        kept_at: str | None = None  # where services keep their things, if that is in ZooKeeper
+        session: list[str] = []
         found_at = _address(host, ports[master_names[0]])
         if own_zookeeper:
             port = choose_ports(root / "up.json", "127.0.0.1", {"zookeeper": 0})["zookeeper"]
             zookeeper = ZooKeeper(root / "zookeeper", port, logs / "zookeeper.log")
             services.append(zookeeper)
             found_at = zookeeper.url
-            session = f"--zk_session_timeout={SESSION_S}secs"
-            master_flags = [*_zk_flag(root / "zk", zookeeper.secret_url), session]
-            marathon_flags = [*_zk_flag(root / "zk-marathon", _beside(zookeeper.secret_url)), session]
+            session = [f"--zk_session_timeout={SESSION_S}secs"]
+            master_flags = [*_zk_flag(root / "zk", zookeeper.secret_url), *session]
+            kept_at = zookeeper.secret_url
         elif zk is not None:
             found_at = _public(zk)
             told.append(("zookeeper", found_at))
             master_flags = [f"--zk={zk}"] if zk == found_at else _zk_flag(root / "zk", _text(zk))
-            marathon_flags = _zk_flag(root / "zk-marathon", _beside(_text(zk)))
+            kept_at = _text(zk)
         roles = [
             role("master", name, [*(master_flags or [f"--work_dir={root / name}"])]) for name in master_names
         ]
@@ -134,16 +145,19 @@ def up(
                 flags.append(f"--resources={resources}")
             flags += [f"--attributes={attributes}"] if attributes else []
             roles.append(role("agent", name, flags))
-        if not no_marathon:
-            port = ports[MARATHON]
-            own = [
-                f"--http_address={ip}",
-                f"--hostname={host}",
-                f"--http_port={port}",
-                f"--master={found_at}",
-            ]
-            folder, log = root / MARATHON, logs / f"{MARATHON}.log"
-            roles.append(Marathon([*own, *marathon_flags], _address(host, port), folder, log))
+        for name in (MARATHON, CHRONOS):
+            if name in wanted:
+                own = [
+                    f"--http_address={ip}",
+                    f"--hostname={host}",
+                    f"--http_port={ports[name]}",
+                    f"--master={found_at}",
+                    *_keeping(name, root, kept_at),
+                    *session,
+                ]
+                roles.append(
+                    Service(name, own, _address(host, ports[name]), root / name, logs / f"{name}.log")
+                )
         return Cluster(services, roles, told, lock=lock).run()
 
 
@@ -182,14 +196,22 @@ def _public(zk: str) -> str:
     return f"zk://{url.hosts}{url.path or '/'}"
 
 
-def _beside(url: str) -> str:
-    """Where Marathon keeps its things, when that is the masters' URL."""
+def _keeping(service: str, root: Path, zk: str | None) -> list[str]:
+    """Flags that say where a service keeps its things: beside the masters', whose URL is `zk`, or in a directory."""
+    work_dir = f"--work_dir={root / service}"
+    if zk is None:
+        return [work_dir]
     from koinon.coordination.zookeeper import parse_url
 
-    return url.rstrip("/") + (f"-{MARATHON}" if parse_url(url).path else f"/{MARATHON}")
+    path = parse_url(zk).path
+    beside = zk.rstrip("/") + (f"-{service}" if path else f"/{service}")
+    if service == CHRONOS:  # which has its flags for that, and its history in a directory
+        flags = _zk_flag(root / f"zk-{service}", beside, name="zk_hosts")
+        return [*flags, f"--zk_path={parse_url(beside).path}", work_dir]
+    return _zk_flag(root / f"zk-{service}", beside)
 
 
-def _zk_flag(file: Path, url: str) -> list[str]:
+def _zk_flag(file: Path, url: str, *, name: str = "zk") -> list[str]:
     """A flag that keeps the password out of the list of processes."""
     write_secret(file, url)
-    return [f"--zk=file://{file}"]
+    return [f"--{name}=file://{file}"]

@@ -13,7 +13,7 @@ from pathlib import Path
 from koinon.cli.client import Client
 from koinon.cli.errors import Failure
 
-MARATHON = "marathon"
+MARATHON, CHRONOS = "marathon", "chronos"
 
 _RESTART_FIRST_S = 0.2
 _RESTART_MAX_S = 10.0
@@ -126,22 +126,22 @@ class Role(Process):
         return True
 
 
-class Marathon(Role):
-    """The Marathon of a cluster."""
+class Service(Role):
+    """The Marathon or the Chronos of a cluster."""
 
-    def __init__(self, flags: Sequence[str], address: str, work_dir: Path, log: Path) -> None:
-        super().__init__(MARATHON, MARATHON, flags, address, work_dir, log)
+    def __init__(self, name: str, flags: Sequence[str], address: str, work_dir: Path, log: Path) -> None:
+        super().__init__(name, name, flags, address, work_dir, log)
 
     def _environment(self) -> dict[str, str]:
         # What is said on the command line and in the environment, too, is an error; and where it keeps things we say.
-        flags = ["--zk", "--work_dir", *(argument for argument in self._argv if argument.startswith("--"))]
-        said = {f"MARATHON_{flag[2:].partition('=')[0].upper()}" for flag in flags}
+        flags = ["--zk", "--zk_hosts", "--work_dir", *(one for one in self._argv if one.startswith("--"))]
+        said = {f"{self.kind}_{flag[2:].partition('=')[0]}".upper() for flag in flags}
         return {name: value for name, value in os.environ.items() if name not in said}
 
     def answers(self) -> bool:
         """See `Process.answers`; one that leads does."""
         try:
-            with Client(self.address, what=MARATHON, timeout_s=2.0) as client:
+            with Client(self.address, what=self.kind, timeout_s=2.0) as client:
                 return client.exists("/ping")
         except Failure:
             return False
