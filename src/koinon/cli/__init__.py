@@ -33,6 +33,7 @@ COMMANDS = {
     "app": ("koinon.cli.apps.command", "Services: list, show, scale, restart, roll back, destroy."),
     "plan": ("koinon.cli.apps.plan", "What deploying files with services would change."),
     "deploy": ("koinon.cli.apps.deploy", "Make services what files say."),
+    "job": ("koinon.cli.jobs.command", "Jobs at their times: list, add, run, history, logs, delete."),
     "simulate": ("koinon.cli.simulate", "What would happen to this work on that cluster?"),
     "master": ("koinon.master.server", "Run a master (flags: koinon master --help)."),
     "agent": ("koinon.agent.server", "Run an agent (flags: koinon agent --help)."),

@@ -1,4 +1,5 @@
-"""`koinon why TASK|FRAMEWORK|APP`: the master's reasons, as it noted them when it decided; of apps Marathon's.
+"""`koinon why TASK|FRAMEWORK|APP|JOB`: the master's reasons, as it noted them when it decided; of apps Marathon's, of jobs
+Chronos's.
 
 What begins with a slash is an app. A name may stand for a framework and for its tasks, as `koinon run` gives both the same. Who still waits or runs is
 asked about first: a framework that lives, then tasks; of what is over, the tasks know more than their framework.
@@ -18,6 +19,7 @@ from koinon.cli.apps.client import Marathon, absolute, marathon_option
 from koinon.cli.batch import exit_status_in
 from koinon.cli.client import Client
 from koinon.cli.errors import Failure
+from koinon.cli.jobs.client import OWN, Chronos, chronos_option
 from koinon.cli.options import framework_option, json_option, master_option
 from koinon.cli.output import Record, short_duration, show_json
 from koinon.cli.tasks import TERMINAL, all_tasks, choose, is_meant
@@ -38,18 +40,24 @@ _ENDS = {
 
 
 @click.command()
-@click.argument("task_or_framework", metavar="TASK|FRAMEWORK|/APP")
+@click.argument("task_or_framework", metavar="TASK|FRAMEWORK|/APP|JOB")
 @framework_option
 @marathon_option
+@chronos_option
 @master_option
 @json_option
 def why(
-    master: Client, marathon: Marathon, task_or_framework: str, framework: str | None, as_json: bool
+    master: Client,
+    marathon: Marathon,
+    chronos: Chronos,
+    task_or_framework: str,
+    framework: str | None,
+    as_json: bool,
 ) -> None:
-    """Why a task, a framework or a service has what it has, or waits; and how a task ended.
+    """Why a task, a framework, a service or a job has what it has, or waits; and how a task ended.
 
     Its id, the begin or end of one, or its name will do. Of tasks that have the same name each is told in a line. An app or
-    pod of Marathon's is named by its id, which begins with a slash.
+    pod of Marathon's is named by its id, which begins with a slash; a job of Chronos's by its name.
     """
     if task_or_framework.startswith("/"):
         if not _tell_app(marathon, task_or_framework, as_json=as_json):
@@ -62,7 +70,10 @@ def why(
         _tell_task(master, tasks[0], as_json=as_json)
     elif tasks:
         _tell_tasks(master, tasks, as_json=as_json)
-    elif not _is_told_by_marathon(marathon, task_or_framework, as_json=as_json):
+    elif not (
+        _is_told_by_chronos(chronos, task_or_framework, as_json=as_json)
+        or _is_told_by_marathon(marathon, task_or_framework, as_json=as_json)
+    ):
         raise Failure(
             f"the master knows no task and no framework '{task_or_framework}';"
             " `koinon tasks --all` and `koinon frameworks --all` list those it remembers"
@@ -113,6 +124,23 @@ def _is_told_by_marathon(marathon: Marathon, given: str, *, as_json: bool) -> bo
         return _tell_app(marathon, given, as_json=as_json)
     except Failure:
         return False
+
+
+def _is_told_by_chronos(chronos: Chronos, given: str, *, as_json: bool) -> bool:
+    """Whether it is a job; where no Chronos is, it is none."""
+    try:
+        found = chronos.find(f"{OWN}/why/{given}")
+    except Failure:
+        return False
+    if found is None:
+        return False
+    if as_json:
+        show_json(found)
+        return True
+    print(f"job {given} is {found['state']}{', and disabled' if found['disabled'] else ''}")
+    for reason in found["reasons"]:
+        print(f"  {reason['sentence']}")
+    return True
 
 
 def _tell_app(marathon: Marathon, given: str, *, as_json: bool) -> bool:

@@ -6,13 +6,15 @@ from typing import Any
 
 from aiohttp import web
 
-from koinon.chronos.api.requests import json_of
+from koinon.chronos.api.requests import LINES, json_of
 from koinon.chronos.api.shell import Shell
 from koinon.chronos.core import events
 from koinon.chronos.model import ids
 from koinon.chronos.model.problems import Refused, Unknown
 
 _ELEMENTS_MAX = 2**53
+#: Names the task of the first attempt of a run by hand.
+_TASK = "Chronos-Task-Id"
 
 
 class Runs:
@@ -25,22 +27,33 @@ class Runs:
     def routes(self) -> list[web.AbstractRouteDef]:
         """All of them."""
         prefix = self._prefix
-        return [
+        found: list[web.AbstractRouteDef] = [
             web.put(f"{prefix}/job/success/{{job}}", self.mark),
             web.put(f"{prefix}/job/{{job}}", self.run),
             web.post(f"{prefix}/job/{{job}}/task/{{task}}/progress", self.progress),
             web.delete(f"{prefix}/task/kill/{{job}}", self.kill),
             web.put(f"{prefix}/task/{{task}}", self.complete),
         ]
+        if LINES[prefix] == "2.x":
+            found.append(web.delete(f"{prefix}/task/all", self.purge))
+        return found
 
     async def run(self, request: web.Request) -> web.Response:
         """Run a job now, disabled or not."""
-        arguments = request.query.get("arguments", "").strip()
-        return await self._done(events.RunNow(request.match_info["job"], arguments))
+        name, arguments = request.match_info["job"], request.query.get("arguments", "").strip()
+        self._shell.feed(events.RunNow(name, arguments))
+        # It has just got the latest due time of all.
+        task = ids.task_id(name, self._shell.core.state.jobs[name].latest_due_ms)
+        await self._shell.settled()
+        return web.Response(status=204, headers={_TASK: task})
 
     async def kill(self, request: web.Request) -> web.Response:
         """Kill what runs of a job."""
         return await self._done(events.KillRuns(request.match_info["job"]))
+
+    async def purge(self, request: web.Request) -> web.Response:
+        """Forget all that waits to run: not what runs, and not the schedules."""
+        return await self._done(events.DropWaiting())
 
     async def mark(self, request: web.Request) -> web.Response:
         """Count a success of a job, and start its children. An unknown one is told in the text only: clients know that."""

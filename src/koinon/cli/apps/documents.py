@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from koinon.cli.documents import documents
 from koinon.cli.errors import Failure
 
 
@@ -29,32 +28,13 @@ def read(names: Sequence[str]) -> Documents:
     found = Documents([], [], [])
     for name in names:
         number = 0
-        for document in _documents(name):
+        for document in documents(name):
             for one in document if isinstance(document, list) else [document]:
                 number += 1
                 _sort_in(found, one, name)
         if not number:
             raise Failure(f"{name} defines nothing")
     return found
-
-
-def _documents(name: str) -> Iterator[Any]:
-    try:
-        text = sys.stdin.read() if name == "-" else Path(name).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Failure(f"{name} cannot be read: {error}") from None
-    try:
-        yield json.loads(text)
-        return
-    except ValueError as error:
-        if name.endswith(".json") or text.lstrip()[:1] in ("{", "["):
-            raise Failure(f"{name} is no JSON: {error}") from None
-    import yaml
-
-    try:
-        yield from (one for one in yaml.safe_load_all(text) if one is not None)
-    except yaml.YAMLError as error:
-        raise Failure(f"{name} is neither JSON nor YAML: {error}") from None
 
 
 def _sort_in(found: Documents, one: Any, name: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from koinon.mesos import v1
 from tests.unit.chronos.api.conftest import V0, V1, Api
 
 NEVER: dict[str, Any] = {"schedule": "R0/2014-01-01T00:00:00Z/PT60M"}
@@ -28,6 +29,27 @@ async def test_kill_ends_what_runs(api: Api) -> None:
     assert (await api.delete(f"{V1}/task/kill/a")).status == 204
     api.world.run(5)
     assert api.world.states_of("a") == {"killed": 1}
+
+
+async def test_all_that_waits_is_dropped(api: Api) -> None:
+    """Retries of all jobs; schedules go on. Only the older line had this."""
+    api.world.fate = lambda job, attempt: v1.TaskState.TASK_FAILED
+    await api.create("a", in_s=1)
+    await api.create("b", in_s=1)
+    api.world.run(4)
+    assert {run.state for run in api.world.core.state.runs.values()} == {"waiting"}
+    assert (await api.delete(f"{V1}/task/all")).status == 405
+    assert (await api.delete(f"{V0}/task/all")).status == 204
+    assert not api.world.core.state.runs
+    assert (await api.get(f"{V1}/job/a")).json["nextRun"]
+
+
+async def test_run_by_hand_names_its_task(api: Api) -> None:
+    """So that whoever asked for it can follow it."""
+    await api.create("a", **NEVER)
+    answers = [await api.put(f"{V1}/job/a") for _ in range(2)]
+    api.world.run(10)
+    assert [run.id for run in api.world.ended_of("a")] == [one.headers["Chronos-Task-Id"] for one in answers]
 
 
 @pytest.mark.parametrize("prefix", [V0, V1])
