@@ -50,6 +50,7 @@ def offered(core: Core, offers: Iterable[v1.Offer]) -> None:
             held = known.held[agent_id] = Held(core.room(offer), since=core.now)
         else:
             held.room.add(offer)
+            held.refused.clear()
         held.offer_ids.append(offer.id)
         known.agents[offer.id.value] = agent_id
     core.unsettled = True
@@ -91,10 +92,12 @@ def settle(core: Core, _: str = "") -> None:
 
 # ── a round ───────────────────────────────────────────────────────────────────────────────────────
 def _place(core: Core) -> bool:
-    """Launches what fits; False if it has to go on in another turn."""
+    """Launches what fits; False if it has to go on in another turn, which tries nothing again that found no room."""
     offers = core.state.offers
     if core.state.queue:
         offers.wanted_at = core.now
+    else:
+        offers.reasons.clear()
     rooms = list(offers.held.values())
     tried: dict[Hashable, int] = {}  # by what is wanted: so many of the rooms have no place for that
     budget = _SLICE
@@ -102,11 +105,16 @@ def _place(core: Core) -> bool:
     for waiting in _in_order(core) if rooms else ():
         job = core.state.jobs[waiting.run.job]
         wants = _wants(job)
+        waiting.reasons = offers.reasons.setdefault(wants, {})
         at = tried.get(wants, 0)
-        while at < len(rooms) and not _launch(core, waiting, job, rooms[at]):
-            at, budget = at + 1, budget - 1
+        while at < len(rooms) and budget > 0:
+            if wants not in rooms[at].refused:
+                budget -= 1
+                if _launch(core, waiting, job, rooms[at]):
+                    break
+                rooms[at].refused.add(wants)
+            at += 1
         tried[wants] = at
-        budget -= 1
         if budget <= 0:
             break
     _accept(core)
@@ -121,7 +129,7 @@ def _in_order(core: Core) -> Iterable[Waiting]:
 
 def _wants(job: Job) -> Hashable:
     """Jobs that are alike in this find room in the same places."""
-    return (job.cpus, job.mem, job.disk, job.gpus, job.constraints, job.container, job.executor)
+    return (job.cpus, job.mem, job.disk, job.gpus, job.constraints)
 
 
 def _launch(core: Core, waiting: Waiting, job: Job, held: Held) -> bool:

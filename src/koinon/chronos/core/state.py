@@ -7,7 +7,7 @@ its launch changes both at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Protocol
 
 from msgspec import Struct, field
@@ -37,7 +37,7 @@ class Waiting(Struct, eq=False):
     run: Run
     since: float
     stored: bool  #: it is in `runs` already
-    #: Why agents were of no use, by host name; the newest of a few.
+    #: Why agents were of no use, by host name; the newest of a few. Runs that want the same share them.
     reasons: dict[str, str] = {}
 
 
@@ -48,6 +48,7 @@ class Held(Struct, eq=False):
     since: float
     offer_ids: list[v1.OfferID] = []
     tasks: list[v1.TaskInfo] = []  #: placed in this round
+    refused: set[Hashable] = set()  #: what found no room here, and will find none until more is offered
 
 
 class Offers(Struct):
@@ -55,6 +56,7 @@ class Offers(Struct):
 
     held: dict[str, Held] = {}  #: by agent
     agents: dict[str, str] = {}  #: by offer
+    reasons: dict[Hashable, dict[str, str]] = {}  #: why there is no room, by what is wanted
     wanted_at: float = 0.0  #: when something waited, or was placed, last
     suppressed: bool = False
     credit: float = 0.0  #: revivals that may go out at once

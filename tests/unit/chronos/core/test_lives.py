@@ -429,3 +429,15 @@ def test_requests_before_the_store_is_read_are_refused_with_503() -> None:
     with pytest.raises(Refused) as refused:
         Chronos(Config(), room=Place).handle(ev.RunNow("a"), 0.0)
     assert refused.value.status == 503
+
+
+def test_thousands_that_find_no_room_do_not_stand_in_the_way_of_one_that_does() -> None:
+    huge = [Job(f"huge-{n}", cpus=100.0 + n, schedule=every(3600)) for n in range(1_500)]
+    world = World(*huge, job("small", schedule=every(3600, after_s=12.0)))
+    handle, turns = world.core.handle, []
+    world.core.handle = lambda event, now: turns.append(event) or handle(event, now)  # type: ignore[method-assign, func-returns-value]
+    world.core.check = lambda: None  # type: ignore[method-assign]
+    world.run(20)
+    assert [one.job for one in world.completions] == ["small"]
+    assert len(turns) < 500, "it is tried all the time"
+    assert all(waiting.reasons for waiting in world.core.state.queue.values())
