@@ -53,7 +53,8 @@ class History:
     def __init__(self, url: str, bounds: Bounds = _BOUNDS, *, clock: Callable[[], float] = time.time) -> None:
         self._engine = engine_of(url)
         self._bounds = bounds
-        self._clock = clock
+        self._clock = clock  #: for the loop's thread alone
+        self._begun_at = clock() - time.monotonic()
         self._loop = asyncio.get_running_loop()
         self._log = logs.get()
         self._opened: asyncio.Future[None] = self._loop.create_future()
@@ -244,7 +245,7 @@ class History:
     def _trim(self) -> None:
         try:
             with told():
-                for _ in trim(self._engine, self._bounds, self._clock()):
+                for _ in trim(self._engine, self._bounds, self._begun_at + time.monotonic()):
                     if self._waiting or self._closing:
                         return  # what is new comes first; the rest is too much a little longer
         except HistoryError as error:
