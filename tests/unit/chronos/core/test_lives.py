@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from koinon.chronos import schedules
-from koinon.chronos.core import Config
+from koinon.chronos.core import Chronos, Config
 from koinon.chronos.core import events as ev
 from koinon.chronos.model import Job
 from koinon.chronos.model.problems import Refused
 from koinon.mesos import v1
 from koinon.timestamps import stamp
-from tests.unit.chronos.core.world import START_S, World
+from tests.unit.chronos.core.world import START_S, Place, World
 
 S = v1.TaskState
 
@@ -423,9 +423,6 @@ def test_a_task_that_nobody_knows_is_killed() -> None:
 
 
 def test_requests_before_the_store_is_read_are_refused_with_503() -> None:
-    from koinon.chronos.core import Chronos
-    from tests.unit.chronos.core.world import Place
-
     with pytest.raises(Refused) as refused:
         Chronos(Config(), room=Place).handle(ev.RunNow("a"), 0.0)
     assert refused.value.status == 503
@@ -436,8 +433,16 @@ def test_thousands_that_find_no_room_do_not_stand_in_the_way_of_one_that_does() 
     world = World(*huge, job("small", schedule=every(3600, after_s=12.0)))
     handle, turns = world.core.handle, []
     world.core.handle = lambda event, now: turns.append(event) or handle(event, now)  # type: ignore[method-assign, func-returns-value]
-    world.core.check = lambda: None  # type: ignore[method-assign]
+    world.core.check = lambda: None  # type: ignore[method-assign]  # it looks at everything each time
     world.run(20)
     assert [one.job for one in world.completions] == ["small"]
     assert len(turns) < 500, "it is tried all the time"
     assert all(waiting.reasons for waiting in world.core.state.queue.values())
+
+
+def test_runs_without_the_framework_that_launched_them_are_nobodys_to_judge() -> None:
+    world = World(job(schedule=every(3600)))
+    world.until(lambda: bool(world.starts))
+    del world.store["framework"]
+    effects = Chronos(Config(), room=Place).handle(ev.Loaded(world.store), world.now)
+    assert [type(effect) for effect in effects] == [ev.Resign]

@@ -191,6 +191,9 @@ class World:
                 return
             self._perform(effect)
         self.core.check()
+        for name, job in self.core.state.jobs.items():
+            active = list(self.core.state.active_of(name))
+            assert len(active) <= 1 or job.overlap == "allow", f"{name} runs several times: {active}"
 
     def die(self) -> None:
         """Chronos dies at once; another one takes over before long."""
