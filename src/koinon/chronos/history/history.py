@@ -64,6 +64,7 @@ class History:
         self._took: dict[str, Percentiles] = {}
         self._stale: set[str] | None = None  #: whose percentiles have changed; None = all of them
         self._summing = asyncio.Lock()
+        self._trimming: Iterator[int] | None = None
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="history reader")
         self._thread = threading.Thread(target=self._write_groups, name="history writer", daemon=True)
         self._thread.start()
@@ -163,13 +164,15 @@ class History:
 
     def _write_groups(self) -> None:
         if self._open():
-            trim_at = time.monotonic()
+            trim_at = begun = time.monotonic()
             while (group := self._next_group(trim_at)) is not None:
                 if group:
                     self._write(group)
-                if time.monotonic() >= trim_at and not self._closing:
-                    self._trim()
-                    trim_at = time.monotonic() + _TRIM_EVERY_S
+                # As much time as for what is new, so that neither can be in the way of the other for ever.
+                now = time.monotonic()
+                if now >= trim_at and not self._closing and self._trim(until=2 * now - begun):
+                    trim_at = now + _TRIM_EVERY_S
+                begun = time.monotonic()
         with self._wake:
             left, self._waiting = list(self._waiting), deque()
         self._settle(left, HistoryError("the history was closed before it could be written"))
@@ -242,14 +245,19 @@ class History:
         except (OverflowError, TypeError, ValueError) as error:  # of drivers, for values that have no place
             raise HistoryError(str(error)) from error
 
-    def _trim(self) -> None:
+    def _trim(self, until: float) -> bool:
+        """Delete what is too much, a slice at least. Whether that is all for now."""
+        if self._trimming is None:
+            self._trimming = trim(self._engine, self._bounds, self._begun_at + time.monotonic())
         try:
             with told():
-                for _ in trim(self._engine, self._bounds, self._begun_at + time.monotonic()):
-                    if self._waiting or self._closing:
-                        return  # what is new comes first; the rest is too much a little longer
+                for _ in self._trimming:
+                    if self._closing or (self._waiting and time.monotonic() >= until):
+                        return False
         except HistoryError as error:
             self._log.warning(f"the history cannot be trimmed: {error}")
+        self._trimming = None
+        return True
 
     def _pauses(self) -> Iterator[float]:
         """How long to wait after each try; at least one try, and none after we are closed."""

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from koinon.chronos.history import Bounds, History, HistoryError, Output, Query
-from koinon.chronos.history.history import _TRIM_EVERY_S
+from koinon.chronos.history import history as module
 from koinon.chronos.model import Percentiles, Run
 from tests.unit.chronos.history.conftest import Server
 
@@ -268,8 +268,19 @@ async def test_outputs_go_with_their_run_and_when_there_is_no_room(url: str) -> 
     await history.close()
 
 
-def test_the_bounds_are_looked_after_all_the_time() -> None:
-    assert _TRIM_EVERY_S <= 60
+async def test_bounds_hold_while_there_is_always_more_to_write(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_TRIM_EVERY_S", 0.02)
+    history = History(url, Bounds(runs_per_job=10), clock=lambda: NOON)
+    left: set[asyncio.Future[None]] = set()
+    for batch in range(100):
+        left.add(history.record([done(at=NOON + batch * 100 + n) for n in range(100)]))
+        if len(left) > 3:  # there is always something that waits
+            _, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+    found = await history.runs(Query(limit=100_000))
+    assert len(found) < 5000
+    await history.close()
 
 
 # ── databases that are wrong, or away ────────────────────────────────────────────────────────────────

@@ -69,7 +69,7 @@ def _ended(run: Run) -> Run:
     return Run(run.job, run.due_ms, run.attempt, run.state, message=run.message, ended=run.due_ms / 1000 + 1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(STEPS)
 def test_it_agrees_with_a_dictionary(steps: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as directory:
