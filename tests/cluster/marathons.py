@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -40,11 +40,10 @@ class Answer:
         return json.loads(self.body)
 
 
-class Marathon(Role):
-    """One process."""
+class Service(Role):
+    """One process of a service that stands for election."""
 
-    def __init__(self, name: str, directory: Path, flags: Mapping[str, str]) -> None:
-        super().__init__("marathon", name, directory, flags)
+    leader_path: ClassVar[str]  #: where it tells who leads
 
     def start(self) -> None:
         """Start it; returns at once."""
@@ -52,7 +51,7 @@ class Marathon(Role):
         argv = [f"--{name}={value}" for name, value in {**own, **self.flags}.items()]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*self.wrapper, sys.executable, "-m", "koinon", "marathon", *argv],
+                [*self.wrapper, sys.executable, "-m", "koinon", self.kind, *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -79,8 +78,17 @@ class Marathon(Role):
 
     def leads(self) -> bool:
         """Whether this one leads."""
-        answer = self.ask("/v2/info") if self.process is not None else None
+        answer = self.ask(self.leader_path) if self.process is not None else None
         return answer is not None and answer.status == 200 and answer.json["leader"] == self.address
+
+
+class Marathon(Service):
+    """One Marathon."""
+
+    leader_path = "/v2/info"
+
+    def __init__(self, name: str, directory: Path, flags: Mapping[str, str]) -> None:
+        super().__init__("marathon", name, directory, flags)
 
 
 class Marathons:
