@@ -74,7 +74,7 @@ class History:
         return len(self._waiting)
 
     async def opened(self) -> None:
-        """Returns once the database can be used. Raises HistoryError at its first refusal; it may be tried further."""
+        """Returns once the database can be used. Raises HistoryError if it never can, and Away while it is tried again."""
         await asyncio.shield(self._opened)
 
     def record(self, runs: Iterable[Run]) -> asyncio.Future[None]:

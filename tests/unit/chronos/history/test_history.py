@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from koinon.chronos.history import Bounds, History, HistoryError, Output, Query
+from koinon.chronos.history import Away, Bounds, History, HistoryError, Output, Query
 from koinon.chronos.history import history as module
 from koinon.chronos.model import Percentiles, Run
 from tests.unit.chronos.history.conftest import Server
@@ -353,7 +353,7 @@ async def test_a_server_that_is_away_is_waited_for(postgresql: Server) -> None:
     url = postgresql.new_database()
     postgresql.stop()
     history = History(url)
-    with pytest.raises(HistoryError, match="cannot be reached"):
+    with pytest.raises(Away, match="cannot be reached"):
         await history.opened()
     early = history.record([done()])
     with pytest.raises(HistoryError, match="cannot be reached"):
