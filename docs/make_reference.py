@@ -22,6 +22,8 @@ from koinon.agent import metrics as agent_metrics
 from koinon.agent.collector import Collector
 from koinon.agent.core.state import State as AgentState
 from koinon.agent.fetcher import Fetcher
+from koinon.chronos import flags as chronos_flags
+from koinon.chronos.server import ChronosProcess
 from koinon.cli import COMMANDS, ROLES, execute, mesos_tools
 from koinon.cli.group import koinon
 from koinon.edge import Metrics, Server, serve_common
@@ -70,8 +72,8 @@ def cli() -> str:
         f"{_WRITTEN} It is what `--help` prints.\n",
         "Every command that talks to a cluster takes the master from `--master`, from `KOINON_MASTER` or"
         " `MESOS_MASTER` in the\nenvironment, else `127.0.0.1:5050`. A command that fails says why in one sentence"
-        " and exits with 1, one that is\nmisused with 2. `koinon master`, `koinon agent` and"
-        " `koinon marathon` have [flags](flags.md) of Mesos's kind.\n",
+        " and exits with 1, one that is\nmisused with 2. `koinon master`, `koinon agent`,"
+        " `koinon marathon` and `koinon chronos` have [flags](flags.md) of Mesos's\nkind.\n",
         "Commands about services (`app`, `plan`, `deploy`, and `why` of what begins with a slash) take Marathon from"
         " `--marathon`, from\n`KOINON_MARATHON`, else `127.0.0.1:8080`: `host:port` or `http://user:password@host:port`,"
         " several with commas. `version` in\n`app list` is a timestamp.\n",
@@ -93,8 +95,8 @@ def cli() -> str:
             assert command is not None
             parts += _sections(command, f"koinon {name}")
     parts.append(
-        "## Under the names of Mesos and Marathon\n\n`mesos-master`, `mesos-agent` and `mesos-slave` are `koinon master`"
-        " and `koinon agent`; `marathon` is\n`koinon marathon`.\n"
+        "## Under the names of Mesos, Marathon and Chronos\n\n`mesos-master`, `mesos-agent` and `mesos-slave` are"
+        " `koinon master` and `koinon agent`; `marathon` is\n`koinon marathon`, `chronos` is `koinon chronos`.\n"
     )
     tools: tuple[tuple[str, type[msgspec.Struct]], ...] = (
         ("mesos-execute", execute.ExecuteFlags),
@@ -131,7 +133,7 @@ def all_flags() -> str:
     """The flags of the roles."""
     return "\n".join(
         [
-            "# Flags of master, agent and Marathon\n",
+            "# Flags of master, agent, Marathon and Chronos\n",
             f"{_WRITTEN}\n",
             "They have Mesos's names. Those of Mesos that have no effect yet are not there, and giving one is an"
             " error that\nnames the nearest known one. Dash and underscore are the same; `--name=value` and `--name"
@@ -154,6 +156,16 @@ def all_flags() -> str:
             " error, but for `MARATHON_URL`,\n`MARATHON_APP_…` and `MARATHON_CONTAINER_…`, which come from a Marathon that has launched this"
             " one; so is a setting that is on the command line and\nin the environment. What Marathon has and is not here"
             " is refused with the reason.\n",
+            _flags_of(
+                "koinon chronos",
+                chronos_flags.ChronosFlags,
+                chronos_flags.PREFIXES,
+                chronos_flags.DIRECTORIES,
+                chronos_flags.CONVENTIONS,
+            ),
+            "These have Chronos's names, but for those of `--history…`, `--gpu_resources` and `--mail_authorities`, which it"
+            " never\nhad. They are written as Marathon's are; of variables that begin with `CHRONOS_`, `CHRONOS_URL`,"
+            " `CHRONOS_JOB_…` and\n`CHRONOS_RESOURCE_…` are somebody else's.\n",
         ]
     )
 
@@ -246,6 +258,9 @@ def metrics() -> str:
             " `--metrics_name_prefix`.\n\n```text\n"
             + "\n".join(asyncio.run(_names_of_marathon()))
             + "\n```\n",
+            "## Chronos\n\nAs Marathon's.\n\n```text\n"
+            + "\n".join(asyncio.run(_names_of_chronos()))
+            + "\n```\n",
         ]
     )
 
@@ -292,6 +307,14 @@ def _names_of_agent() -> list[str]:
 async def _names_of_marathon() -> list[str]:
     found = flags.load(marathon_flags.MarathonFlags, ["--master=none", "--work_dir=/none"], environ={})
     process = MarathonProcess(found)
+    process.declare()
+    shown = process.metrics.snapshot()
+    return sorted(name for kind in ("gauges", "counters", "timers") for name in shown[kind])
+
+
+async def _names_of_chronos() -> list[str]:
+    found = flags.load(chronos_flags.ChronosFlags, ["--master=none", "--work_dir=/none"], environ={})
+    process = ChronosProcess(found)
     process.declare()
     shown = process.metrics.snapshot()
     return sorted(name for kind in ("gauges", "counters", "timers") for name in shown[kind])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
 
 from koinon.chronos.model import Job, Run
 from koinon.chronos.placing.containers import container_of
@@ -67,7 +66,7 @@ def _argv(job: Job, run: Run) -> list[str]:
     # Of an image the arguments stand behind its own program, or the one named.
     if job.container is not None or not job.command:
         return given
-    names = (job.command, PurePosixPath(job.command).name)
+    names = (job.command, job.command.rpartition("/")[2])
     return given if given and given[0] in names and not run.arguments else [job.command, *given]
 
 
