@@ -189,5 +189,5 @@ def test_wrong_password_is_told(new_chronoses):
     chronoses = new_chronoses(http_credentials="ann:secret")
     [role] = chronoses.roles
     assert chronos.connect(role.address, username="ann", password="secret").list() == []
-    with pytest.raises(chronos.UnauthorizedError):
+    with pytest.raises(chronos.ChronosAPIError):  # into which it turns its own UnauthorizedError
         chronos.connect(role.address, username="ann", password="wrong").list()
