@@ -3,6 +3,7 @@
 Every method of its ChronosClient is called, with both of the API's prefixes.
 """
 
+import gc
 import time
 import warnings
 
@@ -38,6 +39,13 @@ NO_STAT = {
     },
     "taskStatHistory": [],
 }
+
+
+@pytest.fixture(autouse=True)
+def collected():
+    """What a test leaves is collected while warnings about it are still expected."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
