@@ -17,7 +17,8 @@ from koinon.alarms import Alarms
 from koinon.chronos.core.config import Config
 from koinon.chronos.core.events import Effect, Notify, Record, Store
 from koinon.chronos.core.state import Room, State
-from koinon.chronos.model import Job, Run, ids
+from koinon.chronos.model import Job, Run
+from koinon.chronos.schedules import zones
 from koinon.mesos import v1
 
 _encode = msgspec.json.encode
@@ -80,8 +81,8 @@ class Core:
 
     @property
     def now_ms(self) -> int:
-        """The time of this turn, as due times are counted."""
-        return ids.milliseconds(self.now)
+        """The time of this turn, as due times are counted: what is due later has not come yet."""
+        return zones.whole(self.now)
 
     # ── what is stored ────────────────────────────────────────────────────────────────────────────
     def store(self, key: str, value: object) -> None:

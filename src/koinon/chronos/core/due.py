@@ -25,6 +25,7 @@ from koinon.chronos import schedules
 from koinon.chronos.core.context import Core
 from koinon.chronos.core.state import Waiting
 from koinon.chronos.model import Job, Run, Trigger, ids
+from koinon.chronos.schedules import zones
 
 
 def look(core: Core, name: str) -> None:
@@ -105,7 +106,7 @@ def _give_up_missed(core: Core, job: Job, due: float) -> Job:
         return job
     assert job.schedule is not None
     run = new_run(core, job, "schedule", ids.milliseconds(due))
-    last_ms = ids.milliseconds(limit)
+    last_ms = zones.whole(limit)
     job = replace(job, schedule=job.schedule.skipped(limit), latest_slot_ms=run.due_ms)
     core.put_job(job)
     core.put_run(

@@ -199,6 +199,11 @@ def test_each_window_has_exactly_one_start_that_completes(seed: int) -> None:
     Chaos(seed, drawn_plan(seed)).play()
 
 
+@pytest.mark.parametrize("seed", [20105, 20176])
+def test_what_a_run_makes_up_for_ends_before_a_slot_that_is_half_a_millisecond_away(seed: int) -> None:
+    Chaos(seed, drawn_plan(seed, 60)).play()
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     seed=st.integers(0, 2**16),
