@@ -12,7 +12,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 
@@ -45,6 +45,7 @@ class Chronoses:
             # One database of SQLite's serves several processes of one machine, as only the leader writes.
             {
                 "zk_hosts": zk,
+                "zk_path": urlsplit(zk).path,
                 "zk_session_timeout": str(SESSION_MS),
                 "history": f"{self.directory}/history.db",
             }

@@ -1,0 +1,331 @@
+"""Jobs as people run them: a nightly chain, compressed to seconds, mailed about, and hit by every kind of death.
+
+Each task leaves footprints in a file outside of its sandbox, so that what really ran is known without asking anybody.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from koinon.chronos.model import ids
+from koinon.timestamps import seconds, stamp
+from tests.cluster.chronoses import NEVER, Chronoses, new_chronoses
+from tests.cluster.harness import eventually
+from tests.cluster.inboxes import Inbox, inbox
+from tests.zookeeper import ZooKeeper
+
+__all__ = ["new_chronoses"]
+
+NewChronoses = Callable[..., Chronoses]
+
+#: How often the chain runs while everything dies; a longer run says so in the environment.
+CYCLES = int(os.environ.get("KOINON_TEST_CYCLES", "8"))
+PERIOD_S = 4
+CHAIN = ("extract", "north", "south", "report")
+PARENTS = {"north": ["extract"], "south": ["extract"], "report": ["north", "south"]}
+
+
+# ── the chain ─────────────────────────────────────────────────────────────────────────────────────
+class Footprint(NamedTuple):
+    """What a task did, in its own words."""
+
+    at: float
+    what: str  #: `begin` or `end`
+    job: str
+    due_ms: int
+    attempt: int
+
+
+class Chain:
+    """Extract writes a table of sales; two transforms sum up a region each; the report waits for both."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._log = directory / "footprints"
+        self._log.touch()
+
+    def jobs(self, schedule: str, **of_all: Any) -> list[dict[str, Any]]:
+        """All four, parents first."""
+        sales = f"{self.directory}/sales.csv"
+        extract = (
+            f"{{ echo region,amount; for i in 1 2 3 4 5; do echo north,$i; echo south,$((i * 10)); done; }} > {sales}.$$"
+            f" && mv {sales}.$$ {sales}"
+        )
+        return [
+            self._job("extract", extract, schedule=schedule, missedRuns="all", **of_all),
+            *(
+                self._job(
+                    region,
+                    f"awk -F, '$1 == \"{region}\" {{ sum += $2 }} END {{ print sum }}' {sales}"
+                    f" > {self.directory}/{region}.$$ && mv {self.directory}/{region}.$$ {self.directory}/{region}",
+                    parents=["extract"],
+                    **of_all,
+                )
+                for region in ("north", "south")
+            ),
+            self._job(
+                "report",
+                f"echo north $(cat {self.directory}/north), south $(cat {self.directory}/south)",
+                parents=["north", "south"],
+                **of_all,
+            ),
+        ]
+
+    def _job(self, name: str, command: str, **more: Any) -> dict[str, Any]:
+        """One line at the begin, one at the end of a task: short appends are whole."""
+
+        def note(what: str) -> str:
+            return f'echo "$(date +%s.%N) {what} $MESOS_TASK_ID" >> {self._log}'
+
+        whole = f"{note('begin')} && {command} && {note('end')}"
+        return {"name": name, "command": whole, "cpus": 0.1, "mem": 32, "disk": 0, **more}
+
+    def footprints(self) -> list[Footprint]:
+        """All of them, in the order in which they were left."""
+        found = []
+        for line in self._log.read_text().splitlines():
+            at, what, task = line.split(" ", 2)
+            place = ids.parse_task(task)
+            found.append(Footprint(float(at), what, place.job, place.due_ms, place.attempt))
+        return found
+
+    def completed(self, job: str) -> list[Footprint]:
+        """Ends of a job's tasks."""
+        return [one for one in self.footprints() if (one.job, one.what) == (job, "end")]
+
+
+def check(chronoses: Chronoses, chain: Chain, cycles: int, start: float) -> None:
+    """The laws: history and footprints tell the same story, and it is the right one."""
+    due = [round(start * 1000) + n * PERIOD_S * 1000 for n in range(cycles)]
+    ended: dict[str, Counter[int]] = defaultdict(Counter)
+    for one in chain.footprints():
+        if one.what == "end":
+            ended[one.job][one.due_ms] += 1
+    for job in CHAIN:
+        assert set(ended[job].values()) == {1}, f"{job} has completed twice: {ended[job]}"
+        runs = chronoses.runs(job)
+        succeeded = Counter(round(seconds(run["due"]) * 1000) for run in runs if run["state"] == "succeeded")
+        assert succeeded == ended[job], (
+            f"the history of {job} is not what happened: {json.dumps(runs, indent=1)}"
+        )
+        assert {run["state"] for run in runs} <= {"succeeded", "failed", "skipped"}
+    assert sorted(ended["extract"]) == due, "each window has one completed start"
+    for job, parents in PARENTS.items():
+        _check_order(chain, job, parents)
+
+
+def _check_order(chain: Chain, job: str, parents: list[str]) -> None:
+    """Between two starts of a job each of its parents has completed; and after the last completion it has run."""
+    begins: dict[int, float] = {}
+    for one in chain.footprints():
+        if (one.job, one.what) == (job, "begin"):
+            begins.setdefault(one.due_ms, one.at)
+    times = [0.0, *sorted(begins.values())]
+    for parent in parents:
+        ends = [one.at for one in chain.completed(parent)]
+        for before, after in pairwise(times):
+            assert any(before < end < after for end in ends), f"{job} began at {after} without {parent}"
+        assert max(ends) < times[-1], f"{job} has not run after the last {parent}"
+
+
+def wait_quiet(chronoses: Chronoses, chain: Chain, cycles: int) -> None:
+    """Returns when everything has run that was to run."""
+
+    def done() -> bool:
+        if len(chronoses.runs("extract", state="succeeded")) < cycles:
+            return False
+        if chronoses.runs(state="launching,running,waiting"):
+            return False
+        return all(
+            _latest(chain, job) > _latest(chain, parent)
+            for job, parents in PARENTS.items()
+            for parent in parents
+        )
+
+    eventually(done, f"{cycles} cycles have run", 90)
+
+
+def _latest(chain: Chain, job: str) -> float:
+    return max((one.at for one in chain.completed(job)), default=0.0)
+
+
+# ── all is well ───────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.timeout(120)
+def test_chain_runs_and_those_who_care_are_told(new_chronoses: NewChronoses, tmp_path: Path) -> None:
+    """By mail and by a call; what was written is kept."""
+    with inbox() as told:
+        chronoses = new_chronoses(
+            mail_server=told.mail_address,
+            mail_from="chronos@example.com",
+            http_notification_url=told.url,
+            cluster_name="test",
+        )
+        chain = Chain(tmp_path)
+        for job in chain.jobs("R1//P", owner="ann@example.com,ben@example.com", notifyOnSuccess=True):
+            chronoses.post(job)
+        [run] = chronoses.wait_ended("report", "succeeded")
+        assert run["trigger"] == "parent"
+        assert [len(chain.completed(job)) for job in CHAIN] == [1, 1, 1, 1]
+        answer = chronoses.leader().ask(f"/v1/history/runs/{run['taskId']}/stdout")
+        assert answer is not None
+        assert answer.body == b"north 15, south 150\n"
+
+        eventually(lambda: len(told.mails_about("'report' succeeded")) == 2, "both owners have a mail")
+        mails = told.mails_about("'report' succeeded")
+        assert {mail["To"] for mail in mails} == {"ann@example.com", "ben@example.com"}
+        assert mails[0]["Subject"] == "[test] [Chronos] job 'report' succeeded"
+        assert run["taskId"] in mails[0].get_content()
+        assert {call["to"] for call in told.calls_about("'report' succeeded")} == {
+            "ann@example.com",
+            "ben@example.com",
+        }
+        # Its only repetition is over.
+        eventually(lambda: told.mails_about("'extract' disabled"), "the end of the schedule is told")
+        assert chronoses.job("extract")["disabled"]
+
+
+@pytest.mark.timeout(120)
+def test_failure_is_retried_told_and_forgiven(new_chronoses: NewChronoses, tmp_path: Path) -> None:
+    """Three attempts at one due time; children wait; the first success after it is told, too."""
+    with inbox() as told:
+        chronoses = new_chronoses(
+            mail_server=told.mail_address, mail_from="chronos@example.com", http_notification_url=told.url
+        )
+        good = tmp_path / "good"
+        command = f"echo trying >&2; test -e {good}"
+        chronoses.post(
+            {"name": "a", "command": command, "schedule": "R1//P", "owner": "ann@example.com", "retries": 2}
+        )
+        chronoses.post({"name": "b", "command": "true", "parents": ["a"]})
+        failed = chronoses.wait_ended("a", "failed", 3)
+        assert [run["attempt"] for run in failed] == [2, 1, 0]
+        assert len({run["due"] for run in failed}) == 1
+        assert {run["exitStatus"] for run in failed} == {1}
+        eventually(lambda: told.mails_about("'a' failed"), "it is told")
+        assert chronoses.job("a")["errorCount"] == 1
+        assert chronoses.runs("b") == []
+        answer = chronoses.leader().ask(f"/v1/history/runs/{failed[0]['taskId']}/stderr")
+        assert answer is not None
+        assert answer.body == b"trying\n"
+
+        good.touch()
+        chronoses.ask("/v1/scheduler/job/a", "PUT")
+        chronoses.wait_ended("b", "succeeded")
+        eventually(lambda: told.mails_about("'a' succeeded again"), "that it is well again is told")
+        assert len(told.mails_about("'a' failed")) == 1
+        assert len(eventually(lambda: told.calls_about("'a' succeeded again"), "by a call, too")) == 1
+
+
+@pytest.mark.timeout(60)
+def test_command_line_leads_through_a_life(new_chronoses: NewChronoses, tmp_path: Path) -> None:
+    """Added from a file, run, looked at, killed, disabled, deleted."""
+    chronoses = new_chronoses()
+    [role] = chronoses.roles
+
+    def koinon(*arguments: str) -> tuple[int, str, str]:
+        done = chronoses.cluster.koinon(*arguments, "--chronos", role.address)
+        return done.returncode, done.stdout, done.stderr
+
+    path = tmp_path / "jobs.yaml"
+    path.write_text(
+        f"- name: second\n  command: echo second\n  parents: [first]\n"
+        f"- name: first\n  command: echo $0; sleep 0.2\n  schedule: {NEVER}\n"
+    )
+    assert koinon("job", "add", str(path)) == (0, "first created\nsecond created\n", "")
+    status, printed, _ = koinon("job", "run", "first", "--wait")
+    assert (status, printed.splitlines()[-1].split()[1]) == (0, "succeeded")
+    chronoses.wait_ended("second", "succeeded")
+    assert koinon("job", "logs", "second") == (0, "second\n", "")
+    assert "first" in koinon("job", "list")[1]
+    assert [line.split()[:2] for line in koinon("job", "graph")[1].splitlines()] == [
+        ["first", "(success)"],
+        ["└─", "second"],
+    ]
+    assert "succeeded" in koinon("job", "history", "second")[1]
+    assert "waits for first" in koinon("why", "second")[1]
+    assert koinon("job", "disable", "second")[1] == "second disabled\n"
+    assert "It is disabled" in koinon("job", "show", "second")[1]
+    assert koinon("job", "enable", "second")[1] == "second enabled\n"
+    assert koinon("job", "add", "--name", "slow", "--schedule", NEVER, "sleep", "1000")[0] == 0
+    assert koinon("job", "run", "slow")[0] == 0
+    eventually(lambda: chronoses.runs("slow", state="running"), "it runs")
+    assert koinon("job", "kill", "slow")[0] == 0
+    chronoses.wait_ended("slow", "killed")
+    assert koinon("job", "delete", "--yes", "first")[1] == "first deleted\n"
+    assert "schedule" in chronoses.job("second")
+    status, _, said = koinon("job", "show", "first")
+    assert (status, "knows no job 'first'" in said) == (1, True)
+
+
+# ── everything dies ───────────────────────────────────────────────────────────────────────────────
+@pytest.mark.timeout(120 + CYCLES * PERIOD_S * 3)
+def test_each_window_has_one_completed_start_whoever_dies(
+    new_chronoses: NewChronoses, tmp_path: Path, zookeeper: ZooKeeper
+) -> None:
+    """Chronos's leader, the master and an agent, killed at random moments of all cycles."""
+    dice = random.Random(time.time_ns())
+    with inbox() as told:
+        chronoses = new_chronoses(
+            2,
+            agents=2,
+            zk=zookeeper.url(),
+            mail_server=told.mail_address,
+            mail_from="chronos@example.com",
+            http_notification_url=told.url,
+        )
+        chain = Chain(tmp_path)
+        start = float(round(time.time()) + 3)
+        for job in chain.jobs(f"R{CYCLES}/{stamp(start)}/PT{PERIOD_S}S", owner="ann@example.com"):
+            chronoses.post({**job, "notifyOnSuccess": job["name"] == "report"})
+        end = start + CYCLES * PERIOD_S
+        while time.time() < end:
+            time.sleep(dice.uniform(0.2, 3.0))
+            _kill_somebody(chronoses, dice)
+        _revive(chronoses)
+        try:
+            wait_quiet(chronoses, chain, CYCLES)
+            check(chronoses, chain, CYCLES, start)
+            _check_told(chronoses, told)
+        except BaseException:
+            print(chronoses.logs())
+            raise
+
+
+def _kill_somebody(chronoses: Chronoses, dice: random.Random) -> None:
+    cluster = chronoses.cluster
+    victims: list[Any] = [cluster.master, dice.choice(cluster.agents)]
+    victims += [role for role in chronoses.roles if role.leads()]
+    victim = dice.choice(victims)
+    victim.kill()
+    time.sleep(dice.uniform(0.0, 1.0))
+    victim.start()
+
+
+def _revive(chronoses: Chronoses) -> None:
+    """Whoever ended by itself, as a deposed leader does, runs again."""
+    for role in chronoses.roles:
+        if role.process is not None and role.process.poll() is not None:
+            role.process = None
+    chronoses.start()
+    chronoses.cluster.wait_ready()
+
+
+def _check_told(chronoses: Chronoses, told: Inbox) -> None:
+    """Of each report there is a mail: more than one only if somebody died while it was sent."""
+    reports = {run["taskId"] for run in chronoses.runs("report", state="succeeded")}
+
+    def text() -> str:
+        return "".join(mail.get_content() for mail in told.mails_about("'report' succeeded"))
+
+    eventually(lambda: all(one in text() for one in reports), "all reports are told", 20)
+    assert all(text().count(one) <= 2 for one in reports)
