@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from msgspec.structs import asdict
 
 from koinon.chronos.core import Chronos, events
 from koinon.chronos.flags import ChronosFlags
-from koinon.chronos.history import History, Output
+from koinon.chronos.history import Away, History, Output
 from koinon.chronos.metrics import Counts
 from koinon.chronos.model import Run
 from koinon.chronos.model.problems import Refused
@@ -31,6 +32,8 @@ from koinon.service.metrics import ServiceMetrics
 
 #: Where the outbox keeps what it has still to send.
 _NOTICES = "notices/"
+#: So long we wait to hear that the history's database is none of ours.
+_OPEN_S = 2.0
 
 
 class Runtime:
@@ -79,11 +82,14 @@ class Runtime:
     async def begin(self, memory: Store, entries: Mapping[str, bytes], scheduler: ChronosScheduler) -> None:
         """Let the core go on from `entries`, and subscribe; returns when it has written what it began with.
 
-        Raises HistoryError if the history's URL is wrong, OSError if files that flags name cannot be read.
+        Raises HistoryError if there can be no history, OSError if files that flags name cannot be read.
         """
         self._memory = memory
         self._scheduler = scheduler
         self.history = self._history = History(self.flags.history_url, self.flags.bounds(), clock=self.now)
+        with suppress(Away, TimeoutError):  # what may mend by itself keeps nobody from leading
+            async with asyncio.timeout(_OPEN_S):
+                await self.history.opened()
         recorder = self._recorder = Recorder(
             self.history, self._sandboxes.output, lambda ids: self.tell(events.Recorded(ids))
         )

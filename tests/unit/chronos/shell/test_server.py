@@ -295,8 +295,11 @@ async def test_what_ran_and_lost_its_id_is_not_run_anew(master: FakeServer, tmp_
     assert (await fails_to_lead(master, tmp_path)).status == Exit.FRAMEWORK_ID_MISSING
 
 
-async def test_a_history_that_cannot_be_is_told(master: FakeServer, tmp_path: Path) -> None:
-    ended = await fails_to_lead(master, tmp_path, "--history=oracle://h/d")
+@pytest.mark.parametrize("history", ["oracle://h/d", "text"])
+async def test_a_history_that_cannot_be_is_told(master: FakeServer, tmp_path: Path, history: str) -> None:
+    (tmp_path / "text").write_text("This is no database. " * 100)
+    url = history if "://" in history else str(tmp_path / history)
+    ended = await fails_to_lead(master, tmp_path, f"--history={url}")
     assert ended.status == Exit.WRONG_FLAGS
     assert str(ended).startswith("--history: ")
 
