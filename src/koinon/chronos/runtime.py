@@ -86,7 +86,7 @@ class Runtime:
         """
         self._memory = memory
         self._scheduler = scheduler
-        self.history = self._history = History(self.flags.history_url, self.flags.bounds(), clock=self.now)
+        self.history = self._history = History(self.flags.history_url, self.flags.bounds())
         with suppress(Away, TimeoutError):  # what may mend by itself keeps nobody from leading
             async with asyncio.timeout(_OPEN_S):
                 await self.history.opened()

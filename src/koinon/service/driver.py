@@ -78,7 +78,8 @@ class Driver(Scheduler):
         address = info.address
         host = (address.ip or address.hostname) if address is not None else None
         port = address.port if address is not None else info.port
-        return f"{host or info.hostname}:{port}"
+        host = host or info.hostname
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def call_refused(self, call: Call, error: CallError) -> None:
         """See `Scheduler.call_refused`. Tasks of a launch that surely was not done are told as dropped."""
