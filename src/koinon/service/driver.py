@@ -78,7 +78,7 @@ class Driver(Scheduler):
         address = info.address
         host = (address.ip or address.hostname) if address is not None else None
         port = address.port if address is not None else info.port
-        host = host or info.hostname
+        host = host or info.hostname or ""
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def call_refused(self, call: Call, error: CallError) -> None:
