@@ -7,6 +7,7 @@ from aiohttp import web
 from koinon.chronos.flags import ChronosFlags
 from koinon.flags import describe
 from koinon.service.answers import json_answer
+from koinon.service.levels import level_routes
 
 #: There is no other page yet: it says what there is instead. Its links work behind proxies with a path of their own, too.
 _PAGE = """<!DOCTYPE html>
@@ -44,4 +45,9 @@ def system_routes(flags: ChronosFlags) -> list[web.RouteDef]:
     async def page(request: web.Request) -> web.StreamResponse:
         return web.Response(text=_PAGE, content_type="text/html")
 
-    return [web.get("/config", config), web.get("/ui", to_page), web.get("/ui/", page)]
+    return [
+        web.get("/config", config),
+        *level_routes(flags.logging_level),
+        web.get("/ui", to_page),
+        web.get("/ui/", page),
+    ]

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from typing import Any
 
-import msgspec
 from aiohttp import web
 
-from koinon import __version__, logs
+from koinon import __version__
 from koinon.flags import describe
 from koinon.marathon.flags import MarathonFlags
-from koinon.service.answers import error_answer, json_answer
+from koinon.service.answers import json_answer
+from koinon.service.levels import level_routes
 
 #: The release of Marathon whose API we speak.
 MARATHON_VERSION = "1.10.0"
-
-#: The only logger whose level can be moved: that of all.
-_ROOT = "ROOT"
-_LEVELS = {
-    "trace": logging.DEBUG,
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "warn": logging.WARNING,
-    "error": logging.ERROR,
-}
 
 #: There is no other page yet: it says what there is instead. Its links work behind proxies with a path of their own, too.
 _PAGE = """<!DOCTYPE html>
@@ -131,40 +119,11 @@ def about(
     }
 
 
-class _Level(msgspec.Struct):
-    level: str
-    logger: str = _ROOT
-    durationSeconds: float | None = None
-
-
 def system_routes(flags: MarathonFlags) -> list[web.RouteDef]:
     """Handlers for the paths of this module but `/v2/info`."""
-    usual = logging.getLevelNamesMapping()[flags.logging_level]
-    fall_back: list[asyncio.TimerHandle] = []
 
     async def config(request: web.Request) -> web.StreamResponse:
         return json_answer(describe(flags))
-
-    async def levels(request: web.Request) -> web.StreamResponse:
-        return json_answer({_ROOT: logs.level()})
-
-    async def set_level(request: web.Request) -> web.StreamResponse:
-        try:
-            wanted = msgspec.json.decode(await request.read(), type=_Level)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            return error_answer(400, f"The body must be {{logger, level, durationSeconds}}: {error}")
-        level = _LEVELS.get(wanted.level.lower())
-        if level is None or wanted.logger != _ROOT:
-            problem = f"'{wanted.level}' is no level" if level is None else f"there is no '{wanted.logger}'"
-            return error_answer(422, f"{problem}; the logger is {_ROOT}, levels are {', '.join(_LEVELS)}.")
-        for timer in fall_back:
-            timer.cancel()
-        fall_back.clear()
-        logs.set_level(level)
-        if wanted.durationSeconds is not None:
-            loop = asyncio.get_running_loop()
-            fall_back.append(loop.call_later(wanted.durationSeconds, logs.set_level, usual))
-        return json_answer(_without_none(msgspec.to_builtins(wanted)))
 
     async def to_page(request: web.Request) -> web.StreamResponse:
         raise web.HTTPFound("/ui/")
@@ -174,8 +133,7 @@ def system_routes(flags: MarathonFlags) -> list[web.RouteDef]:
 
     return [
         web.get("/config", config),
-        web.get("/logging", levels),
-        web.post("/logging", set_level),
+        *level_routes(flags.logging_level),
         web.get("/ui", to_page),
         web.get("/ui/", page),
         web.get("/help", to_page),

@@ -311,6 +311,7 @@ async def test_a_browser_is_told_what_there_is(master: FakeServer, tmp_path: Pat
                 assert (answer.status, answer.url.path) == (200, "/ui/")
                 assert "/v1/scheduler/jobs" in await answer.text()
         assert (await ask(process, "/config"))["master"] == master.address
+        assert await ask(process, "/logging") == {"ROOT": "INFO"}
         # Any page may read, and none may change anything.
         headers = {"Origin": "http://elsewhere"}
         async with session.get(f"http://{process.address}/v1/scheduler/jobs", headers=headers) as answer:
