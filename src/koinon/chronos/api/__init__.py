@@ -14,7 +14,7 @@ from koinon.chronos.api import leader
 from koinon.chronos.api.errors import errors
 from koinon.chronos.api.graph import Graph
 from koinon.chronos.api.history import RunHistory
-from koinon.chronos.api.jobs import Jobs
+from koinon.chronos.api.jobs import Jobs, Shown
 from koinon.chronos.api.own import Own
 from koinon.chronos.api.requests import LINES
 from koinon.chronos.api.runs import Runs
@@ -26,8 +26,9 @@ __all__ = ["errors", "routes"]
 def routes(shell: Shell) -> list[web.AbstractRouteDef]:
     """All endpoints. Of those that fit a path the first one answers."""
     found: list[web.AbstractRouteDef] = []
+    shown = Shown()
     for prefix, line in LINES.items():
-        found += Jobs(shell, prefix, line).routes()
+        found += Jobs(shell, shown, prefix, line).routes()
         found += Runs(shell, prefix).routes()
         found += Graph(shell, prefix).routes()
         found += leader.routes(shell, prefix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 
 from aiohttp import hdrs, web
@@ -18,7 +19,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer what `handler` refuses."""
     try:
-        return await handler(request)
+        return await _answer_plain(request, handler)
     except RecursionError:
         return _answer(request, Refused("the body is nested too deeply"))
     except Refused as refused:
@@ -41,6 +42,20 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _answer(request, Refused(f"there is nothing at {request.path}", 404))
     except web.HTTPRequestEntityTooLarge as error:
         return _answer(request, Refused(error.text or error.reason, 413))
+
+
+async def _answer_plain(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """`/scheduler/jobs/` and `/scheduler//jobs` are `/scheduler/jobs`: clients put paths together."""
+    path = request.rel_url.raw_path
+    plain = re.sub("/{2,}", "/", path).rstrip("/")
+    if plain == path or not plain.startswith(("/scheduler/", "/v1/")):
+        return await handler(request)
+    other = request.clone(rel_url=request.rel_url.with_path(plain, encoded=True, keep_query=True))
+    match = await request.app.router.resolve(other)
+    match.add_app(request.app)
+    match.freeze()
+    other._match_info = match
+    return await match.handler(other)
 
 
 def _answer(request: web.Request, refused: Refused) -> web.Response:

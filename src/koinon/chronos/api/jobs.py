@@ -8,7 +8,7 @@ from aiohttp import web
 
 from koinon.chronos import reading
 from koinon.chronos.api.activity import activity_of
-from koinon.chronos.api.requests import json_of
+from koinon.chronos.api.requests import LINES, json_of
 from koinon.chronos.api.shell import Shell
 from koinon.chronos.core import events
 from koinon.chronos.model import Job, Line
@@ -19,15 +19,29 @@ from koinon.service.lists import send
 _JSON = "application/json"
 
 
+class Shown:
+    """What was made of jobs for earlier answers. One for all prefixes."""
+
+    def __init__(self) -> None:
+        self.listings: dict[Line, Listing] = {line: Listing(line) for line in LINES.values()}
+        self.summary = Summary()
+
+    def forget(self, name: str) -> None:
+        """There is no such job any more."""
+        for listing in self.listings.values():
+            listing.forget(name)
+        self.summary.forget(name)
+
+
 class Jobs:
     """The handlers, under the prefix of one line."""
 
-    def __init__(self, shell: Shell, prefix: str, line: Line) -> None:
+    def __init__(self, shell: Shell, shown: Shown, prefix: str, line: Line) -> None:
         self._shell = shell
+        self._shown = shown
         self._prefix = prefix
         self._line: Line = line
-        self._listing = Listing(line)
-        self._summary = Summary()
+        self._listing = shown.listings[line]
 
     def routes(self) -> list[web.AbstractRouteDef]:
         """All of them."""
@@ -56,7 +70,7 @@ class Jobs:
     async def summary(self, request: web.Request) -> web.StreamResponse:
         """A line of each job: how it went, and what it is at."""
         state = self._shell.core.state
-        pieces: Iterator[bytes] = self._summary.page(list(state.jobs.values()), activity_of(state))
+        pieces: Iterator[bytes] = self._shown.summary.page(list(state.jobs.values()), activity_of(state))
         return await send(request, pieces)
 
     async def show(self, request: web.Request) -> web.StreamResponse:
@@ -95,6 +109,7 @@ class Jobs:
         name = request.match_info["job"]
         deletion = reading.deleted(self._jobs, name)
         self._shell.feed(events.ChangeJobs(put=deletion.changed, deleted=(name,)))
+        self._shown.forget(name)
         await self._shell.settled()
         return web.Response(status=204)
 

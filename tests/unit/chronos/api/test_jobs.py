@@ -142,3 +142,12 @@ async def test_leader_is_told_with_and_without_prefix(api: Api) -> None:
         assert (await api.get(f"{prefix}/leader")).json == {"leader": "127.0.0.1:4400"}
     api.shell.leads = None
     assert (await api.get("/leader")).status == 503
+
+
+@pytest.mark.parametrize("path", ["/scheduler/jobs/", "//scheduler//jobs", "/v1/scheduler/jobs/?x=1"])
+async def test_superfluous_slashes_do_not_matter(api: Api, path: str) -> None:
+    """Clients put paths together."""
+    await api.create("a", schedule=LATER)
+    assert [job["name"] for job in (await api.get(path)).json] == ["a"]
+    wrong = await api.get(path.replace("jobs", "bjos"))
+    assert wrong.status == 404
