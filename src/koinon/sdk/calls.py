@@ -100,14 +100,14 @@ class CallChannel(Generic[C]):
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        self._refuse_all(CutOff("the subscription ended before an answer came"))
+        self._refuse_all("the subscription ended before an answer came")
 
     def _enqueue(self, call: C, answer: asyncio.Future[bytes] | None) -> None:
         body = codec.encode(call, self._content_type)
         request = b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
         self._queued.append(_Entry(call, request, answer, self._harmless(call)))
         if self._closed:
-            self._refuse_all(CutOff("the subscription has ended"))
+            self._refuse_all("the subscription has ended")
         else:
             self._schedule_flush()
 
@@ -136,7 +136,7 @@ class CallChannel(Generic[C]):
         try:
             self._connection = await HttpConnection.open(self._address, self)
         except OSError as error:
-            self._refuse_all(CutOff(f"cannot connect to {self._address}: {error or 'timed out'}"))
+            self._refuse_all(f"cannot connect to {self._address}: {error or 'timed out'}")
         else:
             self._used_s = self._loop.time()
         finally:
@@ -183,12 +183,14 @@ class CallChannel(Generic[C]):
             self._schedule_flush()
         self._check_drained()
 
-    def _refuse_all(self, error: CallError) -> None:
-        entries = [*self._unanswered, *self._queued]
+    def _refuse_all(self, reason: str) -> None:
+        sent, waiting = list(self._unanswered), list(self._queued)
         self._unanswered.clear()
         self._queued.clear()
-        for entry in entries:
-            self._refuse(entry, error)
+        for entry in sent:
+            self._refuse(entry, CutOff(reason, sent=True))
+        for entry in waiting:
+            self._refuse(entry, CutOff(reason))
         self._check_drained()
 
     def _refuse(self, entry: _Entry[C], error: CallError) -> None:

@@ -28,6 +28,10 @@ class Undelivered(CallError):
 class CutOff(Undelivered):
     """There is no way to the server any more: the subscription is over, or no connection can be made."""
 
+    def __init__(self, message: str, *, sent: bool = False) -> None:
+        super().__init__(message)
+        self.sent = sent  #: the call was on its way, and may have taken effect
+
 
 class StreamLost(ConnectionError):
     """The event stream ended or fell silent; the text says how."""

@@ -84,7 +84,7 @@ class Driver(Scheduler):
     def call_refused(self, call: Call, error: CallError) -> None:
         """See `Scheduler.call_refused`. Tasks of a launch that surely was not done are told as dropped."""
         super().call_refused(call, error)
-        if call.accept is not None and isinstance(error, ApiError | CutOff):
+        if call.accept is not None and _was_surely_not_done(error):
             for task in _launched(call.accept.operations):
                 status = v1.TaskStatus(
                     task_id=task.task_id,
@@ -111,6 +111,13 @@ class Driver(Scheduler):
         except Exception as error:
             self._log.exception("the driver failed")
             self._tell_failed(Fatal(Exit.UNCAUGHT, f"the driver failed: {error!r}"))
+
+
+def _was_surely_not_done(error: CallError) -> bool:
+    """A master that fails inside, or is lost before it answers, may have done it all the same."""
+    if isinstance(error, ApiError):
+        return error.status < 500 or error.status == 503
+    return isinstance(error, CutOff) and not error.sent
 
 
 def _launched(operations: Iterable[v1.Offer.Operation]) -> Iterable[v1.TaskInfo]:

@@ -2,7 +2,10 @@
 
 import asyncio
 
+import pytest
+
 from koinon.coordination.detection import Masters
+from koinon.mesos import v1
 from koinon.mesos.v1.scheduler import Call
 from koinon.sdk import framework_info
 from koinon.service.driver import Driver
@@ -89,3 +92,56 @@ async def test_one_that_never_found_a_master_ends_as_well(master):
     service.begin()
     async with asyncio.timeout(5):
         await service.end()
+
+
+class Launcher(Service):
+    """Launches one task as soon as it is subscribed, and hears of tasks."""
+
+    def __init__(self, master):
+        super().__init__(master)
+        self.updates: asyncio.Queue[v1.TaskStatus] = asyncio.Queue()
+        self.begun = False
+        self.again = asyncio.Event()
+
+    def subscribed(self, framework_id):
+        if self.begun:
+            self.again.set()
+        else:
+            self.begun = True
+            task = v1.TaskInfo(name="t", task_id=v1.TaskID("T0"), agent_id=v1.AgentID("S0"))
+            launch = v1.Offer.Operation.Launch(task_infos=[task])
+            operation = v1.Offer.Operation(type=v1.Offer.Operation.Type.LAUNCH, launch=launch)
+            self.accept([v1.OfferID("O0")], [operation])
+
+    def update(self, status):
+        self.updates.put_nowait(status)
+
+
+@pytest.mark.parametrize("status", [400, 403, 503])
+async def test_a_launch_that_is_refused_is_told_as_dropped(master, status):
+    master.answer = lambda call: (status, "", "no")
+    service = Launcher(master)
+    service.begin()
+    (await master.subscription()).send(SUBSCRIBED)
+    async with asyncio.timeout(5):
+        told = await service.updates.get()
+    assert (told.task_id.value, told.state, told.uuid) == ("T0", v1.TaskState.TASK_DROPPED, None)
+    await service.end()
+
+
+@pytest.mark.parametrize("status", [100, 500, None], ids=["no answer", "fails inside", "cut off"])
+async def test_of_a_launch_that_may_have_been_done_nothing_is_told(master, status):
+    master.answer = lambda call: None if status is None else (status, "", "")
+    service = Launcher(master)
+    service.begin()
+    first = await master.subscription()
+    first.send(SUBSCRIBED)
+    assert (await master.call()).type is Call.Type.ACCEPT
+    master.answer = lambda call: (202, "", "")
+    if status is not None:
+        first.drop()
+    (await master.subscription()).send(SUBSCRIBED)
+    async with asyncio.timeout(5):
+        await service.again.wait()
+    assert service.updates.empty()
+    await service.end()
