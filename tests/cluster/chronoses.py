@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import pytest
 
 from tests.cluster.harness import Cluster, eventually
-from tests.cluster.marathons import Service
+from tests.cluster.marathons import Answer, Service
 
 #: So short that a test can wait for them.
 FLAGS = {"min_revive_offers_interval": "100", "decline_offer_duration": "500", "failure_retry": "500"}
@@ -35,6 +35,14 @@ class Chronos(Service):
 
     def __init__(self, name: str, directory: Path, flags: Mapping[str, str]) -> None:
         super().__init__("chronos", name, directory, flags)
+        self.is_supervised = False
+
+    def answers(self) -> bool:
+        """As any service; one that is supervised and has ended by itself, as a deposed leader does, starts again."""
+        if self.is_supervised and self.process is not None and self.process.poll() is not None:
+            self.process = None
+            self.start()
+        return super().answers()
 
 
 class Chronoses:
@@ -74,12 +82,29 @@ class Chronoses:
         )
 
     def ask(self, path: str, method: str = "GET", body: Any = None, status: int | None = None) -> Any:
-        """What one that runs answers; `status` must be so if given, else below 300."""
-        role = next(one for one in self.roles if one.process is not None)
-        answer = role.ask(path, method, body)
-        assert answer is not None, f"{role.name} does not answer"
+        """What one that runs answers; `status` must be so if given, else below 300.
+
+        Those that are supervised are asked until one does, for what may be said twice.
+        """
+        if self.roles[0].is_supervised:
+            answer = eventually(lambda: self._ask_any(path, method, body), "a Chronos answers", 60)
+        else:
+            role = next(one for one in self.roles if one.process is not None)
+            answer = role.ask(path, method, body)
+            assert answer is not None, f"{role.name} does not answer"
         assert answer.status == status if status else answer.status < 300, (answer.status, answer.body)
         return answer.json if answer.body else None
+
+    def supervise(self) -> None:
+        """From now on whoever ends by itself is started again."""
+        for role in self.roles:
+            role.is_supervised = True
+
+    def _ask_any(self, path: str, method: str, body: Any) -> Answer | None:
+        for role in self.roles:
+            if role.answers() and (answer := role.ask(path, method, body)) and answer.status < 500:
+                return answer
+        return None
 
     def post(self, job: dict[str, Any]) -> None:
         """Create or replace it."""
