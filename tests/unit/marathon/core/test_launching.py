@@ -255,10 +255,22 @@ def test_a_delay_grows_and_is_forgotten() -> None:
         bench.offer(offer())
         bench.become("Failed", bench.instances[0].id)
         assert bench.core.state.delays["/app"].length_s == pytest.approx(expected)
-    bench.turn(after=299)
+    bench.turn(after=309)
     assert "/app" in bench.core.state.delays
     bench.turn(after=2)
     assert "/app" not in bench.core.state.delays
+
+
+def test_the_longest_delay_is_followed_by_the_longest() -> None:
+    bench = Bench(SMALL)
+    bench.want("/app", 1)
+    for _ in range(60):
+        bench.turn(after=1)
+        bench.offer(offer())
+        bench.become("Failed", bench.instances[0].id)
+        delay = bench.core.state.delays["/app"]
+        bench.turn(after=delay.length_s)
+    assert delay.length_s == 300
 
 
 def test_progress_begins_the_delay_anew() -> None:
