@@ -66,6 +66,17 @@ def test_no_offer_is_kept_for_long() -> None:
     assert kept_s == pytest.approx(5, abs=0.6)
 
 
+def test_what_is_remembered_of_offers_does_not_grow() -> None:
+    bench = Bench(SMALL)
+    for number in range(500):
+        bench.want("/app", 1)
+        made = [offer(agent=f"S{agent}", id=f"O{agent}-{number}") for agent in range(3)]
+        assert launched(bench.offer(*made, after=0.5))
+    launches = bench.core.state.launches
+    assert launches.held
+    assert len(launches.order) < 100
+
+
 def test_an_agent_gets_no_more_than_five_at_once_and_comes_back_for_the_rest() -> None:
     bench = Bench(SMALL)
     bench.want("/app", 7)
