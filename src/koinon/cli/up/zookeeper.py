@@ -30,7 +30,7 @@ _MAIN_JAR = "zookeeper"
 _OTHER_JARS = ("slf4j-log4j12", "log4j-1.2", "servlet-api", "jetty9-util-ajax")
 #: It is for a handful of clients.
 _JAVA = (
-    *("-Xms16m", "-Xmx64m", "-XX:+UseSerialGC", "-Xss256k", "-XX:MaxMetaspaceSize=48m"),
+    *("-Xms16m", "-XX:+UseSerialGC", "-Xss256k", "-XX:MaxMetaspaceSize=48m"),
     *("-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=16m"),
 )
 _SETTINGS = {
@@ -54,9 +54,12 @@ log4j.appender.CONSOLE.layout.ConversionPattern=%d{ISO8601} %-5p %c{1} %m%n
 
 
 class ZooKeeper(Process):
-    """One server, with what it keeps below `folder`. Raises Failure when there is no such program on this machine."""
+    """One server, with what it keeps below `folder`, and in at most `heap_mb` of memory: all that is in it is there.
 
-    def __init__(self, folder: Path, port: int, log: Path) -> None:
+    Raises Failure when there is no such program on this machine.
+    """
+
+    def __init__(self, folder: Path, port: int, log: Path, heap_mb: int = 64) -> None:
         java = find()
         for part in ("conf", "data"):
             (folder / part).mkdir(parents=True, exist_ok=True)
@@ -66,7 +69,7 @@ class ZooKeeper(Process):
         (conf / "log4j.properties").write_text(_LOG4J)
         jars = [_JARS / f"{name}.jar" for name in (_MAIN_JAR, *_OTHER_JARS)]
         argv = [
-            *(java, *_JAVA, f"-Dlog4j.configuration=file:{conf}/log4j.properties"),
+            *(java, f"-Xmx{heap_mb}m", *_JAVA, f"-Dlog4j.configuration=file:{conf}/log4j.properties"),
             *("-cp", ":".join(str(path) for path in (conf, *jars) if path.exists())),
             *("org.apache.zookeeper.server.quorum.QuorumPeerMain", str(conf / "zoo.cfg")),
         ]
