@@ -69,9 +69,10 @@ def test_no_offer_is_kept_for_long() -> None:
 def test_what_is_remembered_of_offers_does_not_grow() -> None:
     bench = Bench(SMALL)
     for number in range(500):
-        bench.want("/app", 1)
+        effects = bench.want("/app", 1)
         made = [offer(agent=f"S{agent}", id=f"O{agent}-{number}") for agent in range(3)]
-        assert launched(bench.offer(*made, after=0.5))
+        assert launched(effects + bench.offer(*made, after=0.5))
+        bench.become("Running", bench.instances[-1].id)
     launches = bench.core.state.launches
     assert launches.held
     assert len(launches.order) < 100
