@@ -141,6 +141,7 @@ def up(
                 f"--hostname={host}",
                 f"--http_port={port}",
                 f"--master={found_at}",
+                "--enable_features=task_killing",  # nobody needs to be sent to a task that is about to end
             ]
             folder, log = root / MARATHON, logs / f"{MARATHON}.log"
             roles.append(Marathon([*own, *marathon_flags], _address(host, port), folder, log))
