@@ -169,5 +169,6 @@ def test_who_listens_on_all_addresses_is_told_by_one(tmp_path: Path, monkeypatch
     command.up.main([*options, "--master-port", "0", "--agent-port", "0"], standalone_mode=False)
     for role in made:
         assert role.address.startswith("192.0.2.7:")
-        assert {"--ip=0.0.0.0", "--hostname=192.0.2.7"} < set(role._argv)
-    assert [role.name.partition("-")[0] for role in made] == ["master"] * int(masters) + ["agent"]
+        listens = "--http_address" if role.kind == "marathon" else "--ip"
+        assert {f"{listens}=0.0.0.0", "--hostname=192.0.2.7"} < set(role._argv)
+    assert [role.kind for role in made] == ["master"] * int(masters) + ["agent", "marathon"]
