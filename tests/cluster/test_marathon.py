@@ -31,7 +31,7 @@ def web(version: str, **more: Any) -> dict[str, Any]:
         "cpus": 0.1,
         "mem": 32,
         "instances": 4,
-        "taskKillGracePeriodSeconds": 2,
+        "taskKillGracePeriodSeconds": 1,
         "healthChecks": [
             {
                 "protocol": "HTTP",
@@ -42,7 +42,7 @@ def web(version: str, **more: Any) -> dict[str, Any]:
                 "maxConsecutiveFailures": 3,
             }
         ],
-        "upgradeStrategy": {"minimumHealthCapacity": 1, "maximumOverCapacity": 0.25},
+        "upgradeStrategy": {"minimumHealthCapacity": 1, "maximumOverCapacity": 0.5},
         **more,
     }
 
