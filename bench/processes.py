@@ -129,7 +129,7 @@ def started_master(
 @contextlib.contextmanager
 def started_zookeeper(directory: Path) -> Iterator[tuple[str, str]]:
     """A ZooKeeper of one server, as `koinon up` starts it; its URL for masters, and for those who look for them."""
-    server = ZooKeeper(directory / "zookeeper", free_port(), directory / "zookeeper.log", heap_mb=1024)
+    server = ZooKeeper(directory / "zookeeper", free_port(), directory / "zookeeper.log")
     server.start()
     try:
         until(server.answers, "ZooKeeper answers")
