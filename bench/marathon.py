@@ -121,7 +121,9 @@ def _create(address: str, names: Iterator[str], lock: threading.Lock) -> None:
 # ── a large app ───────────────────────────────────────────────────────────────────────────────────
 def _large(address: str, marathon: Account, instances: int, costs: Costs) -> list[Figure]:
     connection = HTTPConnection(address, timeout=60)
-    status, _ = _ask(connection, "POST", "/v2/apps", {"id": "/large", **APP, "instances": 1})
+    status, _ = _ask(
+        connection, "POST", "/v2/apps", {"id": "/large", **APP, "instances": 1, "portDefinitions": []}
+    )
     assert status == 201, status
     _until_idle(address)
     costs.begin()

@@ -33,7 +33,7 @@ whole, null brings it back to its default, and all others stay.
 A definition that is wrong is answered with 422 and *all* its problems, each with its path:
 
 ```json
-{"message":"Invalid JSON","details":[{"path":"/container/docker/image","errors":["error.path.missing"]},
+{"message":"Invalid JSON","details":[{"path":"/container/docker/image","errors":["error.path.missing","must be given"]},
   {"path":"/instances","errors":["error.min","must be 0 or more"]}]}
 {"message":"Object is not valid","details":[{"path":"/constraints(1)","errors":["MAX_PER requires an integer value"]}]}
 ```

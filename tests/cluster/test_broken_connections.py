@@ -28,7 +28,7 @@ class Line:
         self._start(self._accept)
 
     def cut(self) -> None:
-        for near in self._near:
+        for near in tuple(self._near):  # who comes again meanwhile is let through
             with suppress(OSError):  # it has ended already
                 near.shutdown(socket.SHUT_RDWR)
 

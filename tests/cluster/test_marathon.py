@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ def web(version: str, **more: Any) -> dict[str, Any]:
         "cpus": 0.1,
         "mem": 32,
         "instances": 4,
-        "taskKillGracePeriodSeconds": 2,
+        "taskKillGracePeriodSeconds": 1,
         "healthChecks": [
             {
                 "protocol": "HTTP",
@@ -41,7 +42,7 @@ def web(version: str, **more: Any) -> dict[str, Any]:
                 "maxConsecutiveFailures": 3,
             }
         ],
-        "upgradeStrategy": {"minimumHealthCapacity": 1, "maximumOverCapacity": 0.25},
+        "upgradeStrategy": {"minimumHealthCapacity": 1, "maximumOverCapacity": 0.5},
         **more,
     }
 
@@ -319,6 +320,13 @@ def test_an_agent_that_is_lost_for_good_is_replaced(new_marathons: NewMarathons,
 
 
 # ── koinon up ─────────────────────────────────────────────────────────────────────────────────────
+def tasks_at(address: str) -> list[dict[str, Any]]:
+    """Of the web server, as any client asks for them."""
+    with urllib.request.urlopen(f"http://{address}/v2/apps/web/tasks", timeout=5) as answer:
+        found: list[dict[str, Any]] = json.load(answer)["tasks"]
+    return found
+
+
 @pytest.mark.slow
 def test_up_runs_services_too(tmp_path: Path) -> None:
     options = ["--marathon-port", "0", "--no-chronos", "--resources", "cpus:4;mem:4096;disk:4096"]
@@ -336,6 +344,9 @@ def test_up_runs_services_too(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         (listed,) = json.loads(run("app", "list", "--json").stdout)
         assert (listed["running"], listed["healthy"], listed["status"]) == (4, 4, "RUNNING")
+        with Visitors(lambda: tasks_at(address)) as visitors:
+            assert run("deploy", file_of(tmp_path, web("two")), "--wait").returncode == 0
+        assert visitors.failed == []
         for role in ("marathon", "master", "agent"):
             pid = up.role_pid(role)
             os.kill(pid, signal.SIGKILL)

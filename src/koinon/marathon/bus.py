@@ -15,6 +15,7 @@ import msgspec
 
 from koinon.marathon.model import App, versions
 from koinon.marathon.rendering import render_app
+from koinon.marathon.rendering.plain import plain
 
 #: Only for who names them: clients of before end with an error when they meet one.
 _ASKED_FOR = frozenset(
@@ -137,6 +138,8 @@ class EventBus:
 
 def frame_of(event_type: str, fields: Mapping[str, Any], now: float) -> bytes:
     """The event as it stands in the stream."""
-    shown = {name: render_app(value) if isinstance(value, App) else value for name, value in fields.items()}
+    shown = {
+        name: render_app(value) if isinstance(value, App) else plain(value) for name, value in fields.items()
+    }
     body = _encode({**shown, "eventType": event_type, "timestamp": versions.stamp(now)})
     return b"event: %b\r\ndata: %b\r\n\r\n" % (event_type.encode(), body)

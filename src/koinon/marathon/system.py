@@ -19,6 +19,8 @@ MARATHON_VERSION = "1.10.0"
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark">
 <title>Marathon</title>
 <h1>Marathon</h1>
 <p>This is Marathon's REST API. It has no web interface yet. To look around:
@@ -32,7 +34,7 @@ what is to run, and what runs of it
 service itself
 </ul>
 <p>On the command line:
-<pre>
+<pre style="overflow-x: auto">
 koinon app list             what there is
 koinon app show /ID         one app or pod
 koinon deploy FILE --wait   make it what a file says

@@ -170,10 +170,9 @@ def test_who_listens_on_all_addresses_is_told_by_one(tmp_path: Path, monkeypatch
     command.up.main([*options, *ports], standalone_mode=False)
     for role in made:
         assert role.address.startswith("192.0.2.7:")
-        listens = "http_address" if role.name in ("marathon", "chronos") else "ip"
+        listens = "http_address" if role.kind in ("marathon", "chronos") else "ip"
         assert {f"--{listens}=0.0.0.0", "--hostname=192.0.2.7"} < set(role._argv)
-    names = [role.name.partition("-")[0] for role in made]
-    assert names == [*["master"] * int(masters), "agent", "marathon", "chronos"]
-    (chronos,) = (role for role in made if role.name == "chronos")
+    assert [role.kind for role in made] == [*["master"] * int(masters), "agent", "marathon", "chronos"]
+    (chronos,) = (role for role in made if role.kind == "chronos")
     assert f"--zk_hosts=file://{tmp_path}/zk-chronos" in chronos._argv
     assert {"--zk_path=/p-chronos", f"--work_dir={tmp_path}/chronos"} < set(chronos._argv)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from koinon.marathon.core import Config, Refused
 from koinon.marathon.core import events as ev
 from koinon.marathon.model import App
 from koinon.marathon.model.app import (
+    HealthCheck,
+    PortDefinition,
     UnreachableStrategy,
     UpgradeStrategy,
 )
@@ -60,6 +63,35 @@ def test_scaling_keeps_groups_even(world: World) -> None:
     world.settle()
     racks = [one.agent.attributes["rack"] for one in world.instances("/web") if one.agent]
     assert sorted(racks) == ["r0", "r1"]
+
+
+@pytest.mark.parametrize("number", [2, 5])
+def test_scaling_does_not_wait_for_those_that_were_ill_before(running: World, number: int) -> None:
+    checked = web(
+        port_definitions=(PortDefinition(),),
+        health_checks=(HealthCheck(interval_seconds=5, grace_period_seconds=0, max_consecutive_failures=0),),
+    )
+    running.deploy(checked)
+    running.settle()
+    ill = running.instances("/web")[0].id
+    running.probe = lambda probe: ill not in probe.key
+    running.run(60)
+    assert running.core.state.counts_of("/web").unhealthy == 1
+    running.deploy(replace(checked, instances=number))
+    running.settle()
+    assert running.core.state.counts_of("/web").running == number
+
+
+@pytest.mark.parametrize(("number", "running"), [(2, 2), (5, 4)])
+def test_scaling_does_not_wait_for_those_that_are_lost(world: World, number: int, running: int) -> None:
+    patient = web(unreachable_strategy="disabled")
+    world.deploy(patient)
+    world.settle()
+    world.lose("S0")
+    world.run(1)
+    world.deploy(replace(patient, instances=number))
+    world.until(lambda: not world.core.state.deployments)
+    assert len(world.running("/web")) == running
 
 
 def test_restart_replaces_all_with_the_same_definition(running: World) -> None:

@@ -155,6 +155,8 @@ def up(
                     *_keeping(name, root, kept_at),
                     *session,
                 ]
+                if name == MARATHON:  # nobody needs to be sent to a task that is about to end
+                    own.append("--enable_features=task_killing")
                 roles.append(
                     Service(name, own, _address(host, ports[name]), root / name, logs / f"{name}.log")
                 )

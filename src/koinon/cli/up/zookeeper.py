@@ -28,9 +28,9 @@ _JARS = Path("/usr/share/java")
 _MAIN_JAR = "zookeeper"
 #: What it takes besides, as far as it is there: logging, mostly.
 _OTHER_JARS = ("slf4j-log4j12", "log4j-1.2", "servlet-api", "jetty9-util-ajax")
-#: It is for a handful of clients.
+#: Small while little is in it; all that is in it is in memory.
 _JAVA = (
-    *("-Xms16m", "-Xmx64m", "-XX:+UseSerialGC", "-Xss256k", "-XX:MaxMetaspaceSize=48m"),
+    *("-Xms16m", "-Xmx1g", "-XX:+UseSerialGC", "-Xss256k", "-XX:MaxMetaspaceSize=48m"),
     *("-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=16m"),
 )
 _SETTINGS = {
@@ -54,7 +54,10 @@ log4j.appender.CONSOLE.layout.ConversionPattern=%d{ISO8601} %-5p %c{1} %m%n
 
 
 class ZooKeeper(Process):
-    """One server, with what it keeps below `folder`. Raises Failure when there is no such program on this machine."""
+    """One server, with what it keeps below `folder`.
+
+    Raises Failure when there is no such program on this machine.
+    """
 
     def __init__(self, folder: Path, port: int, log: Path) -> None:
         java = find()

@@ -140,7 +140,7 @@ def _parts(body: Mapping[str, Any]) -> dict[str, list[Any]]:
     """`apps`, `groups` and `pods` of a body. Raises Invalid."""
     found = {}
     for name in ("apps", "groups", "pods"):
-        found[name] = body.get(name) or []
+        found[name] = given if (given := body.get(name)) is not None else []
         if not isinstance(found[name], list):
             raise invalid_json(f"/{name}", "error.expected.jsarray")
     return found
@@ -149,6 +149,8 @@ def _parts(body: Mapping[str, Any]) -> dict[str, list[Any]]:
 def _combined(root: Root, parts: Mapping[str, list[Any]], rules: Rules) -> Root:
     for at, group in enumerate(parts["groups"]):
         with _problems_of(f"/groups({at})"):
+            if not isinstance(changes.group_request(group), changes.Structure):
+                raise Invalid([Problem("/", "must say what is in the group: no version, no scaleBy")])
             root = changes.put_group(root, "/", group, rules)
     if parts["apps"]:
         with _problems_of("/apps"):

@@ -23,7 +23,7 @@ def go_on(core: Core, deployment: Deployment, action: Action) -> bool:
         return path not in core.state.by_spec
     if action.action.startswith("Restart"):
         return _replace(core, deployment, spec)
-    return _scale(core, spec)
+    return _scale(core, deployment, spec)
 
 
 def keep(core: Core, path: str) -> None:
@@ -51,16 +51,22 @@ def stop(core: Core, path: str) -> None:
 
 
 # ── scaling ───────────────────────────────────────────────────────────────────────────────────────
-def _scale(core: Core, spec: RunSpec) -> bool:
+def _scale(core: Core, deployment: Deployment, spec: RunSpec) -> bool:
     _adjust(core, spec, spec.instances)
     return (
         all(
-            standing(core, one, spec) is Standing.WELL
+            _ran_before(one, deployment) or standing(core, one, spec) is Standing.WELL
             for one in core.state.instances_of(spec.id)
             if one.condition != "UnreachableInactive"
         )
         and core.state.meant[spec.id] == spec.instances
     )
+
+
+def _ran_before(instance: Instance, deployment: Deployment) -> bool:
+    """It is none of those that scaling brings or takes: if it is ill, or lost, the others are not to wait for it."""
+    stays = instance.goal == "Running" and instance.kill_asked_at is None
+    return stays and instance.active_since is not None and instance.active_since < deployment.started_at
 
 
 def _adjust(core: Core, spec: RunSpec, number: int) -> None:

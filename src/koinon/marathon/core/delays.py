@@ -3,7 +3,7 @@
 first failure   backoff, but no more than the longest delay
 each further    × factor, up to the longest delay
 progress        the delay begins anew whenever an instance is provisioned, staged, starting or running
-peace           without failure or progress for as long as the longest delay, it is forgotten
+peace           without failure or progress for as long as the longest delay, and a little more, it is forgotten
 """
 
 from __future__ import annotations
@@ -12,6 +12,10 @@ from msgspec import Struct
 
 from koinon.marathon.model import App
 from koinon.marathon.model.root import RunSpec
+
+#: Who has waited for the longest delay needs a moment to be launched. If the delay were forgotten before that, an app that
+#: always fails would begin with the shortest one again.
+_MOMENT_S = 10.0
 
 
 class Delay(Struct, frozen=True, gc=False):
@@ -30,7 +34,7 @@ class Delay(Struct, frozen=True, gc=False):
     @property
     def forgotten_at(self) -> float:
         """When it is no more, unless something happens."""
-        return self.since + max(self.longest_s, self.length_s)
+        return self.since + max(self.longest_s, self.length_s) + _MOMENT_S
 
 
 class Strategy(Struct, frozen=True, gc=False):

@@ -213,8 +213,16 @@ class Launches(Struct, kw_only=True):
             self.order[held.number - self.first] = None
         held.offers.append(offer)
         self.offers[offer.id.value] = held
+        if len(self.order) > 2 * len(self.held) + 64:
+            self._trim()
         held.number = self.first + len(self.order)
         self.order.append(held)
+
+    def _trim(self) -> None:
+        """Forget the places of the oldest, as far as they are gone: none is held for long."""
+        gone = next((at for at, held in enumerate(self.order) if held is not None), len(self.order))
+        del self.order[:gone]
+        self.first += gone
 
     def let_go(self, held: Held) -> None:
         """It is not ours any more."""
@@ -232,14 +240,14 @@ class Launches(Struct, kw_only=True):
 
         New ones are gone through from anywhere on: so the instances of different apps spread over the agents.
         """
-        end = self.first + len(self.order)
-        if waiting.known < end:
-            start = max(waiting.known, self.first)
+        start, end = max(waiting.known, self.first), self.first + len(self.order)
+        if start < end:
             middle = random.randrange(start, end)
             waiting.untried += [[middle, end], [start, middle]]
             waiting.known = end
         while waiting.untried:
             span = waiting.untried[0]
+            span[0] = max(span[0], self.first)
             at = span[0] - self.first
             span[0] += 1
             if span[0] >= span[1]:

@@ -38,7 +38,20 @@ def read(kind: Kind, value: Any, path: str = "") -> Any:
     return result
 
 
-def _say(found: list[Problem], path: str, *messages: str) -> Any:
+#: What is said beside codes that mean the same everywhere.
+_SENTENCES = {
+    "error.expected.jsstring": "must be a string",
+    "error.expected.jsnumber": "must be a number",
+    "error.expected.int": "must be a whole number",
+    "error.expected.jsboolean": "must be true or false",
+    "error.expected.jsarray": "must be a list",
+    "error.expected.jsobject": "must be an object",
+    "error.path.missing": "must be given",
+}
+
+
+def _say(found: list[Problem], path: str, code: str, sentence: str = "") -> Any:
+    messages = (code, sentence or _SENTENCES[code])
     found.extend(Problem(path or "/", message) for message in messages)
     return BAD
 
@@ -216,7 +229,7 @@ class Either(Kind):
             return self.text.read(value, path, found)
         of_other: list[Problem] = []
         made = self.other.read(value, path, of_other)
-        found.extend(of_other)
         if any(one.path == path for one in of_other):  # not of its type at all
-            _say(found, path, f"must be {self.words}")
+            return _say(found, path, of_other[0].message, f"must be {self.words}")
+        found.extend(of_other)
         return made

@@ -146,7 +146,8 @@ def _admit(core: Core, channel_id: str, message: internal.Register, *, new: bool
         _describe(agent, message)
     removals.heard_of(core, agent_id)
     state.counters["slave_registrations" if new else "slave_reregistrations"] += 1
-    agent.reregistered_s = core.now
+    if not new:
+        agent.reregistered_s = core.now
     core.close_channel(agent)
     agent.channel_id = channel_id
     core.channels[channel_id] = agent

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import ClientError, ClientResponse, ClientSession
 
-from koinon.marathon.bus import EventBus
+from koinon.marathon.bus import EventBus, frame_of
+from koinon.marathon.model.app import HealthCheck
 from tests.unit.marathon.api.conftest import APP, Api
 
 EVENTS = {"Accept": "text/event-stream"}
@@ -101,6 +102,13 @@ async def test_it_ends_when_this_process_leads_no_more(api: Api) -> None:
 @pytest.mark.parametrize("accept", ["*/*", "application/json"])
 async def test_who_does_not_ask_for_events_is_refused(api: Api, accept: str) -> None:
     assert (await api.get("/v2/events", Accept=accept)).status == 405
+
+
+def test_what_is_not_set_is_left_out_as_in_answers() -> None:
+    frame = frame_of("add_health_check_event", {"healthCheck": HealthCheck(path="/")}, 0.0)
+    check = json.loads(frame.partition(b"data: ")[2])["healthCheck"]
+    assert check["path"] == "/"
+    assert None not in check.values()
 
 
 async def test_a_listener_that_falls_behind_is_cut_off() -> None:

@@ -66,6 +66,18 @@ def test_no_offer_is_kept_for_long() -> None:
     assert kept_s == pytest.approx(5, abs=0.6)
 
 
+def test_what_is_remembered_of_offers_does_not_grow() -> None:
+    bench = Bench(SMALL)
+    for number in range(500):
+        effects = bench.want("/app", 1)
+        made = [offer(agent=f"S{agent}", id=f"O{agent}-{number}") for agent in range(3)]
+        assert launched(effects + bench.offer(*made, after=0.5))
+        bench.become("Running", bench.instances[-1].id)
+    launches = bench.core.state.launches
+    assert launches.held
+    assert len(launches.order) < 100
+
+
 def test_an_agent_gets_no_more_than_five_at_once_and_comes_back_for_the_rest() -> None:
     bench = Bench(SMALL)
     bench.want("/app", 7)
@@ -255,10 +267,22 @@ def test_a_delay_grows_and_is_forgotten() -> None:
         bench.offer(offer())
         bench.become("Failed", bench.instances[0].id)
         assert bench.core.state.delays["/app"].length_s == pytest.approx(expected)
-    bench.turn(after=299)
+    bench.turn(after=309)
     assert "/app" in bench.core.state.delays
     bench.turn(after=2)
     assert "/app" not in bench.core.state.delays
+
+
+def test_the_longest_delay_is_followed_by_the_longest() -> None:
+    bench = Bench(SMALL)
+    bench.want("/app", 1)
+    for _ in range(60):
+        bench.turn(after=1)
+        bench.offer(offer())
+        bench.become("Failed", bench.instances[0].id)
+        delay = bench.core.state.delays["/app"]
+        bench.turn(after=delay.length_s)
+    assert delay.length_s == 300
 
 
 def test_progress_begins_the_delay_anew() -> None:
