@@ -174,7 +174,7 @@ class Chaos:
 
     def _look_at_children(self) -> None:
         world = self.world
-        world.until(lambda: not any(world.core.state.runs_of(name) for name in ("extract", *CHILDREN)), 20)
+        world.until(lambda: not world.core.state.runs and not world.core.state.queue, 30)
         whole = self._windows("extract")
         assert whole
         for name in CHILDREN:
