@@ -9,7 +9,10 @@ import msgspec
 
 
 class Percentiles(msgspec.Struct, frozen=True, gc=False):
-    """Seconds from due to end of the runs that succeeded, so waiting counts. All 0 before the first."""
+    """Seconds from due to end of the runs that succeeded, so waiting counts. All 0 before the first.
+
+    A run that makes up for several times counts from the last of them.
+    """
 
     count: int = 0
     mean: float = 0.0
