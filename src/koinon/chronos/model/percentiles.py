@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from statistics import fmean
+from math import fsum
 
 import msgspec
 
@@ -29,7 +29,7 @@ class Percentiles(msgspec.Struct, frozen=True, gc=False):
         if not ordered:
             return cls()
         at = [_quantile(ordered, part) for part in (0.5, 0.75, 0.95, 0.98, 0.99)]
-        return cls(len(ordered), fmean(ordered), *at)
+        return cls(len(ordered), fsum(ordered) / len(ordered), *at)
 
 
 def _quantile(ordered: list[float], part: float) -> float:
