@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from koinon.chronos.model import Container, Fetch, Job, Volume
+from koinon.chronos.model import Container, Fetch, Job, Volume, successes_of
 from koinon.chronos.model.job import EnvironmentVariable, NetworkInfo, PortMapping
 from koinon.chronos.schedules import read, read_cron
 from tests.unit.chronos.asking import HOURLY, NOW, ask, dependent, named, scheduled
@@ -199,7 +199,7 @@ def test_a_job_can_change_its_kind() -> None:
 
 
 def test_an_update_in_the_middle_of_a_cycle_remembers_what_the_parents_have_done() -> None:
-    old = dependent("c", "p", "q", parents_succeeded=("p", "q"))
+    old = dependent("c", "p", "q", successes=successes_of({"p": (1, 2), "q": (1,)}))
     jobs = named(scheduled("p"), scheduled("q"), scheduled("r"), old)
     new = ask({"name": "c", "parents": ["r", "p"]}, jobs)
-    assert (new.parents, new.parents_succeeded) == (("p", "r"), ("p",))
+    assert (new.parents, new.unused) == (("p", "r"), {"p": (1, 2)})

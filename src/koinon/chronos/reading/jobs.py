@@ -201,8 +201,11 @@ def _when(
 
 def _dependent(parents: tuple[str, ...], old: Job | None) -> dict[str, Any]:
     # An update in the middle of a cycle must not lose what the parents have done.
-    succeeded = set(old.parents_succeeded if old is not None else ()) & set(parents)
-    return {"parents": tuple(sorted(set(parents))), "parents_succeeded": tuple(sorted(succeeded))}
+    made: dict[str, Any] = {"parents": tuple(sorted(set(parents)))}
+    if old is not None:
+        made["successes"] = tuple(one for one in old.successes if one.parent in parents)
+        made["helped_windows"] = old.helped_windows
+    return made
 
 
 def _scheduled(

@@ -48,6 +48,7 @@ FULL = Run(
     container_id="c",
     elements_processed=2**40,
     failures=1,
+    window_ms=1_800_000_000_000,
     through_ms=1_800_000_060_123,
 )
 #: It says what no column does.
