@@ -43,6 +43,8 @@ class Clients:
         self._numbers = count(1)
         self.accepted: dict[str, JobPlan] = {}  #: jobs that must be there
         self.by_hand: dict[str, str] = {}  #: runs that were accepted and must complete, and of which job
+        parents = {name for job in self._plan.jobs for name in job.parents}
+        self._in_chains = parents | {job.name for job in self._plan.jobs if job.parents}
         self.resting = False  #: they want nothing more
 
     def start(self) -> None:
@@ -65,8 +67,10 @@ class Clients:
         if self.resting:
             return
         self._later(self._run_one)
-        if self.accepted:
-            name = self._random.choice(sorted(self.accepted))
+        # What is run by hand belongs to no window: children would run more often than theirs.
+        alone = sorted(name for name in self.accepted if name not in self._in_chains)
+        if alone:
+            name = self._random.choice(alone)
             self._ask(lambda chronos: self._run(chronos, name, f"hand-{next(self._numbers)}"))
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────

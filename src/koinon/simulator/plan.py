@@ -43,6 +43,12 @@ CHRONOS_KINDS: dict[str, tuple[float, str]] = {
     "history away": (20.0, "everybody"),
 }
 
+_CHAINS: tuple[dict[str, tuple[str, ...]], ...] = (
+    {"child": ("root",), "grandchild": ("child",)},
+    {"left": ("root",), "right": ("root",), "last": ("left", "right")},
+    {"child": ("root",), "last": ("root", "child")},
+)
+
 
 class Fault(Struct, frozen=True):
     """Something goes wrong at a time, for some time."""
@@ -221,20 +227,33 @@ def draw_chronos(seed: int) -> Plan:
 
 
 def _jobs(random: Random) -> Iterator[JobPlan]:
-    for number in range(random.randint(1, 4)):
+    for number in range(random.randint(1, 3)):
         cron = random.random() < 0.2
         missed = random.choice(("one", "one", "all", "all", "skip"))
+        overlap = random.choice(("skip", "skip", "queue", "allow"))
         # A clock may jump by hours, and all that is made up for takes its time.
-        many = missed == "all"
+        many = missed == "all" or overlap == "queue"
         yield JobPlan(
             name=f"job-{number + 1}",
             period_s=60 if cron else random.choice((20, 30) if many else (5, 10, 30)),
             cron=cron,
             missed=missed,
-            overlap=random.choice(("skip", "skip", "queue", "allow")),
+            overlap=overlap,
             mean_s=random.choice((0.1, 1.0) if many else (0.1, 1.0, 5.0)),
             failing=random.choice((0.0, 0.0, 0.1, 0.3)),
         )
+    if random.random() < 0.6:
+        yield from _chain(random)
+
+
+def _chain(random: Random) -> Iterator[JobPlan]:
+    """A job and those that follow from it: one after the other, or two at a time and then one."""
+    missed = random.choice(("one", "all"))
+    failing = random.choice((0.0, 0.1, 0.3))
+    yield JobPlan("root", random.choice((20, 30)), missed=missed, mean_s=0.5, failing=failing)
+    for name, parents in random.choice(_CHAINS).items():
+        overlap = random.choice(("skip", "skip", "queue", "allow"))
+        yield JobPlan(name, parents=parents, missed=missed, overlap=overlap, mean_s=0.5, failing=failing)
 
 
 def _faults_of_chronos(plan: Plan, random: Random) -> tuple[Fault, ...]:

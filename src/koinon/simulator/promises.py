@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from koinon.chronos.core.state import State
@@ -16,6 +17,7 @@ from koinon.simulator.clients import Clients
 from koinon.simulator.cluster import Cluster
 from koinon.simulator.frameworks import Mood
 from koinon.simulator.peace import set_mood, wait
+from koinon.simulator.plan import JobPlan
 from koinon.simulator.windows import Accepted, ChronosLaws
 
 #: How long it may take until all is made up for.
@@ -91,7 +93,8 @@ class _Promises:
 
     def _missing(self, state: State, job: Accepted, now: float) -> Iterator[_Matter]:
         plan = job.plan
-        if not plan.period_s:
+        if plan.parents:
+            yield from self._missing_of_child(plan)
             return
         made_up = [
             (run.due_ms, run.through_ms)
@@ -110,6 +113,25 @@ class _Promises:
                 continue
             if plan.missed == "all" or not any(first <= due_ms <= last for first, last in made_up):
                 yield f"nothing has completed for the slot {due_ms} of {plan.name}", plan.name
+                return
+
+    def _missing_of_child(self, plan: JobPlan) -> Iterator[_Matter]:
+        """Windows that are whole are run for; or a newer one, if that is enough."""
+        late_s = self._cluster.world.now - _LATE_S
+        done = [
+            window
+            for window in self._laws.attempts.get(plan.name, {})
+            if any(self._laws.completed(plan.name, window))
+        ]
+        newest = max(map(int, done), default=0)
+        for window in self._laws.attempts.get(plan.parents[0], {}):
+            ended = [
+                min((one.ended_s for one in self._laws.completed(parent, window)), default=math.inf)
+                for parent in plan.parents
+            ]
+            is_done = window in done if plan.missed == "all" else int(window) <= newest
+            if max(ended) < late_s and not is_done:
+                yield f"{plan.name} has not completed for {window}, and its parents have", plan.name
                 return
 
     def check_history(self) -> None:

@@ -3,7 +3,8 @@
 - *One completed start for each window.* While a task of a window runs, or when one has completed, no other is started for it,
   unless nobody can know of the first any more: its agent is gone for good, or its end was seen by nobody.
 - *One at a time*, but for jobs that may overlap.
-- *Only what is due*: a task of a schedule is for one of its slots.
+- *Only what is due*: a task of a schedule is for one of its slots; one of a child for a window in which a task of each
+  parent has completed.
 - *Only the newest leads*: after a Chronos has begun to lead, none of an older epoch believes that it may act.
 
 What is accepted and what must have come of it in the end is in `promises.py`.
@@ -51,6 +52,7 @@ class Attempt(Struct, eq=False):
     agent_id: str
     status: int | None = None
     ended: bool = False
+    ended_s: float = 0.0
     seen: bool = True  #: a launcher knows how it ended
 
     @property
@@ -72,6 +74,7 @@ class ChronosLaws(Laws):
         self.jobs: dict[str, Accepted] = {}  #: what clients have asked for, whether it was accepted or not
         #: Tasks that were started, by job and by what they are for: a slot, or a run by hand.
         self.attempts: dict[str, dict[str, list[Attempt]]] = {}
+        self._windows: dict[str, int] = {}  #: of tasks of children, as Chronos has it
         self._running: dict[str, Attempt] = {}  #: by container
         self._chronos_epoch = 0
 
@@ -86,7 +89,7 @@ class ChronosLaws(Laws):
         task_id = spec.env["MESOS_TASK_ID"]
         place = ids.parse_task(task_id)
         words = spec.argv[-1].split()
-        window = words[3] if len(words) > 3 else str(place.due_ms)
+        window = words[3] if len(words) > 3 else str(self._windows.get(task_id, place.due_ms))
         attempt = Attempt(task_id, name, window, machine, machine.boots, agent.state.agent_id)
         of_job = self.attempts.setdefault(name, {})
         self._check_start(self.jobs[name], attempt, place.due_ms, by_hand=len(words) > 3)
@@ -98,11 +101,16 @@ class ChronosLaws(Laws):
         attempt = self._running.pop(spec.container_id, None)
         if attempt is not None and attempt.lives:
             attempt.status, attempt.ended, attempt.seen = status, True, seen
+            attempt.ended_s = self._world.now
 
     def _check_start(self, job: Accepted, attempt: Attempt, due_ms: int, *, by_hand: bool) -> None:
         if job.plan.period_s and not by_hand and not job.is_slot(due_ms):
             text = f"{attempt.task_id} is started, and {due_ms} is no due time of {job.plan.name}"
             self._world.accuse("only what is due", text, attempt.task_id)
+        for parent in job.plan.parents:
+            if not any(self.completed(parent, attempt.window)):
+                text = f"{attempt.task_id} is started for {attempt.window}, in which no task of {parent} has completed"
+                self._world.accuse("only what is due", text, parent, attempt.job)
         of_job = self.attempts.get(job.plan.name, {})
         for other in of_job.get(attempt.window, ()):
             if (other.lives or other.completed) and not self._is_lost(other):
@@ -135,6 +143,14 @@ class ChronosLaws(Laws):
                 text = f"{node.name} begins epoch {epoch} after {self._chronos_epoch}"
                 self._world.accuse("only the newest leads", text, node.name)
             self._chronos_epoch = epoch
+        known = node.chronos.runtime.core.state.runs
+        for effect in effects:
+            if isinstance(effect, chronos.Accept):
+                for operation in effect.operations:
+                    for task in operation.launch.task_infos if operation.launch is not None else ():
+                        run = known[task.task_id.value]
+                        if run.trigger == "parent":
+                            self._windows[run.id] = run.window_ms
 
     def chronos_acts(self, node: ChronosNode, epoch: int) -> None:
         """See `Observer`."""
