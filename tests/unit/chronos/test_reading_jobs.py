@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from koinon.chronos.model import Container, Fetch, Job, Volume
+from koinon.chronos.model import Container, Fetch, Job, Volume, successes_of
 from koinon.chronos.model.job import EnvironmentVariable, NetworkInfo, PortMapping
 from koinon.chronos.schedules import read, read_cron
 from tests.unit.chronos.asking import HOURLY, NOW, ask, dependent, named, scheduled
@@ -20,7 +20,13 @@ def read_field(attribute: str, **fields: Any) -> Any:
 
 def test_what_is_left_out_is_filled_in() -> None:
     assert ask({"name": "a", "schedule": HOURLY}, cpus=0.5, mem=64.0, disk=32.0, user="web") == Job(
-        "a", schedule=read(HOURLY, now=NOW), cpus=0.5, mem=64.0, disk=32.0, run_as_user="web"
+        "a",
+        schedule=read(HOURLY, now=NOW),
+        cpus=0.5,
+        mem=64.0,
+        disk=32.0,
+        run_as_user="web",
+        created_ms=round(NOW * 1000),
     )
 
 
@@ -199,7 +205,7 @@ def test_a_job_can_change_its_kind() -> None:
 
 
 def test_an_update_in_the_middle_of_a_cycle_remembers_what_the_parents_have_done() -> None:
-    old = dependent("c", "p", "q", parents_succeeded=("p", "q"))
+    old = dependent("c", "p", "q", successes=successes_of({"p": (1, 2), "q": (1,)}))
     jobs = named(scheduled("p"), scheduled("q"), scheduled("r"), old)
     new = ask({"name": "c", "parents": ["r", "p"]}, jobs)
-    assert (new.parents, new.parents_succeeded) == (("p", "r"), ("p",))
+    assert (new.parents, new.unused) == (("p", "r"), {"p": (1, 2)})

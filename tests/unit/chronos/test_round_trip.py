@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from koinon.chronos.model import Job, Line
+from koinon.chronos.model import Job, Line, successes_of
 from koinon.chronos.rendering import render_job
 from tests.unit.chronos.asking import NOW, ask, named, scheduled
 
@@ -135,7 +135,7 @@ def test_a_dependent_job_comes_back_the_same(
 ) -> None:
     jobs = named(*(scheduled(name) for name in "pqr"))
     job = ask({"name": "a", "parents": sorted(parents)} | body, jobs)
-    job = msgspec.structs.replace(job, parents_succeeded=(min(parents),))
+    job = msgspec.structs.replace(job, successes=successes_of({min(parents): (0, 5)}))
     assert posted_back(job, line, jobs | named(job)) == job
 
 

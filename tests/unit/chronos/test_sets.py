@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from koinon.chronos import reading
-from koinon.chronos.model import Job, Refused
+from koinon.chronos.model import Job, Refused, successes_of
 from tests.unit.chronos.asking import ask, dependent, named, scheduled
+
+Windows = dict[str, tuple[int, ...]]
 
 
 def after_deletion(jobs: dict[str, Job], name: str) -> dict[str, Job]:
@@ -32,23 +34,29 @@ def test_children_of_a_dependent_job_get_its_parents() -> None:
 
 
 @pytest.mark.parametrize(
-    ("succeeded", "inherited"), [(("middle", "z"), ("a", "b", "z")), (("z",), ("z",)), ((), ())]
+    ("known", "waiting", "inherited"),
+    [
+        ({"middle": (1, 2), "z": (1,)}, {}, {"a": (1, 2), "b": (1, 2), "z": (1,)}),
+        ({"z": (1,)}, {}, {"z": (1,)}),
+        ({}, {}, {}),
+        ({"middle": (1,)}, {"a": (2, 3)}, {"a": (1, 2, 3), "b": (1,)}),
+    ],
 )
 def test_what_a_dependent_job_waited_for_has_happened_if_it_succeeded(
-    succeeded: tuple[str, ...], inherited: tuple[str, ...]
+    known: Windows, waiting: Windows, inherited: Windows
 ) -> None:
     jobs = named(
         *(scheduled(name) for name in "abz"),
-        dependent("middle", "a", "b"),
-        dependent("c", "middle", "z", parents_succeeded=succeeded),
+        dependent("middle", "a", "b", successes=successes_of(waiting)),
+        dependent("c", "middle", "z", successes=successes_of(known)),
     )
-    assert after_deletion(jobs, "middle")["c"].parents_succeeded == inherited
+    assert after_deletion(jobs, "middle")["c"].unused == inherited
 
 
 def test_a_child_with_other_parents_only_loses_the_one_that_goes() -> None:
-    child = dependent("c", "a", "b", parents_succeeded=("a",), owner_name="me")
+    child = dependent("c", "a", "b", successes=successes_of({"a": (1,)}), owner_name="me")
     assert after_deletion(named(scheduled("a"), scheduled("b"), child), "a")["c"] == (
-        msgspec.structs.replace(child, parents=("b",), parents_succeeded=())
+        msgspec.structs.replace(child, parents=("b",), successes=())
     )
 
 
@@ -120,4 +128,4 @@ def test_whatever_is_posted_and_deleted_the_set_stays_sound(
                 jobs[name] = scheduled(name)
         assert is_sound(jobs)
         assert all(job.is_scheduled != job.is_dependent for job in jobs.values())
-        assert all(set(job.parents_succeeded) <= set(job.parents) for job in jobs.values())
+        assert all(job.unused.keys() <= set(job.parents) for job in jobs.values())

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from koinon.chronos.api.activity import activity_of
-from koinon.chronos.core import State
+from koinon.chronos.core import State, windows
 from koinon.chronos.core.state import Waiting
 from koinon.chronos.model import Job, Run
 from koinon.chronos.rendering import IDLE, moment, status
@@ -119,11 +119,15 @@ def _of_next(state: State, job: Job, now: float) -> Iterator[Reason]:
 
 
 def _of_parents(state: State, job: Job) -> Iterator[Reason]:
-    missing = [name for name in job.parents if name not in job.parents_succeeded]
+    window_ms, missing = windows.missing_parents(state, job)
     if not missing:
         return
-    done = f"; {', '.join(job.parents_succeeded)} did already" if job.parents_succeeded else ""
-    yield Reason("parents", f"It waits for {', '.join(missing)} to succeed{done}.")
+    done = ", ".join(name for name in job.parents if name not in missing)
+    of_window = f" in the window of {moment(window_ms / 1000)}" if window_ms else ""
+    yield Reason(
+        "parents",
+        f"It waits for {', '.join(missing)} to succeed{of_window}{f'; {done} did already' if done else ''}.",
+    )
     for name in missing:
         parent = state.jobs.get(name)
         if parent is not None and parent.disabled:

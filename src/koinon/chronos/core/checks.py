@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from koinon.chronos.core.context import Core
-from koinon.chronos.core.due import parents_are_done
 from koinon.chronos.core.state import State
+from koinon.chronos.core.windows import next_start
 
 
 def check(core: Core) -> None:
@@ -14,7 +14,8 @@ def check(core: Core) -> None:
     for job in state.jobs.values():
         rebuilt.put_job(job)
         assert not (job.schedule is not None and job.parents), f"{job.name} is scheduled and dependent"
-        assert not (job.disabled and parents_are_done(job)), f"{job.name} is disabled, and due"
+        assert not (job.disabled and next_start(state, job)), f"{job.name} is disabled, and due"
+        assert job.unused.keys() <= set(job.parents), f"{job.name} remembers who is no parent of it"
     for run in (*state.runs.values(), *state.ended.values()):
         rebuilt.put_run(run)
     assert rebuilt.children == state.children

@@ -1,17 +1,17 @@
 """What of a job may start now: worked out anew from what there is, whenever something of the job has changed.
 
     schedule.due <= now ──────────────┐
-    all parents have succeeded ───────┼─▶ overlap ─▶ queue ─▶ launching
+    parents have succeeded (windows) ─┼─▶ overlap ─▶ queue ─▶ launching
     stored and waiting: retries, runs ┘
     by hand, slots that were queued
 
-A due time of the schedule is a *slot*. Slots that are late, because nothing could start when they came, are made up for as
+A due time of the schedule is a *slot*, and the *window* of its run and of all that follows from that. Slots that are late, because nothing could start when they came, are made up for as
 the job wants: by one run for all of them (`missedRuns: one`), by one for each, or not at all once they are later than
 epsilon.
 
 With `overlap: skip` a job has one task at a time, and its runs come in their order: the next slot waits until the run
 before has ended for good, retries included, and is late then. With `queue` the same, but each slot is kept as a run of its
-own from the moment it is due. With `allow` nothing waits for anything. A run by hand waits for the task that runs, not for a
+own from the moment it is due. With `allow` nothing waits for anything. So it is with what parents make due. A run by hand waits for the task that runs, not for a
 retry that is still to come.
 """
 
@@ -22,6 +22,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from koinon.chronos import schedules
+from koinon.chronos.core import windows
 from koinon.chronos.core.context import Core
 from koinon.chronos.core.state import Waiting
 from koinon.chronos.model import Job, Run, Trigger, ids
@@ -34,7 +35,7 @@ def look(core: Core, name: str) -> None:
     job = state.jobs.get(name)
     found: list[Run] = []
     if job is not None:
-        job = _deal_with_slots(core, job)
+        job = _deal_with_late(core, job)
         found = _may_start(core, job)
         _set_alarm(core, job)
     wanted = {run.id: run for run in found}
@@ -48,12 +49,7 @@ def look(core: Core, name: str) -> None:
             core.unsettled = True
 
 
-def parents_are_done(job: Job) -> bool:
-    """Whether each of its parents has succeeded since its last start."""
-    return job.is_dependent and set(job.parents) <= set(job.parents_succeeded)
-
-
-def new_run(core: Core, job: Job, trigger: Trigger, due_ms: int) -> Run:
+def new_run(core: Core, job: Job, trigger: Trigger, due_ms: int, window_ms: int = windows.ANY) -> Run:
     """A run that is due at that time, or as soon after as no run of this job's has been due yet.
 
     A job that is posted again with a start in the past would run under an id that the history knows.
@@ -68,7 +64,7 @@ def new_run(core: Core, job: Job, trigger: Trigger, due_ms: int) -> Run:
         or run_id in state.ended
     ):
         due_ms += 1
-    return Run(job.name, due_ms, trigger=trigger)
+    return Run(job.name, due_ms, trigger=trigger, window_ms=due_ms if trigger == "schedule" else window_ms)
 
 
 def launched(core: Core, run: Run) -> tuple[Job, Run]:
@@ -85,18 +81,20 @@ def launched(core: Core, run: Run) -> tuple[Job, Run]:
             run = replace(run, through_ms=core.now_ms)
         return replace(job, schedule=schedule.advanced(core.now), latest_slot_ms=run.due_ms), run
     assert run.trigger == "parent", f"{run.id} is in no need of this"
-    return replace(job, parents_succeeded=(), latest_due_ms=run.due_ms), run
+    start = windows.next_start(
+        core.state, job
+    )  # while it waited for room another window may have become whole
+    assert start is not None, f"{run.id} is not due"
+    return replace(start.job, latest_due_ms=run.due_ms), replace(run, window_ms=start.window_ms)
 
 
 # ── slots ─────────────────────────────────────────────────────────────────────────────────────────
-def _deal_with_slots(core: Core, job: Job) -> Job:
+def _deal_with_late(core: Core, job: Job) -> Job:
     """Slots that are too late are given up, others kept as runs, as the job wants."""
     due = _due(core, job)
-    if due is None:
-        return job
-    if job.missed_runs == "skip" and not core.state.queued.get(job.name):
+    if due is not None and job.missed_runs == "skip" and not core.state.queued.get(job.name):
         job = _give_up_missed(core, job, due)
-    return _queue_slots(core, job) if job.overlap == "queue" else job
+    return _queue_all(core, job) if job.overlap == "queue" else job
 
 
 def _give_up_missed(core: Core, job: Job, due: float) -> Job:
@@ -122,11 +120,11 @@ def _give_up_missed(core: Core, job: Job, due: float) -> Job:
     return job
 
 
-def _queue_slots(core: Core, job: Job) -> Job:
-    """Each slot that is due becomes a run of its own. More than so many are left, and late when there is place again."""
+def _queue_all(core: Core, job: Job) -> Job:
+    """Whatever is due becomes a run of its own. More than so many are left, and late when there is place again."""
     place = core.config.queued_max - len(core.state.runs_of(job.name))
-    while place > 0 and (due := _due(core, job)) is not None:
-        job, run = launched(core, new_run(core, job, "schedule", ids.milliseconds(due)))
+    while place > 0 and (derived := _next_derived(core, job)) is not None:
+        job, run = launched(core, derived)
         core.put_job(job)
         core.put_run(run)
         place -= 1
@@ -169,17 +167,20 @@ def _ready(core: Core, runs: Iterable[Run]) -> list[Run]:
 
 def _derived(core: Core, job: Job) -> list[Run]:
     """The run that schedule or parents make due, if there is one. Once it waits for room it stays the same one."""
-    if job.disabled:
+    derived = _next_derived(core, job)
+    if derived is None:
         return []
-    if parents_are_done(job):
-        return _derived_waiting(core, job) or [new_run(core, job, "parent", core.now_ms)]
+    return [one.run for one in core.state.waiting_of(job.name) if not one.stored] or [derived]
+
+
+def _next_derived(core: Core, job: Job) -> Run | None:
+    if job.disabled:
+        return None
     if (due := _due(core, job)) is not None:
-        return _derived_waiting(core, job) or [new_run(core, job, "schedule", ids.milliseconds(due))]
-    return []
-
-
-def _derived_waiting(core: Core, job: Job) -> list[Run]:
-    return [one.run for one in core.state.waiting_of(job.name) if not one.stored]
+        return new_run(core, job, "schedule", ids.milliseconds(due))
+    if (start := windows.next_start(core.state, job)) is not None:
+        return new_run(core, job, "parent", core.now_ms, start.window_ms)
+    return None
 
 
 def _set_alarm(core: Core, job: Job) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from koinon.chronos.core import kills, outcomes
+from koinon.chronos.core import kills, outcomes, windows
 from koinon.chronos.core.context import Core
 from koinon.chronos.core.due import new_run
 from koinon.chronos.core.events import ChangeJobs, Complete, MarkSucceeded, Notify, Processed, Refused, RunNow
@@ -47,7 +47,9 @@ def drop_waiting(core: Core) -> None:
 def mark_succeeded(core: Core, event: MarkSucceeded) -> None:
     """As if it had run, and well."""
     job = _known(core, event.job)
-    outcomes.count_success(core, replace(job, parents_succeeded=()))
+    start = windows.next_start(core.state, job)
+    job = replace(job, successes=()) if start is None else start.job
+    outcomes.count_success(core, job, windows.ANY)
 
 
 def complete(core: Core, event: Complete) -> None:
@@ -74,7 +76,7 @@ def _put(core: Core, job: Job) -> None:
         for waiting in core.state.waiting_of(job.name):
             if not waiting.stored:  # it is made due by what may have changed
                 core.state.dequeue(waiting.run)
-    core.put_job(outcomes.settled(job))
+    core.put_job(outcomes.settled(core, job))
     if job.disabled:
         for run in core.state.runs_of(job.name):
             if run.state == "waiting" and run.trigger != "manual":

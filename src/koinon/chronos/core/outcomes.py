@@ -15,8 +15,8 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from koinon.chronos.core import windows
 from koinon.chronos.core.context import Core
-from koinon.chronos.core.due import parents_are_done
 from koinon.chronos.core.events import Notify
 from koinon.chronos.model import Job, Run
 
@@ -31,7 +31,7 @@ def succeeded(core: Core, run: Run) -> None:
     if job is None:
         return
     recovers = job.errors_since_last_success > 0
-    job = count_success(core, job)
+    job = count_success(core, job, run.window_ms)
     if recovers:
         core.notify(_notice("recovered", core, job, run))
     elif job.notify_on_success:
@@ -42,28 +42,28 @@ def succeeded(core: Core, run: Run) -> None:
         core.notify(replace(_notice("disabled", core, job, run), exhausted=True))
 
 
-def count_success(core: Core, job: Job) -> Job:
-    """One success more, which its children have waited for."""
+def count_success(core: Core, job: Job, window_ms: int) -> Job:
+    """One success more, for that window, which its children have waited for."""
     job = replace(
         job, success_count=job.success_count + 1, errors_since_last_success=0, last_success=core.now
     )
     core.put_job(job)
-    tell_children(core, job)
+    tell_children(core, job, window_ms)
     return job
 
 
-def tell_children(core: Core, job: Job) -> None:
-    """A parent is done. A child that is disabled does not start now, and not for this when it is enabled."""
+def tell_children(core: Core, job: Job, window_ms: int) -> None:
+    """A parent is done for a window. A child that is disabled does not start now, and not for this when it is enabled."""
     for name in sorted(core.state.children.get(job.name, ())):
         child = core.state.jobs[name]
-        if job.name not in child.parents_succeeded:
-            child = replace(child, parents_succeeded=tuple(sorted((*child.parents_succeeded, job.name))))
-            core.put_job(settled(child))
+        told = windows.with_success(child, job.name, window_ms)
+        if told is not child:
+            core.put_job(settled(core, told))
 
 
-def settled(job: Job) -> Job:
+def settled(core: Core, job: Job) -> Job:
     """What makes a disabled job due is forgotten."""
-    return replace(job, parents_succeeded=()) if job.disabled and parents_are_done(job) else job
+    return windows.without_starts(core.state, job) if job.disabled else job
 
 
 def failed(core: Core, run: Run) -> None:
@@ -86,10 +86,10 @@ def failed(core: Core, run: Run) -> None:
     disables = 0 < limit <= job.errors_since_last_success and not job.disabled
     if disables:
         job = replace(job, disabled=True)
-    core.put_job(settled(job))
+    core.put_job(settled(core, job))
     core.notify(_notice("disabled" if disables else "failed", core, job, run))
     if job.soft_error:
-        tell_children(core, job)
+        tell_children(core, job, run.window_ms)
 
 
 def killed(core: Core, run: Run) -> None:
@@ -133,6 +133,7 @@ def _next_attempt(run: Run, *, not_before: float, failures: int) -> Run:
         run.attempt + 1,
         trigger=run.trigger,
         arguments=run.arguments,
+        window_ms=run.window_ms,
         through_ms=run.through_ms,
         not_before=not_before,
         failures=failures,

@@ -77,6 +77,21 @@ class State(Struct, kw_only=True):
     queue: dict[str, Waiting] = {}  #: by id: those that may start
     queued: dict[str, dict[str, None]] = {}  #: ids of these by job
     offers: Offers = field(default_factory=Offers)
+    _roots: dict[str, str | None] = {}  #: as `root_of` found them; void when parents change
+
+    def root_of(self, name: str) -> str | None:
+        """The scheduled job from which the job descends (itself, if it is one); None if there are several."""
+        found, open_ends = self._roots, [name]
+        while open_ends:
+            at = open_ends[-1]
+            parents = self.jobs[at].parents if at in self.jobs else ()
+            if above := [parent for parent in parents if parent not in found]:
+                open_ends += above
+                continue
+            roots = {found[parent] for parent in parents} or {at}
+            found[at] = roots.pop() if len(roots) == 1 else None
+            open_ends.pop()
+        return found[name]
 
     def runs_of(self, name: str) -> list[Run]:
         """Those of a job that are stored and have not ended."""
@@ -95,6 +110,7 @@ class State(Struct, kw_only=True):
         """The job is so from now on."""
         before = self.jobs.get(job.name)
         if before is None or before.parents != job.parents:
+            self._roots.clear()
             if before is not None:
                 self._unlink(before)
             for parent in job.parents:
@@ -103,6 +119,7 @@ class State(Struct, kw_only=True):
 
     def remove_job(self, name: str) -> None:
         """It is no more."""
+        self._roots.clear()
         self._unlink(self.jobs.pop(name))
 
     def put_run(self, run: Run) -> None:

@@ -10,7 +10,7 @@ import sqlalchemy as sql
 from koinon.chronos.model import Run
 
 #: Raised when the tables change.
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 
 #: Mesos's messages may hold whole logs.
 _TEXT_MAX = 4096
@@ -48,6 +48,7 @@ runs = sql.Table(
     sql.Column("container_id", sql.Text, nullable=False),
     sql.Column("elements_processed", sql.BigInteger, nullable=False),
     sql.Column("failures", sql.Integer, nullable=False),
+    sql.Column("window_ms", sql.BigInteger, nullable=False),
     sql.Column("through_ms", sql.BigInteger, nullable=False),
     # The run as JSON, if there is more to it than the columns say; else empty.
     sql.Column("more", sql.Text, nullable=False),

@@ -7,6 +7,7 @@ counted and where the schedule stands.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import msgspec
@@ -101,6 +102,13 @@ Overlap = Literal["skip", "queue", "allow"]
 MissedRuns = Literal["one", "all", "skip"]
 
 
+class Successes(_Part, frozen=True, array_like=True):
+    """What a parent has done, and the child has not used yet."""
+
+    parent: str
+    windows: tuple[int, ...]  #: in which it succeeded, in the order of the news; 0 = by hand
+
+
 class Job(_Part, frozen=True):
     """One job, complete."""
 
@@ -125,7 +133,10 @@ class Job(_Part, frozen=True):
     # ── when ──
     schedule: Repeating | Cron | None = None  #: with how far it has come; None of a dependent job
     parents: tuple[str, ...] = ()  #: sorted
-    parents_succeeded: tuple[str, ...] = ()  #: those that have succeeded since this job's last start, sorted
+    successes: tuple[Successes, ...] = ()  #: of those parents that have some, sorted by parent
+    helped_windows: tuple[
+        int, ...
+    ] = ()  #: for which it has run with a success by hand in place of the parent's own
     disabled: bool = False
     high_priority: bool = False
     overlap: Overlap = "skip"  #: what becomes of a run that finds another of its job running
@@ -158,13 +169,24 @@ class Job(_Part, frozen=True):
     errors_since_last_success: int = 0
     last_success: float | None = None
     last_error: float | None = None
+    created_ms: int = 0  #: since when there is a job of this name; never shown
     latest_slot_ms: int = 0  #: the latest due time of a run that its schedule made due; never shown
     latest_due_ms: int = 0  #: of another run; never shown
+
+    @property
+    def created(self) -> float:
+        """Since when there is a job of this name, in seconds since the epoch."""
+        return self.created_ms / 1000
 
     @property
     def is_dependent(self) -> bool:
         """Whether parents start it."""
         return bool(self.parents)
+
+    @property
+    def unused(self) -> dict[str, tuple[int, ...]]:
+        """The windows of `successes`, by parent."""
+        return {one.parent: one.windows for one in self.successes}
 
     @property
     def is_scheduled(self) -> bool:
@@ -198,7 +220,14 @@ BOOKKEEPING = frozenset(
         "errors_since_last_success",
         "last_success",
         "last_error",
+        "created_ms",
         "latest_slot_ms",
         "latest_due_ms",
     }
 )
+
+
+def successes_of(unused: Mapping[str, Iterable[int]]) -> tuple[Successes, ...]:
+    """As a job keeps them."""
+    windows = {parent: tuple(unused[parent]) for parent in sorted(unused)}
+    return tuple(Successes(parent, found) for parent, found in windows.items() if found)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from koinon.chronos.model import Job
+from koinon.chronos.model import Job, successes_of
 from koinon.chronos.model.problems import Unknown
 
 _LISTED_MAX = 5  #: of names in a sentence
@@ -40,26 +40,25 @@ def children(jobs: Mapping[str, Job], name: str) -> list[Job]:
 
 
 def _adopted(child: Job, parent: Job) -> Job:
-    """Without a dependent parent: what that one waited for has happened if it has succeeded itself."""
-    inherited = parent.parents if parent.name in child.parents_succeeded else ()
+    """Without a dependent parent: what that one waited for has happened if it has succeeded itself, or knows of it."""
+    unused, of_parent = child.unused, parent.unused
+    done = unused.pop(parent.name, ())
+    for one in set(parent.parents) - set(child.parents):
+        unused[one] = (*done, *(window for window in of_parent.get(one, ()) if window not in done))
     parents = {*child.parents, *parent.parents} - {parent.name}
-    return msgspec.structs.replace(
-        child,
-        parents=tuple(sorted(parents)),
-        parents_succeeded=tuple(sorted({*child.parents_succeeded, *inherited} & parents)),
-    )
+    return msgspec.structs.replace(child, parents=tuple(sorted(parents)), successes=successes_of(unused))
 
 
 def _weaned(child: Job, parent: Job) -> Job:
     """Without a scheduled parent."""
     parents = tuple(one for one in child.parents if one != parent.name)
     if parents:
-        succeeded = tuple(one for one in child.parents_succeeded if one != parent.name)
-        return msgspec.structs.replace(child, parents=parents, parents_succeeded=succeeded)
+        successes = tuple(one for one in child.successes if one.parent != parent.name)
+        return msgspec.structs.replace(child, parents=parents, successes=successes)
     return msgspec.structs.replace(
         child,
         parents=(),
-        parents_succeeded=(),
+        successes=(),
         schedule=parent.schedule,
         # It did not run while its parent was disabled, so it is not to start with that one's deletion either.
         disabled=child.disabled or parent.disabled,

@@ -19,6 +19,7 @@ def render_run(run: Run) -> dict[str, Any]:
         "trigger": run.trigger,
     }
     times = {
+        "window": run.window_ms / 1000 or None,
         "dueThrough": run.through_ms / 1000 or None,
         "notBefore": run.not_before or None if run.state == "waiting" else None,
         "launched": run.launched,

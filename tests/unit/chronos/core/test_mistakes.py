@@ -7,7 +7,9 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from koinon.chronos.core import context, due, launching, outcomes, updates
+from koinon.chronos.core import context, due, launching, outcomes, updates, windows
+from koinon.chronos.core.state import State
+from koinon.chronos.model import Job
 from koinon.mesos import v1
 from tests.unit.chronos.core.test_chaos import Chaos, drawn_plan
 
@@ -69,6 +71,31 @@ def loses_retries_with_the_leader(patch: Patch) -> None:
     patch.setattr(context.Core, "record_again", forgetful)
 
 
+def forgets_what_parents_have_done_with_the_leader(patch: Patch) -> None:
+    record_again = context.Core.record_again
+
+    def forgetful(core: context.Core, runs: list[object]) -> None:
+        record_again(core, runs)  # type: ignore[arg-type]
+        for job in list(core.state.jobs.values()):
+            core.put_job(replace(job, successes=()))
+
+    patch.setattr(context.Core, "record_again", forgetful)
+
+
+def takes_any_success_of_each_parent(patch: Patch) -> None:
+    patch.setattr(windows, "_are_comparable", lambda state, job: False)
+
+
+def uses_more_than_one_window(patch: Patch) -> None:
+    next_start = windows.next_start
+
+    def greedy(state: State, job: Job) -> windows.Start | None:
+        start = next_start(state, job)
+        return start and windows.Start(start.window_ms, replace(start.job, successes=()))
+
+    patch.setattr(windows, "next_start", greedy)
+
+
 @pytest.mark.parametrize(
     ("mistake", "noticed"),
     [
@@ -78,6 +105,9 @@ def loses_retries_with_the_leader(patch: Patch) -> None:
         (takes_what_never_began_for_done, "slot .* of "),
         (launches_again_whatever_is_not_heard_of, "has completed twice"),
         (loses_retries_with_the_leader, "slot .* of "),
+        (forgets_what_parents_have_done_with_the_leader, "^(left|right|report|audit): "),
+        (takes_any_success_of_each_parent, "^(left|right|report|audit): "),
+        (uses_more_than_one_window, "^(left|right|report|audit): "),
     ],
 )
 def test_a_mistake_is_noticed(mistake: Callable[[Patch], None], noticed: str, monkeypatch: Patch) -> None:

@@ -18,6 +18,8 @@ from tests.unit.chronos.history.conftest import Server
 
 DAY = 86400.0
 NOON = 1_800_000_000.0
+#: Jobs, and since when there are such.
+ALWAYS = {"a": 0.0, "b": 0.0}
 
 
 def run(job: str = "report", at: float = NOON, **fields: Any) -> Run:
@@ -48,6 +50,7 @@ FULL = Run(
     container_id="c",
     elements_processed=2**40,
     failures=1,
+    window_ms=1_800_000_000_000,
     through_ms=1_800_000_060_123,
 )
 #: It says what no column does.
@@ -197,20 +200,33 @@ async def test_percentiles_are_of_successes_since_they_were_due(history: History
     await history.record([done("a", NOON + 500, took=1e6, state="failed"), run("b")])
     found = Percentiles(count=101, mean=51.0, median=51.0, p75=76.0, p95=96.0, p98=99.0, p99=100.0)
     assert await history.percentiles("a") == found
-    assert await history.all_percentiles() == {"a": found}
+    assert await history.all_percentiles(ALWAYS) == {"a": found}
     assert await history.percentiles("b") == Percentiles()
 
 
+async def test_percentiles_leave_out_what_nobody_waited_for(history: History) -> None:
+    """The times that are made up for together, those before there was the job, and the job of that name before."""
+    late = done("a", NOON, took=86_400.0, through_ms=round((NOON + 86_390.0) * 1000))
+    await history.record([late])
+    assert (await history.percentiles("a")).median == 10.0
+    again = NOON + 100_000.0
+    await history.record([done("a", NOON + 1, took=again + 4.0 - NOON - 1)])
+    for found in (await history.percentiles("a", again), (await history.all_percentiles({"a": again}))["a"]):
+        assert (found.count, round(found.median, 3)) == (1, 4.0)
+    assert (await history.all_percentiles({"a": NOON}))["a"].count == 2
+    assert await history.all_percentiles({"b": NOON}) == {}
+
+
 async def test_percentiles_of_all_follow_what_happens(history: History) -> None:
-    assert await history.all_percentiles() == {}
+    assert await history.all_percentiles(ALWAYS) == {}
     await history.record([done("a", took=1.0), done("b", took=2.0)])
-    assert {job: found.median for job, found in (await history.all_percentiles()).items()} == {
+    assert {job: found.median for job, found in (await history.all_percentiles(ALWAYS)).items()} == {
         "a": 1.0,
         "b": 2.0,
     }
     await history.record([done("a", NOON + 60, took=3.0)])
     await history.forget("b")
-    assert {job: found.median for job, found in (await history.all_percentiles()).items()} == {"a": 2.0}
+    assert {job: found.median for job, found in (await history.all_percentiles(ALWAYS)).items()} == {"a": 2.0}
 
 
 # ── bounds ───────────────────────────────────────────────────────────────────────────────────────────
