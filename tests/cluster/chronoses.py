@@ -9,6 +9,7 @@ def test_jobs_run(new_chronoses):
 from __future__ import annotations
 
 import signal
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,38 @@ class Chronos(Service):
         return super().answers()
 
 
-class Chronoses:
+class Jobs(ABC):
+    """What leads jobs, asked by whoever does not care which process answers."""
+
+    @abstractmethod
+    def ask(self, path: str, method: str = "GET", body: Any = None, status: int | None = None) -> Any:
+        """What is answered; `status` must be so if given, else below 300."""
+
+    def post(self, job: dict[str, Any]) -> None:
+        """Create or replace it."""
+        self.ask(f"{V1}/{'dependency' if job.get('parents') else 'iso8601'}", "POST", job)
+
+    def job(self, name: str) -> dict[str, Any]:
+        """As it is shown."""
+        found: dict[str, Any] = self.ask(f"{V1}/job/{quote(name)}")
+        return found
+
+    def runs(self, job: str | None = None, **query: str | int) -> list[dict[str, Any]]:
+        """Runs, newest first: the newest thousand."""
+        asked = {"limit": 1000, **query, **({"job": job} if job is not None else {})}
+        found: list[dict[str, Any]] = self.ask(f"/v1/history/runs?{urlencode(asked)}")["runs"]
+        return found
+
+    def wait_ended(self, job: str, state: str, count: int = 1, timeout_s: float = 20) -> list[dict[str, Any]]:
+        """Returns its runs that have ended so when there are so many, newest first."""
+        return eventually(
+            lambda: found if len(found := self.runs(job, state=state)) >= count else None,
+            f"{count} runs of {job} have {state}",
+            timeout_s,
+        )
+
+
+class Chronoses(Jobs):
     """A cluster with Chronoses, one of which leads."""
 
     def __init__(self, cluster: Cluster, *, count: int = 1, zk: str | None = None, **flags: str) -> None:
@@ -106,29 +138,6 @@ class Chronoses:
                 return answer
         return None
 
-    def post(self, job: dict[str, Any]) -> None:
-        """Create or replace it."""
-        self.ask(f"{V1}/{'dependency' if job.get('parents') else 'iso8601'}", "POST", job)
-
-    def job(self, name: str) -> dict[str, Any]:
-        """As it is shown."""
-        found: dict[str, Any] = self.ask(f"{V1}/job/{quote(name)}")
-        return found
-
-    def runs(self, job: str | None = None, **query: str | int) -> list[dict[str, Any]]:
-        """Runs, newest first: the newest thousand."""
-        asked = {"limit": 1000, **query, **({"job": job} if job is not None else {})}
-        found: list[dict[str, Any]] = self.ask(f"/v1/history/runs?{urlencode(asked)}")["runs"]
-        return found
-
-    def wait_ended(self, job: str, state: str, count: int = 1, timeout_s: float = 20) -> list[dict[str, Any]]:
-        """Returns its runs that have ended so when there are so many, newest first."""
-        return eventually(
-            lambda: found if len(found := self.runs(job, state=state)) >= count else None,
-            f"{count} runs of {job} have {state}",
-            timeout_s,
-        )
-
     def stop(self) -> None:
         """End them, without a word."""
         for role in self.roles:
@@ -145,8 +154,16 @@ def new_chronoses(new_cluster: Callable[..., Cluster]) -> Iterator[Callable[...,
     """Makes started Chronoses on a started cluster of their own: `new_chronoses(count, agents=1, zk=…, **flags)`."""
     made: list[Chronoses] = []
 
-    def make(count: int = 1, *, agents: int = 1, zk: str | None = None, **flags: str) -> Chronoses:
-        chronoses = Chronoses(new_cluster(agents=agents), count=count, zk=zk, **flags)
+    def make(
+        count: int = 1,
+        *,
+        agents: int = 1,
+        zk: str | None = None,
+        master_flags: Mapping[str, str] | None = None,
+        **flags: str,
+    ) -> Chronoses:
+        cluster = new_cluster(agents=agents, master_flags=master_flags)
+        chronoses = Chronoses(cluster, count=count, zk=zk, **flags)
         made.append(chronoses)
         chronoses.start()
         return chronoses

@@ -40,6 +40,20 @@ class Answer:
         return json.loads(self.body)
 
 
+def ask(
+    host: str, port: int, path: str, method: str = "GET", body: Any = None, **headers: str
+) -> Answer | None:
+    """One request; None when nobody answers."""
+    try:
+        with closing(http.client.HTTPConnection(host, port, timeout=10)) as connection:
+            content = None if body is None else json.dumps(body)
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, content, {"Content-Type": "application/json", **named})
+            return Answer(connection.getresponse())
+    except (OSError, http.client.HTTPException):
+        return None
+
+
 class Service(Role):
     """One process of a service that stands for election."""
 
@@ -60,14 +74,7 @@ class Service(Role):
 
     def ask(self, path: str, method: str = "GET", body: Any = None, **headers: str) -> Answer | None:
         """One request; None when nobody answers."""
-        try:
-            with closing(http.client.HTTPConnection(IP, self.port, timeout=10)) as connection:
-                content = None if body is None else json.dumps(body)
-                named = {name.replace("_", "-"): value for name, value in headers.items()}
-                connection.request(method, path, content, {"Content-Type": "application/json", **named})
-                return Answer(connection.getresponse())
-        except (OSError, http.client.HTTPException):
-            return None
+        return ask(IP, self.port, path, method, body, **headers)
 
     def answers(self) -> bool:
         """Is there a leader, as far as this one knows? Fails the test if the process has ended."""

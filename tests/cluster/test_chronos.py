@@ -1,26 +1,20 @@
-"""Jobs as people run them: a nightly chain, compressed to seconds, mailed about, and hit by every kind of death.
-
-Each task leaves footprints in a file outside of its sandbox, so that what really ran is known without asking anybody.
-"""
+"""Jobs as people run them: a nightly chain, compressed to seconds, mailed about, and hit by every kind of death."""
 
 from __future__ import annotations
 
-import json
 import os
 import random
+import signal
 import time
-from collections import Counter, defaultdict
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
-from koinon.chronos.model import ids
-from koinon.timestamps import seconds, stamp
-from tests.cluster.chronoses import NEVER, Chronoses, new_chronoses
-from tests.cluster.harness import eventually
+from koinon.timestamps import stamp
+from tests.cluster.chains import CHAIN, Chain, check, wait_quiet
+from tests.cluster.chronoses import NEVER, SESSION_MS, Chronoses, new_chronoses
+from tests.cluster.harness import Role, eventually
 from tests.cluster.inboxes import Inbox, inbox
 from tests.zookeeper import ZooKeeper
 
@@ -31,144 +25,6 @@ NewChronoses = Callable[..., Chronoses]
 #: How often the chain runs while everything dies; a longer run says so in the environment.
 CYCLES = int(os.environ.get("KOINON_TEST_CYCLES", "8"))
 PERIOD_S = 4
-CHAIN = ("extract", "north", "south", "report")
-PARENTS = {"north": ["extract"], "south": ["extract"], "report": ["north", "south"]}
-
-
-# ── the chain ─────────────────────────────────────────────────────────────────────────────────────
-class Footprint(NamedTuple):
-    """What a task did, in its own words."""
-
-    at: float
-    what: str  #: `begin` or `end`
-    job: str
-    due_ms: int
-    attempt: int
-
-
-class Chain:
-    """Extract writes a table of sales; two transforms sum up a region each; the report waits for both."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self._log = directory / "footprints"
-        self._log.touch()
-
-    def jobs(self, schedule: str, **of_all: Any) -> list[dict[str, Any]]:
-        """All four, parents first."""
-        sales = f"{self.directory}/sales.csv"
-        extract = (
-            f"{{ echo region,amount; for i in 1 2 3 4 5; do echo north,$i; echo south,$((i * 10)); done; }} > {sales}.$$"
-            f" && mv {sales}.$$ {sales}"
-        )
-        return [
-            self._job("extract", extract, schedule=schedule, missedRuns="all", **of_all),
-            *(
-                self._job(
-                    region,
-                    f"awk -F, '$1 == \"{region}\" {{ sum += $2 }} END {{ print sum }}' {sales}"
-                    f" > {self.directory}/{region}.$$ && mv {self.directory}/{region}.$$ {self.directory}/{region}",
-                    parents=["extract"],
-                    **of_all,
-                )
-                for region in ("north", "south")
-            ),
-            self._job(
-                "report",
-                f"echo north $(cat {self.directory}/north), south $(cat {self.directory}/south)",
-                parents=["north", "south"],
-                **of_all,
-            ),
-        ]
-
-    def _job(self, name: str, command: str, **more: Any) -> dict[str, Any]:
-        """One line at the begin, one at the end of a task: short appends are whole."""
-
-        def note(what: str) -> str:
-            return f'echo "$(date +%s.%N) {what} $MESOS_TASK_ID" >> {self._log}'
-
-        whole = f"{note('begin')} && {command} && {note('end')}"
-        return {"name": name, "command": whole, "cpus": 0.1, "mem": 32, "disk": 0, **more}
-
-    def footprints(self) -> list[Footprint]:
-        """All of them, in the order in which they were left."""
-        found = []
-        for line in self._log.read_text().splitlines():
-            at, what, task = line.split(" ", 2)
-            place = ids.parse_task(task)
-            found.append(Footprint(float(at), what, place.job, place.due_ms, place.attempt))
-        return found
-
-    def completed(self, job: str) -> list[Footprint]:
-        """Ends of a job's tasks."""
-        return [one for one in self.footprints() if (one.job, one.what) == (job, "end")]
-
-
-def check(chronoses: Chronoses, chain: Chain, cycles: int, start: float) -> None:
-    """The laws: history and footprints tell the same story, and it is the right one."""
-    due = [round(start * 1000) + n * PERIOD_S * 1000 for n in range(cycles)]
-    ended: dict[str, Counter[int]] = defaultdict(Counter)
-    for one in chain.footprints():
-        if one.what == "end":
-            ended[one.job][one.due_ms] += 1
-    for job in CHAIN:
-        assert set(ended[job].values()) == {1}, f"{job} has completed twice: {ended[job]}"
-        runs = chronoses.runs(job)
-        succeeded = Counter(round(seconds(run["due"]) * 1000) for run in runs if run["state"] == "succeeded")
-        assert succeeded == ended[job], (
-            f"the history of {job} is not what happened: {json.dumps(runs, indent=1)}"
-        )
-        assert {run["state"] for run in runs} <= {"succeeded", "failed", "skipped"}
-    assert sorted(ended["extract"]) == due, "each window has one completed start"
-    for job, parents in PARENTS.items():
-        _check_order(chronoses, job, parents)
-
-
-def _check_order(chronoses: Chronoses, job: str, parents: list[str]) -> None:
-    """Between two starts of a job each of its parents has succeeded; and since the last one not all of them have.
-
-    When windows are made up for, parents may succeed twice before a child starts, which is once for both then.
-    """
-    times = [0.0, *_starts(chronoses, job)]
-    successes = {parent: _successes(chronoses, parent) for parent in parents}
-    for before, after in pairwise(times):
-        for parent, ends in successes.items():
-            assert any(before <= end <= after for end in ends), (
-                f"{job} has started at {after} without {parent}: {times} {ends}"
-            )
-    assert not _is_due(chronoses, job, parents), f"{job} has not run at last: {times} {successes}"
-
-
-def _is_due(chronoses: Chronoses, job: str, parents: list[str]) -> bool:
-    """Whether each of its parents has succeeded since it started."""
-    last = max(_starts(chronoses, job), default=0.0)
-    return all(any(end > last for end in _successes(chronoses, parent)) for parent in parents)
-
-
-def _starts(chronoses: Chronoses, job: str) -> list[float]:
-    """When its runs started first: of the attempts at one due time the first has to wait for the parents."""
-    starts: dict[str, float] = {}
-    for run in reversed(chronoses.runs(job)):
-        if "launched" in run:
-            starts.setdefault(run["due"], seconds(run["launched"]))
-    return sorted(starts.values())
-
-
-def _successes(chronoses: Chronoses, job: str) -> list[float]:
-    return [seconds(run["ended"]) for run in chronoses.runs(job, state="succeeded")]
-
-
-def wait_quiet(chronoses: Chronoses, cycles: int) -> None:
-    """Returns when everything has run that was to run."""
-
-    def done() -> bool:
-        return (
-            len(chronoses.runs("extract", state="succeeded")) == cycles
-            and not chronoses.runs(state="launching,running,waiting")
-            and not any(_is_due(chronoses, job, parents) for job, parents in PARENTS.items())
-        )
-
-    eventually(done, f"{cycles} cycles have run", 120)
 
 
 # ── all is well ───────────────────────────────────────────────────────────────────────────────────
@@ -283,7 +139,7 @@ def test_command_line_leads_through_a_life(new_chronoses: NewChronoses, tmp_path
 def test_each_window_has_one_completed_start_whoever_dies(
     new_chronoses: NewChronoses, tmp_path: Path, zookeeper: ZooKeeper
 ) -> None:
-    """Chronos's leader, the master and an agent, killed at random moments of all cycles."""
+    """Chronos's leader, the master and an agent, killed at random moments of all cycles; and a leader that is frozen."""
     dice = random.Random(time.time_ns())
     with inbox() as told:
         chronoses = new_chronoses(
@@ -302,24 +158,46 @@ def test_each_window_has_one_completed_start_whoever_dies(
         chronoses.supervise()
         deaths = 0
         while time.time() < end:
-            deaths += 1
-            time.sleep(dice.uniform(0.2, 3.0))
-            _kill_somebody(chronoses, dice)
+            for strike in dice.sample(STRIKES, len(STRIKES)):
+                deaths += 1
+                time.sleep(dice.uniform(0.2, 3.0))
+                for role in chronoses.roles:
+                    role.answers()  # it runs, at least
+                strike(chronoses, dice)
         wait_quiet(chronoses, CYCLES)
-        check(chronoses, chain, CYCLES, start)
+        check(chronoses, chain, CYCLES, start, PERIOD_S)
         _check_told(chronoses, told, deaths)
 
 
-def _kill_somebody(chronoses: Chronoses, dice: random.Random) -> None:
-    cluster = chronoses.cluster
-    for role in chronoses.roles:
-        role.answers()  # it runs, at least
-    victims: list[Any] = [cluster.master, dice.choice(cluster.agents)]
-    victims += [role for role in chronoses.roles if role.leads()]
-    victim = dice.choice(victims)
-    victim.kill()
+def _kill_master(chronoses: Chronoses, dice: random.Random) -> None:
+    _kill(chronoses.cluster.master, dice)
+
+
+def _kill_agent(chronoses: Chronoses, dice: random.Random) -> None:
+    _kill(dice.choice(chronoses.cluster.agents), dice)
+
+
+def _kill_leader(chronoses: Chronoses, dice: random.Random) -> None:
+    _kill(chronoses.leader(), dice)
+
+
+def _freeze_leader(chronoses: Chronoses, dice: random.Random) -> None:
+    """For a moment, or for so long that another one leads when it wakes."""
+    pid = chronoses.leader().pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(dice.uniform(0.1, 1.5 * SESSION_MS / 1000))
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+STRIKES = (_kill_master, _kill_agent, _kill_leader, _freeze_leader)
+
+
+def _kill(role: Role, dice: random.Random) -> None:
+    role.kill()
     time.sleep(dice.uniform(0.0, 1.0))
-    victim.start()
+    role.start()
 
 
 def _check_told(chronoses: Chronoses, told: Inbox, deaths: int) -> None:

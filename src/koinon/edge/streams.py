@@ -1,13 +1,15 @@
 """Event streams: v1 messages to one subscriber, RecordIO framed, for as long as it reads.
 
 What is sent within one turn of the event loop goes out in one write. A subscriber that falls behind is cut
-off: the server never holds more for it than `BACKLOG_BYTES_MAX` and what one turn brings.
+off: the server never holds more for it than `BACKLOG_BYTES_MAX` and what one turn brings. So is one of which nothing
+is heard any more.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 
 from aiohttp import HttpVersion11, hdrs, web
@@ -18,6 +20,10 @@ from koinon.mesos.v1.base import V1Message
 
 #: Unread bytes at which a subscriber is given up.
 BACKLOG_BYTES_MAX = 16 * 1024 * 1024
+
+#: A subscriber whose machine does not confirm for so long to have got what was sent is given up. One that is lost without
+#: a word would hold its offers for a quarter of an hour else; heartbeats come often enough to notice.
+UNCONFIRMED_S = 60.0
 
 
 class EventStream:
@@ -109,6 +115,7 @@ class EventStream:
             if (transport := request.transport) is None:
                 raise ConnectionResetError
             self._transport = transport
+            _bound_silence(transport)
             self._write()
             if self._open:
                 await self._ended
@@ -158,3 +165,9 @@ class EventStream:
     def _end(self) -> None:
         if not self._ended.done():
             self._ended.set_result(None)
+
+
+def _bound_silence(transport: asyncio.BaseTransport) -> None:
+    connection = transport.get_extra_info("socket")
+    if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(UNCONFIRMED_S * 1000))

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from koinon.edge import EventStream
+from koinon.edge import EventStream, streams
 from koinon.edge.slices import slices
 from koinon.mesos import codec
 from koinon.mesos.recordio import RecordDecoder
@@ -131,6 +131,19 @@ async def test_reader_that_does_not_read_is_cut_off(server, client):
             await asyncio.sleep(0)
         assert not stream.is_open
         assert "100000 bytes" in await asyncio.wait_for(subscribers.closed.get(), 5)
+
+
+async def test_reader_whose_machine_confirms_nothing_is_cut_off(server, client, monkeypatch):
+    """A machine that takes nothing in any more, and little was sent, stands for one that is gone."""
+    monkeypatch.setattr(streams, "UNCONFIRMED_S", 0.5)
+    subscribers = Subscribers()
+    server.route("/x", subscribers, methods=("POST",))
+    with socket.create_connection(("127.0.0.1", server.port)) as reader:
+        reader.sendall(b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        stream = await subscribers.streams.get()
+        stream.send(error("x" * 8_000_000))  # more than the buffers hold
+        await asyncio.wait_for(subscribers.closed.get(), 10)
+        assert not stream.is_open
 
 
 async def test_preface_larger_than_the_backlog_reaches_a_slow_reader_whole(server, client):

@@ -157,6 +157,12 @@ def test_a_task_tells_who_and_where_it_is() -> None:
     assert (task.container, task.max_completion_time) == (None, None)
 
 
+def test_a_task_is_told_its_window() -> None:
+    command = placed(job(), Run("report", 7, window_ms=5)).command
+    assert command is not None
+    assert variables(command)["CHRONOS_JOB_RUN_WINDOW"] == "5"
+
+
 @pytest.mark.parametrize(
     ("fields", "by_hand", "value", "argv"),
     [
@@ -186,6 +192,12 @@ def test_commands_and_arguments(
     command = placed(job(**fields), Run("report", 1, arguments=by_hand)).command
     assert command is not None
     assert (command.value, command.arguments, command.shell) == (value, argv, fields.get("shell", True))
+
+
+def test_a_command_at_a_url_has_its_words_behind_it() -> None:
+    command = placed(job(command="https://h/run.sh -v day")).command
+    assert command is not None
+    assert (command.value, [one.value for one in command.uris]) == ("./run.sh -v day", ["https://h/run.sh"])
 
 
 def test_a_command_at_a_url_is_fetched() -> None:
