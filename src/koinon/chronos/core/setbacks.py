@@ -20,7 +20,7 @@ from koinon.chronos.model import Job, Lapse, ids
 from koinon.chronos.schedules import Repeating, Schedule
 
 #: Lapses kept of one job. Of more the shortest are forgotten: what was in them does not run again.
-_KEPT_MAX = 6
+_KEPT_MAX = 8
 #: A slot that has come at last may wait so long for its run when its lapse is over. Beyond that it has been made up for.
 _PATIENCE_MS = 60_000
 

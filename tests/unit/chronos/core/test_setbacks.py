@@ -76,7 +76,7 @@ def test_of_many_lapses_the_longest_are_kept() -> None:
     for n in range(100):
         job = setbacks.with_lapse(job, n * 1000, n * 1000 + (900 if n == 10 else 100))
     assert Lapse(10_000, 10_900) in job.lapses
-    assert len(job.lapses) < 10
+    assert len(job.lapses) <= 10
 
 
 def test_repetitions_that_ran_ahead_are_used() -> None:
