@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from koinon.chronos import schedules
+from koinon.chronos import reading, schedules
 from koinon.chronos.core import Chronos, Config
 from koinon.chronos.core import events as ev
-from koinon.chronos.model import Job, ids
+from koinon.chronos.model import Defaults, Job, ids
 from koinon.chronos.model.problems import Refused
 from koinon.mesos import v1
 from koinon.timestamps import stamp
@@ -618,3 +618,22 @@ def test_a_launch_on_its_way_is_not_asked_for_when_the_clock_is_set_forward() ->
     assert asked == []
     world.run(40)
     assert world.states_of("a") == {"succeeded": 1}
+
+
+def test_a_cron_that_was_posted_while_the_clock_was_wrong_begins_when_it_is_right() -> None:
+    world = World()
+    world.set_clock(YEARS_S)
+    made = reading.job(
+        {"name": "a", "command": "true", "schedule": "* * * * *"},
+        asked="iso8601",
+        line="3.x",
+        jobs={},
+        defaults=Defaults(cpus=1.0),
+        now=world.now,
+    )
+    world.tell(ev.ChangeJobs(put=(made,)))
+    world.run(5)
+    world.set_clock(0.0)
+    world.run(180)
+    assert len(dues(world)) == 3
+    assert max(dues(world)) < 200
