@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from koinon.timestamps import stamp
 from tests.cluster.chains import CHAIN, Chain, check, wait_quiet
-from tests.cluster.chronoses import NEVER, Chronoses, new_chronoses
-from tests.cluster.harness import eventually
+from tests.cluster.chronoses import NEVER, SESSION_MS, Chronoses, new_chronoses
+from tests.cluster.harness import Role, eventually
 from tests.cluster.inboxes import Inbox, inbox
 from tests.zookeeper import ZooKeeper
 
@@ -139,7 +139,7 @@ def test_command_line_leads_through_a_life(new_chronoses: NewChronoses, tmp_path
 def test_each_window_has_one_completed_start_whoever_dies(
     new_chronoses: NewChronoses, tmp_path: Path, zookeeper: ZooKeeper
 ) -> None:
-    """Chronos's leader, the master and an agent, killed at random moments of all cycles."""
+    """Chronos's leader, the master and an agent, killed at random moments of all cycles; and a leader that is frozen."""
     dice = random.Random(time.time_ns())
     with inbox() as told:
         chronoses = new_chronoses(
@@ -158,24 +158,46 @@ def test_each_window_has_one_completed_start_whoever_dies(
         chronoses.supervise()
         deaths = 0
         while time.time() < end:
-            deaths += 1
-            time.sleep(dice.uniform(0.2, 3.0))
-            _kill_somebody(chronoses, dice)
+            for strike in dice.sample(STRIKES, len(STRIKES)):
+                deaths += 1
+                time.sleep(dice.uniform(0.2, 3.0))
+                for role in chronoses.roles:
+                    role.answers()  # it runs, at least
+                strike(chronoses, dice)
         wait_quiet(chronoses, CYCLES)
         check(chronoses, chain, CYCLES, start, PERIOD_S)
         _check_told(chronoses, told, deaths)
 
 
-def _kill_somebody(chronoses: Chronoses, dice: random.Random) -> None:
-    cluster = chronoses.cluster
-    for role in chronoses.roles:
-        role.answers()  # it runs, at least
-    victims: list[Any] = [cluster.master, dice.choice(cluster.agents)]
-    victims += [role for role in chronoses.roles if role.leads()]
-    victim = dice.choice(victims)
-    victim.kill()
+def _kill_master(chronoses: Chronoses, dice: random.Random) -> None:
+    _kill(chronoses.cluster.master, dice)
+
+
+def _kill_agent(chronoses: Chronoses, dice: random.Random) -> None:
+    _kill(dice.choice(chronoses.cluster.agents), dice)
+
+
+def _kill_leader(chronoses: Chronoses, dice: random.Random) -> None:
+    _kill(chronoses.leader(), dice)
+
+
+def _freeze_leader(chronoses: Chronoses, dice: random.Random) -> None:
+    """For a moment, or for so long that another one leads when it wakes."""
+    pid = chronoses.leader().pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(dice.uniform(0.1, 1.5 * SESSION_MS / 1000))
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+STRIKES = (_kill_master, _kill_agent, _kill_leader, _freeze_leader)
+
+
+def _kill(role: Role, dice: random.Random) -> None:
+    role.kill()
     time.sleep(dice.uniform(0.0, 1.0))
-    victim.start()
+    role.start()
 
 
 def _check_told(chronoses: Chronoses, told: Inbox, deaths: int) -> None:
