@@ -28,7 +28,7 @@ NewChronoses = Callable[..., Chronoses]
 
 EXAMPLE = Path(__file__).parents[2] / "docs/examples/chronos.json"
 CREDENTIALS = "ann:a-long-password"
-CYCLES, PERIOD_S = 8, 3
+CYCLES, PERIOD_S = 6, 3
 
 
 # ── a task's ──────────────────────────────────────────────────────────────────────────────────────
@@ -40,7 +40,7 @@ def test_run_is_waited_for_until_its_machine_is_declared_gone(
     chronoses = new_chronoses(agents=2)
     run = lose_with_run(chronoses, tmp_path / "footprints")
     chronoses.post({"name": "other", "command": "true", "schedule": "R//PT1S"})
-    chronoses.wait_ended("other", "succeeded", 3)
+    chronoses.wait_ended("other", "succeeded", 2)
     assert len(chronoses.runs("a")) == 1, "nothing was launched in its place"
     declare_gone(chronoses.cluster, run["agentId"])
     check_retried(chronoses, tmp_path / "footprints", run, GONE)
@@ -153,7 +153,7 @@ def test_chronos_moves_to_another_machine_and_misses_nothing(
     ]
     assert max(late) > PERIOD_S, "windows came while nobody led"
     assert chronos_framework(marathons) == framework_id
-    assert len(marathons.running("/chronos")) == 1
+    marathons.wait_running("/chronos", 1)
 
 
 def example(master: str, zk: str, directory: Path) -> dict[str, Any]:
