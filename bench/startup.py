@@ -1,7 +1,7 @@
 """From `koinon up` to `ready`, and what the cluster takes when it has nothing to do.
 
-Resident memory is that of all processes: `up` itself, master, agent, launcher. The idle CPU is that of all of them,
-in percent of one core, some seconds after `ready`.
+Resident memory is that of all processes: `up` itself, master, agent, launcher, Marathon, Chronos. The idle CPU is
+that of all of them, in percent of one core, some seconds after `ready`.
 """
 
 from __future__ import annotations
@@ -29,9 +29,8 @@ def measure(given: argparse.Namespace) -> Iterator[Figure]:
         for number in range(1 if given.quick else 4):
             begun_s = time.perf_counter()
             argv = [sys.executable, "-m", "koinon", "up", "--work-dir", directory]
-            up = subprocess.Popen(
-                [*argv, "--master-port", "0", "--agent-port", "0"], stdout=subprocess.PIPE, text=True
-            )
+            ports = [f"--{role}-port=0" for role in ("master", "agent", "marathon", "chronos")]
+            up = subprocess.Popen([*argv, *ports], stdout=subprocess.PIPE, text=True)
             try:
                 _wait_ready(up)
                 took_s = time.perf_counter() - begun_s
@@ -83,6 +82,8 @@ def _roles(directory: Path) -> dict[str, Account]:
                 ("master", "koinon master"),
                 ("agent", "koinon agent"),
                 ("launcher", "/launcher/"),
+                ("marathon", "koinon marathon"),
+                ("chronos", "koinon chronos"),
             ):
                 if sign in command and f"{directory}/" in command:
                     found[name] = Account(int(entry.name))

@@ -8,7 +8,6 @@ from copy import copy
 from functools import lru_cache
 from typing import Any
 
-import re2
 from msgspec import Struct
 
 from koinon.mesos import v1
@@ -194,6 +193,8 @@ def number_text(value: float) -> str:
 @lru_cache(1024)
 def pattern(text: str) -> re.Pattern[str]:
     """To be matched against a whole value. Raises re.error."""
+    import re2  # takes memory in every process of a service, and most have no expressions
+
     options = re2.Options()
     options.log_errors = False
     try:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.cluster.test_up import running
+from tests.cluster.test_up import SERVICES, running
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -127,7 +127,7 @@ class Shell:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_page_does_what_it_shows(page: Path, tmp_path: Path) -> None:
     (tmp_path / "tutorial").mkdir()
-    with running(tmp_path / "work", "--resources", RESOURCES) as up:
+    with running(tmp_path / "work", "--resources", RESOURCES, services=SERVICES) as up:
         ours = {
             "127.0.0.1:5050": up.addresses["master"],
             "127.0.0.1:5051": up.addresses["agent-1"],

@@ -13,12 +13,15 @@ master with a clever pattern) and bounded in size.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING
 
-import re2
 from msgspec import Struct
 
 from koinon.mesos import v1
 from koinon.mesos.v1 import scheduler
+
+if TYPE_CHECKING:
+    import re2
 
 REGEX_MEMORY_BYTES = 4096
 REGEX_PROGRAM_SIZE = 100
@@ -150,6 +153,8 @@ def _compile(message: scheduler.AttributeConstraint) -> Constraint:
 
 
 def _compile_regex(regex: str) -> re2._Regexp:
+    import re2  # takes memory in every master, and few frameworks have expressions
+
     options = re2.Options()
     options.max_mem = REGEX_MEMORY_BYTES
     options.log_errors = False

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
+from yarl import URL
 
 from koinon.chronos.history import Bounds
 from koinon.chronos.model import Defaults
@@ -188,7 +189,7 @@ class ChronosFlags(ServiceFlags, frozen=True, kw_only=True):
             if getattr(self, name) < 0:
                 raise ValueError(f"--{name} must not be less than nothing")
         for name in ("slack_url", "mattermost_url", "http_notification_url"):
-            if (url := getattr(self, name)) is not None and not url.startswith(("http://", "https://")):
+            if (url := getattr(self, name)) is not None and not _is_web(url):
                 raise ValueError(f"--{name} must be an http:// or https:// URL")
         self.notices()
 
@@ -274,6 +275,14 @@ class ChronosFlags(ServiceFlags, frozen=True, kw_only=True):
             mattermost=_webhook(self.mattermost_url),
             http=_webhook(self.http_notification_url, who),
         )
+
+
+def _is_web(url: str) -> bool:
+    try:
+        place = URL(url)
+        return place.scheme in ("http", "https") and bool(place.host) and place.port is not None
+    except ValueError:
+        return False
 
 
 def _webhook(url: str | None, who: Credentials | None = None) -> Webhook | None:

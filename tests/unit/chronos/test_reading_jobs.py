@@ -20,7 +20,13 @@ def read_field(attribute: str, **fields: Any) -> Any:
 
 def test_what_is_left_out_is_filled_in() -> None:
     assert ask({"name": "a", "schedule": HOURLY}, cpus=0.5, mem=64.0, disk=32.0, user="web") == Job(
-        "a", schedule=read(HOURLY, now=NOW), cpus=0.5, mem=64.0, disk=32.0, run_as_user="web"
+        "a",
+        schedule=read(HOURLY, now=NOW),
+        cpus=0.5,
+        mem=64.0,
+        disk=32.0,
+        run_as_user="web",
+        created_ms=round(NOW * 1000),
     )
 
 

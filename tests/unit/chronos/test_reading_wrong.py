@@ -34,6 +34,7 @@ def volume(**fields: Any) -> dict[str, Any]:
 
 #: What is posted as a scheduled job, and what is said.
 SCHEDULED: list[tuple[Any, str]] = [
+    (job(command="ü" * 70_000), "command must have at most 131071 bytes, not 140000"),
     # ── the body ──
     ([], "a job must be a JSON object, not an array"),
     ("R1//P", "a job must be a JSON object, not 'R1//P'"),

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from koinon.marathon.core import changes
-from koinon.marathon.core.service_ports import assign
+from koinon.marathon.core.changes import assign
 from koinon.marathon.model import App, Root
 from koinon.marathon.model.app import VersionInfo
 from koinon.marathon.model.problems import BadArgument, BadRequest, Conflict, Invalid, NotFound

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from koinon.marathon.core import planner, stamping
+from koinon.marathon.core import planner
+from koinon.marathon.core.changes import stamp
 from koinon.marathon.model import App, Group, Pod, Root
 from koinon.marathon.model.app import VersionInfo
 from koinon.marathon.model.pod import PodContainer, Scaling
@@ -30,13 +31,13 @@ def root(*specs: RunSpec, groups: dict[str, tuple[str, ...]] | None = None) -> R
 
 def known(*specs: RunSpec, groups: dict[str, tuple[str, ...]] | None = None) -> Root:
     """As it is after it was deployed as V1."""
-    stamped, _ = stamping.stamp(root(), root(*specs, groups=groups), V1, (), ())
+    stamped, _ = stamp(root(), root(*specs, groups=groups), V1, (), ())
     return stamped
 
 
 def plan(before: Root, target: Root, restart: frozenset[str] = frozenset()) -> list[list[str]]:
     """The steps, in words."""
-    stamped, changed = stamping.stamp(before, target, V2, restart, ())
+    stamped, changed = stamp(before, target, V2, restart, ())
     steps = planner.plan(before, stamped, changed)
     return [[f"{one.action} {one.run_spec}" for one in step.actions] for step in steps]
 
@@ -160,20 +161,20 @@ def test_nothing_comes_before_what_it_depends_on(edges: list[set[int]]) -> None:
 )
 def test_versions_of_what_has_changed(spec: App, expected: VersionInfo) -> None:
     before = known(App("/a"))
-    stamped, ids = stamping.stamp(before, changed(before, spec), V2, (), ())
+    stamped, ids = stamp(before, changed(before, spec), V2, (), ())
     assert stamped.apps[spec.id].version_info == expected
     assert stamped.apps[spec.id].version == V2
     assert ids == [spec.id]
 
 
 def test_versions_of_a_restart() -> None:
-    stamped, ids = stamping.stamp(known(App("/a")), known(App("/a")), V2, {"/a"}, ())
+    stamped, ids = stamp(known(App("/a")), known(App("/a")), V2, {"/a"}, ())
     assert stamped.apps["/a"].version_info == VersionInfo(V1, V2)
     assert ids == ["/a"]
 
 
 def test_what_is_equal_stays_the_same_object() -> None:
     before = known(App("/a"), App("/b"))
-    stamped, ids = stamping.stamp(before, changed(before, App("/a")), V2, (), ())
+    stamped, ids = stamp(before, changed(before, App("/a")), V2, (), ())
     assert stamped.apps["/a"] is before.apps["/a"]
     assert ids == []

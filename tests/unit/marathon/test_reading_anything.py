@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from koinon.marathon.core import changes
-from koinon.marathon.core.service_ports import assign
+from koinon.marathon.core.changes import assign
 from koinon.marathon.model import Root
 from koinon.marathon.model.problems import Invalid, Refused
 from koinon.marathon.model.settings import Rules

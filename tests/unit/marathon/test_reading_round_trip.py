@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from koinon.marathon import reading
-from koinon.marathon.core.edits import carry_over
+from koinon.marathon.core.changes.edit import carry_over
 from koinon.marathon.model import App, Pod
 from koinon.marathon.model.settings import Rules
 from koinon.marathon.rendering import render_app, render_pod

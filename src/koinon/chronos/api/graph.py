@@ -49,18 +49,18 @@ class Graph:
 
     async def stats(self, request: web.Request) -> web.Response:
         """How long each job takes."""
-        known = await self._shell.history.all_percentiles()
         jobs = list(self._shell.core.state.jobs.values())
+        known = await self._shell.history.all_percentiles({job.name: job.created for job in jobs})
         return json_answer(times(request.match_info["percentile"], jobs, known))
 
     async def job_stat(self, request: web.Request) -> web.Response:
         """How long one job takes, and its newest runs."""
         name, shell = request.match_info["job"], self._shell
-        if name not in shell.core.state.jobs:
+        if (job := shell.core.state.jobs.get(name)) is None:
             raise Unknown(name)
-        percentiles = await shell.history.percentiles(name)
+        percentiles = await shell.history.percentiles(name, job.created)
         limit = shell.flags.job_history_limit
         runs = await newest_runs(shell, Query(job=name, states=_WITH_TASKS, limit=limit)) if limit > 0 else []
-        if (job := shell.core.state.jobs.get(name)) is None:
-            raise Unknown(name)  # it was deleted meanwhile
-        return json_answer(job_stat(job, percentiles, runs))
+        # Another job of that name may have been before.
+        own = [run for run in runs if run.launched is None or run.launched >= job.created]
+        return json_answer(job_stat(job, percentiles, own))

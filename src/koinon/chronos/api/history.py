@@ -52,9 +52,12 @@ class RunHistory:
     async def job(self, request: web.Request) -> web.Response:
         """A page of the runs of one job; also of one that is deleted, as long as something is remembered."""
         name = request.match_info["job"]
+        if "\0" in name:
+            raise Refused("no job has such a name", 404)
         page = await self._page(_query(request, name))
-        percentiles = await self._shell.history.percentiles(name)
-        if not page["runs"] and not percentiles.count and name not in self._shell.core.state.jobs:
+        job = self._shell.core.state.jobs.get(name)
+        percentiles = await self._shell.history.percentiles(name, job.created if job is not None else 0.0)
+        if not page["runs"] and not percentiles.count and job is None:
             raise Refused(f"nothing is known of a job '{name}'", 404)
         return json_answer({"job": name, "seconds": asdict(percentiles), **page})
 
@@ -91,7 +94,8 @@ class RunHistory:
 
     async def _run(self, request: web.Request) -> Run:
         task = request.match_info["task"]
-        if (run := await find_run(self._shell, task)) is None:
+        # A database may have no text with that in it, nor be asked for one.
+        if "\0" in task or (run := await find_run(self._shell, task)) is None:
             raise Refused(f"nothing is known of a task '{task}'", 404)
         return run
 
@@ -112,6 +116,8 @@ def _query(request: web.Request, job: str | None) -> Query:
             ids.parse_task(before)
         except ValueError as error:
             raise Refused(f"before must be a task id: {error}") from None
+    if "\0" in before or (job is not None and "\0" in job):
+        raise Refused("job and before must not hold a NUL character")
     return Query(
         job=job,
         states=_states(request),

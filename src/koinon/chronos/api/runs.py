@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from koinon.chronos import reading
 from koinon.chronos.api.requests import LINES, json_of
 from koinon.chronos.api.shell import Shell
 from koinon.chronos.core import events
@@ -40,7 +41,8 @@ class Runs:
 
     async def run(self, request: web.Request) -> web.Response:
         """Run a job now, disabled or not."""
-        name, arguments = request.match_info["job"], request.query.get("arguments", "").strip()
+        name = request.match_info["job"]
+        arguments = reading.arguments(request.query.get("arguments", "").strip())
         self._shell.feed(events.RunNow(name, arguments))
         # It has just got the latest due time of all.
         task = ids.task_id(name, self._shell.core.state.jobs[name].latest_due_ms)

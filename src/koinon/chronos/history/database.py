@@ -100,8 +100,10 @@ def said(error: SQLAlchemyError) -> str:
 
 
 def shown(url: URL) -> str:
-    """Without its password."""
-    return url.database or "memory" if url.get_backend_name() == "sqlite" else url.render_as_string()
+    """Without its password, wherever that stands."""
+    if url.get_backend_name() == "sqlite":
+        return url.database or "memory"
+    return url.set(query={}).render_as_string()
 
 
 def _read(text: str) -> URL:

@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -62,6 +62,7 @@ class History:
         self._wake = threading.Condition()
         self._closing = False
         self._took: dict[str, Percentiles] = {}
+        self._created: dict[str, float] = {}  #: since when there are the jobs of which that tells
         self._stale: set[str] | None = None  #: whose percentiles have changed; None = all of them
         self._summing = asyncio.Lock()
         self._trimming: Iterator[int] | None = None
@@ -104,24 +105,29 @@ class History:
         """What is kept of what that task wrote. Raises HistoryError."""
         return await self._read(lambda connection: queries.find_output(connection, task_id))
 
-    async def percentiles(self, job: str) -> Percentiles:
-        """How long its runs have taken. Raises HistoryError."""
-        return await self._read(lambda connection: queries.percentiles_of(connection, job))
+    async def percentiles(self, job: str, created: float = 0.0) -> Percentiles:
+        """How long the runs of a job have taken, which there is since `created`. Raises HistoryError."""
+        return await self._read(lambda connection: queries.percentiles_of(connection, job, created))
 
-    async def all_percentiles(self) -> dict[str, Percentiles]:
-        """As `percentiles`, of each job that has ever succeeded. Raises HistoryError."""
+    async def all_percentiles(self, created: Mapping[str, float]) -> dict[str, Percentiles]:
+        """As `percentiles`, of each of these jobs that has ever succeeded. Raises HistoryError."""
         async with self._summing:  # who comes meanwhile has what is found
             stale, self._stale = self._stale, set()
             try:
+                if stale is not None:
+                    stale.update(name for name, at in created.items() if self._created.get(name) != at)
                 if stale is None or len(stale) > _STALE_MAX:
-                    self._took = await self._read(queries.percentiles_of_all)
+                    self._took = await self._read(
+                        lambda connection: queries.percentiles_of_all(connection, created)
+                    )
                 else:
-                    for job in sorted(stale):
-                        self._took[job] = await self.percentiles(job)
+                    for job in sorted(stale & created.keys()):
+                        self._took[job] = await self.percentiles(job, created[job])
+                self._created = dict(created)
             except BaseException:
                 self._stale = None
                 raise
-        return {job: found for job, found in self._took.items() if found.count}
+        return {job: found for job, found in self._took.items() if found.count and job in created}
 
     async def close(self) -> None:
         """Write what waits, if the database takes it now, and let go of it. What it does not take fails."""
@@ -214,16 +220,20 @@ class History:
             return [self._waiting.popleft() for _ in range(min(len(self._waiting), _GROUP_MAX))]
 
     def _write(self, group: list[_Waiting]) -> None:
+        is_away = False
         for pause_s in self._pauses():
             try:
                 self._write_once(group)
             except Away as error:
-                if pause_s == _RETRY_FIRST_S:
+                if not is_away:
                     self._log.warning(f"the history waits: {shown(self._engine.url)}: {error}")
+                is_away = True
             except HistoryError as error:
                 self._part(group, error)
                 return
             else:
+                if is_away:
+                    self._log.info("the history is written again")
                 self._settle(group, None)
                 return
             self._sleep(pause_s)

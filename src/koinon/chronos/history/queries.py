@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -15,6 +17,7 @@ from koinon.chronos.model import Percentiles, Run, RunState, ids
 #: How many of the newest runs of a job tell how long it takes.
 _SAMPLES_MAX = 1000
 _PIECE = 1000
+_TIMES = (runs.c.ended, runs.c.due_ms, runs.c.through_ms)
 _SAMPLED = (runs.c.state == "succeeded", runs.c.ended.is_not(None))
 
 
@@ -63,33 +66,35 @@ def find_output(connection: sql.Connection, task_id: str) -> Output | None:
     return Output(unpack(row.stdout), unpack(row.stderr), row.stdout_size, row.stderr_size)
 
 
-def percentiles_of(connection: sql.Connection, job: str) -> Percentiles:
-    """Of the newest runs of one job."""
+def percentiles_of(connection: sql.Connection, job: str, created: float) -> Percentiles:
+    """Of the newest runs of one job, which there is since then."""
     rows = connection.execute(
-        sql.select(runs.c.ended, runs.c.due_ms)
-        .where(runs.c.job == job, *_SAMPLED)
+        sql.select(*_TIMES)
+        .where(runs.c.job == job, runs.c.ended >= created, *_SAMPLED)
         .order_by(runs.c.due_ms.desc())
         .limit(_SAMPLES_MAX)
     )
-    return Percentiles.of(_took(row) for row in rows)
+    return Percentiles.of(_took(row, created) for row in rows)
 
 
-def percentiles_of_all(connection: sql.Connection) -> dict[str, Percentiles]:
-    """By job; jobs that never succeeded are left out."""
+def percentiles_of_all(connection: sql.Connection, created: Mapping[str, float]) -> dict[str, Percentiles]:
+    """By job, of those that there are, and since when; jobs that never succeeded are left out."""
     rank = sql.func.row_number().over(partition_by=runs.c.job, order_by=runs.c.due_ms.desc())
-    ranked = (
-        sql.select(runs.c.job, runs.c.ended, runs.c.due_ms, rank.label("rank")).where(*_SAMPLED).subquery()
-    )
+    ranked = sql.select(runs.c.job, *_TIMES, rank.label("rank")).where(*_SAMPLED).subquery()
     samples: dict[str, list[float]] = defaultdict(list)
     # In pieces: a driver that takes all rows at once lets no other thread run meanwhile.
     found = connection.execution_options(yield_per=_PIECE).execute(
-        sql.select(ranked.c.job, ranked.c.ended, ranked.c.due_ms).where(ranked.c.rank <= _SAMPLES_MAX)
+        sql.select(ranked).where(ranked.c.rank <= _SAMPLES_MAX)
     )
     for row in found:
-        samples[row.job].append(_took(row))
+        since = created.get(row.job, math.inf)
+        if row.ended >= since:
+            samples[row.job].append(_took(row, since))
     return {job: Percentiles.of(took) for job, took in samples.items()}
 
 
-def _took(row: Any) -> float:
+def _took(row: Any, created: float) -> float:
+    # Nobody waited for a job that there was not yet.
+    due = max(int(row.due_ms) / 1000, int(row.through_ms) / 1000, created)
     # A clock that was set back does not make runs end before they were due.
-    return max(float(row.ended) - int(row.due_ms) / 1000, 0.0)
+    return max(float(row.ended) - due, 0.0)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import sqlalchemy as sql
-from sqlalchemy.dialects import postgresql, sqlite
 
 from koinon.chronos.history.output import Output, pack
 from koinon.chronos.history.tables import clean, outputs, row_of, runs
 from koinon.chronos.model import Run
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -93,8 +95,14 @@ def _put_output(connection: sql.Connection) -> sql.Executable:
 
 
 def _insert(connection: sql.Connection, table: sql.Table) -> sqlite.Insert | postgresql.Insert:
-    # The same words in both, which SQLAlchemy spells twice.
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    # The same words in both, which SQLAlchemy spells twice. What is not used stays out of memory.
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table)
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert(table)
 
 
 def _output_row(kept: Keep) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_TASK = re.compile(r"ct:(?P<due>[0-9]+):(?P<attempt>[0-9]+):(?P<job>[^:]*):?(?P<arguments>.*)", re.DOTALL)
+_TASK = re.compile(
+    r"ct:(?P<due>[0-9]{1,15}):(?P<attempt>[0-9]{1,9}):(?P<job>[^:]*):?(?P<arguments>.*)", re.DOTALL
+)
 
 #: Ids name directories, which have 255 bytes; the rest is for `ct:`, the time and the attempt.
 NAME_LENGTH_MAX = 200

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from statistics import fmean
+from math import fsum
 
 import msgspec
 
 
 class Percentiles(msgspec.Struct, frozen=True, gc=False):
-    """Seconds from due to end of the runs that succeeded, so waiting counts. All 0 before the first."""
+    """Seconds from due to end of the runs that succeeded, so waiting counts. All 0 before the first.
+
+    A run that makes up for several times counts from the last of them.
+    """
 
     count: int = 0
     mean: float = 0.0
@@ -26,7 +29,7 @@ class Percentiles(msgspec.Struct, frozen=True, gc=False):
         if not ordered:
             return cls()
         at = [_quantile(ordered, part) for part in (0.5, 0.75, 0.95, 0.98, 0.99)]
-        return cls(len(ordered), fmean(ordered), *at)
+        return cls(len(ordered), fsum(ordered) / len(ordered), *at)
 
 
 def _quantile(ordered: list[float], part: float) -> float:

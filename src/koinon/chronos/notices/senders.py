@@ -12,10 +12,10 @@ from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.utils import format_datetime
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import aiohttp
 import aiosmtplib
+from yarl import URL
 
 from koinon.chronos.notices.delivery import Delivery
 from koinon.chronos.notices.settings import Mail, Webhook
@@ -112,9 +112,16 @@ class WebhookSender:
     """Posts JSON to one URL."""
 
     def __init__(self, webhook: Webhook) -> None:
-        self._webhook = webhook
+        url = URL(webhook.url)
+        # Where there are two passwords, the one that was given as such counts.
+        user, password = (
+            webhook.user or url.user or "",
+            webhook.password if webhook.user else url.password or "",
+        )
+        self._authorization = _authorization(user, password)
+        self._url = url.with_user(None)
         #: A chat's URL is a password of its own: of it only this is told.
-        self._host = urlsplit(webhook.url).hostname or "?"
+        self._host = url.host or "?"
         self._session: aiohttp.ClientSession | None = None
 
     async def send(self, delivery: Delivery) -> None:
@@ -125,13 +132,13 @@ class WebhookSender:
                 headers={
                     "Content-Type": "application/json",
                     "User-Agent": "chronos",
-                    **_authorization(self._webhook),
+                    **self._authorization,
                 },
             )
         try:
             # A redirection would be followed by a GET.
             async with self._session.post(
-                self._webhook.url,
+                self._url,
                 data=delivery.body.encode(),
                 headers={"Idempotency-Key": delivery.id},
                 allow_redirects=False,
@@ -153,10 +160,10 @@ class WebhookSender:
             await session.close()
 
 
-def _authorization(webhook: Webhook) -> dict[str, str]:
-    if not webhook.user:
+def _authorization(user: str, password: str) -> dict[str, str]:
+    if not user:
         return {}
-    login = b64encode(f"{webhook.user}:{webhook.password}".encode())
+    login = b64encode(f"{user}:{password}".encode())
     return {"Authorization": f"Basic {login.decode()}"}
 
 

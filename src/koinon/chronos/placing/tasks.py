@@ -48,8 +48,9 @@ def _command(job: Job, run: Run) -> v1.CommandInfo:
     command = v1.CommandInfo(uris=_uris(job), user=job.run_as_user or None)
     value = job.command
     if value.startswith(_FETCHED):
-        command.uris.append(_URI(value=value, executable=True, extract=False))
-        value = "./" + shlex.quote(value.partition("?")[0].rpartition("/")[2])
+        url, blank, rest = value.partition(" ") if job.shell else (value, "", "")
+        command.uris.append(_URI(value=url, executable=True, extract=False))
+        value = "./" + shlex.quote(url.partition("?")[0].rpartition("/")[2]) + blank + rest
     if job.shell:
         more = run.arguments or " ".join(job.arguments)
         command.value = f"{value} {more}".rstrip() if more else value

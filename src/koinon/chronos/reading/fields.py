@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import re2
-
 from koinon.chronos import schedules
 from koinon.chronos.model.job import (
     Constraint,
@@ -76,6 +74,8 @@ def constraint(value: Any, at: str, found: list[str]) -> Any:
 
 
 def _is_regex(pattern: str) -> bool:
+    import re2  # with the first one
+
     options = re2.Options()
     options.log_errors = False
     try:

@@ -19,6 +19,7 @@ from koinon.chronos.model.job import BOOKKEEPING, Container, Fetch
 from koinon.chronos.model.problems import Refused, Wrong
 from koinon.chronos.reading import fields, sets
 from koinon.chronos.reading.kinds import BAD, flag, listed, one_line, one_of, say, shown, some, text
+from koinon.chronos.schedules import zones
 
 #: The endpoints that take jobs.
 Asked = Literal["iso8601", "dependency"]
@@ -51,6 +52,14 @@ def body(content: bytes) -> Any:
         raise Refused(f"the body is no JSON: {error}") from None
 
 
+def arguments(given: str) -> str:
+    """Those of a run by hand. Raises Refused."""
+    found: list[str] = []
+    if text(given, "arguments", found) is BAD:
+        raise Refused("; ".join(found))
+    return given
+
+
 def job(
     content: Any, *, asked: Asked, line: Line, jobs: Mapping[str, Job], defaults: Defaults, now: float
 ) -> Job:
@@ -70,6 +79,8 @@ def job(
     _check_command(made, given, line, found)
     if found:
         raise Wrong(name, found)
+    if old is None:
+        made["created_ms"] = zones.whole(now)
     for attribute in BOOKKEEPING if old is not None else ():
         made.setdefault(attribute, getattr(old, attribute))
     return Job(name=name, **made)
@@ -212,6 +223,8 @@ def _scheduled(
     texts: list[str], given: Mapping[str, Any], old: Job | None, now: float, found: list[str]
 ) -> dict[str, Any]:
     zone = one_line(given.get("scheduleTimeZone", ""), "scheduleTimeZone", found)
+    if zone == "null":  # so Chronos 2.x shows jobs that have none
+        zone = ""
     if len(set(texts)) > 1:
         say(found, "cron", "and schedule must not both be given, as they do not say the same")
         return {}
@@ -226,9 +239,10 @@ def _scheduled(
     if old is None or old.schedule is None:
         return {"schedule": schedule}
     stored = old.schedule
-    if (schedule.text, schedule.zone) == (stored.text, stored.zone) and stored.remaining != 0:
-        return {"schedule": stored}
-    return {"schedule": schedules.resumed(schedule, stored)}
+    is_same = (schedule.text, schedule.zone) == (stored.text, stored.zone) and stored.remaining != 0
+    if not is_same and schedules.resumed(schedule, stored) is not stored:
+        return {"schedule": schedule}
+    return {"schedule": stored, "lapses": old.lapses, "ahead": old.ahead}
 
 
 def _check_command(made: Mapping[str, Any], given: Mapping[str, Any], line: Line, found: list[str]) -> None:

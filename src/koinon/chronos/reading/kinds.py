@@ -26,6 +26,8 @@ Kind = Callable[[Any, str, list[str]], Any]
 _WHOLE = re.compile(r" *[+-]?[0-9]{1,19} *")
 _NUMBER = re.compile(r" *[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})? *")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+#: Longer ones no process can be given: Linux takes 128 KiB for each argument and variable, with a NUL behind it.
+_TEXT_BYTES_MAX = 128 * 1024 - 1
 _SHOWN_LENGTH_MAX = 60  #: clients print only the first hundred characters or so of all
 
 
@@ -55,6 +57,8 @@ def text(value: Any, at: str, found: list[str]) -> Any:
         return say(found, at, "must not hold a NUL character")
     if not value.isascii() and any("\ud800" <= one <= "\udfff" for one in value):
         return say(found, at, "is no valid Unicode")
+    if len(value) > _TEXT_BYTES_MAX // 4 and (size := len(value.encode())) > _TEXT_BYTES_MAX:
+        return say(found, at, f"must have at most {_TEXT_BYTES_MAX} bytes, not {size}")
     return value
 
 

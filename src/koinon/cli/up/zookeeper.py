@@ -6,7 +6,6 @@ that look for the leader do, and change nothing.
 
 from __future__ import annotations
 
-import secrets
 import shutil
 import socket
 from contextlib import suppress
@@ -111,5 +110,7 @@ def find() -> str:
 def _password(path: Path) -> str:
     """Made once, and kept."""
     if not path.exists():
+        import secrets  # OpenSSL comes with it
+
         write_secret(path, secrets.token_urlsafe(24))
     return path.read_text()

@@ -9,9 +9,8 @@ from aiohttp import web
 
 from koinon.marathon.api.requests import origin_of, switch
 from koinon.marathon.core import canary, events
+from koinon.marathon.core.changes import assign, stamp
 from koinon.marathon.core.planner import plan
-from koinon.marathon.core.service_ports import assign
-from koinon.marathon.core.stamping import stamp
 from koinon.marathon.model import Root, versions
 from koinon.marathon.model.problems import BadArgument
 from koinon.marathon.model.records import Step

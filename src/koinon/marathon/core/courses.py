@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from koinon.marathon.core import canary, instances, readiness, rolling, selection
+from koinon.marathon.core import canary, planner, rolling, selection
 from koinon.marathon.core.context import Core
+from koinon.marathon.core.instances import ending, life, readiness
 from koinon.marathon.core.rolling import Seen, Standing
 from koinon.marathon.core.state import COMING, LOST, State, is_meant
 from koinon.marathon.model import App, Deployment, Instance
@@ -19,7 +20,7 @@ def go_on(core: Core, deployment: Deployment, action: Action) -> bool:
     spec = core.state.root.run_spec(path)
     if spec is None or action.action.startswith("Stop"):
         for instance in list(core.state.instances_of(path)):
-            instances.decommission(core, instance)
+            ending.decommission(core, instance)
         return path not in core.state.by_spec
     if action.action.startswith("Restart"):
         return _replace(core, deployment, spec)
@@ -31,7 +32,7 @@ def keep(core: Core, path: str) -> None:
     spec = core.state.root.run_spec(path)
     if spec is None:
         for instance in list(core.state.instances_of(path)):
-            instances.decommission(core, instance)
+            ending.decommission(core, instance)
     elif core.state.meant[path] != spec.instances:
         _adjust(core, spec, spec.instances)
 
@@ -42,7 +43,7 @@ def keep_until_its_turn(core: Core, deployment: Deployment, path: str) -> None:
     former = core.state.definition(path, deployment.before.get(path) or "")
     if spec is not None and former is not None:
         missing = min(spec.instances, former.instances) - core.state.meant[path]
-        instances.schedule(core, spec, max(0, missing))
+        life.schedule(core, spec, max(0, missing))
 
 
 def stop(core: Core, path: str) -> None:
@@ -73,11 +74,11 @@ def _adjust(core: Core, spec: RunSpec, number: int) -> None:
     state = core.state
     surplus = state.meant[spec.id] - number
     if surplus < 0:
-        instances.schedule(core, spec, -surplus)
+        life.schedule(core, spec, -surplus)
     elif surplus > 0:
         meant = [one for one in state.instances_of(spec.id) if is_meant(one)]
         for instance in selection.choose(meant, surplus, spec):
-            instances.decommission(core, instance)
+            ending.decommission(core, instance)
 
 
 # ── replacing ─────────────────────────────────────────────────────────────────────────────────────
@@ -85,7 +86,7 @@ def _replace(core: Core, deployment: Deployment, spec: RunSpec) -> bool:
     old: list[Instance] = []
     new: list[Instance] = []
     for instance in selection.by_preference(core.state.instances_of(spec.id), spec):
-        if not instances.is_up_to_date(instance, spec):
+        if not planner.is_up_to_date(instance, spec):
             old.append(instance)
         elif instance.condition != "UnreachableInactive":
             new.append(instance)
@@ -95,8 +96,8 @@ def _replace(core: Core, deployment: Deployment, spec: RunSpec) -> bool:
         spec.instances, bounds, _seen(core, old), _seen(core, new), limit=canary.limit(core, spec)
     )
     for instance_id in moves.kill:
-        instances.decommission(core, core.state.instances[instance_id])
-    instances.schedule(core, spec, moves.launch)
+        ending.decommission(core, core.state.instances[instance_id])
+    life.schedule(core, spec, moves.launch)
     canary.halted(core, core.state.deployments[deployment.id], spec, moves.halted)
     return moves.done
 

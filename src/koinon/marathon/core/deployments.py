@@ -13,21 +13,11 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from koinon.marathon.core import (
-    announcements,
-    backoff,
-    canary,
-    courses,
-    definitions,
-    instances,
-    planner,
-    readiness,
-    stamping,
-    unreachable,
-)
+from koinon.marathon.core import announcements, backoff, canary, courses, definitions, planner
+from koinon.marathon.core.changes import assign, stamp
 from koinon.marathon.core.context import Core
 from koinon.marathon.core.events import CancelDeployment, Deploy, Refused
-from koinon.marathon.core.service_ports import assign
+from koinon.marathon.core.instances import ending, life, readiness, unreachable
 from koinon.marathon.model import App, Deployment, Group, Pod, Root, ids, versions
 from koinon.marathon.model.records import Step
 
@@ -91,7 +81,7 @@ def _accept(
     target = assign(before, event.target, core.config.rules, state.service_ports)
     version = versions.after(before.version, core.now)
     restored = frozenset(() if undoes is None else undoes.before)
-    target, changed = stamping.stamp(before, target, version, event.restart, restored)
+    target, changed = stamp(before, target, version, event.restart, restored)
     canary.check(target, changed)
     in_the_way = _in_the_way(core, planner.plan(before, target, changed), undoes)
     deployment = Deployment(
@@ -121,7 +111,7 @@ def _accept(
         core.publish("group_change_success", {"groupId": group, "version": version})
     for victim in sorted(event.kill):
         if (instance := state.instances.get(victim)) is not None and instance.run_spec in deployment.after:
-            instances.decommission(core, instance)
+            ending.decommission(core, instance)
     if not deployment.steps:
         announcements.succeeded(core, deployment)
         return
@@ -151,7 +141,7 @@ def _unfinished(core: Core, target: Root, ending: Iterable[Deployment]) -> list[
             spec = target.run_spec(path)
             if spec is None:
                 continue
-            if any(not instances.is_up_to_date(one, spec) for one in core.state.instances_of(path)):
+            if any(not planner.is_up_to_date(one, spec) for one in core.state.instances_of(path)):
                 found.append(path)
     return found
 
@@ -210,8 +200,8 @@ def look_soon(core: Core, path: str) -> None:
     number = len(core.state.instances_of(path))
     rested_at = core.looked_at.get(path, 0.0) + number * _REST_PER_INSTANCE_S
     if number > _MANY and core.now < rested_at:
-        if not core.alarms.is_set(instances.touch, path):
-            core.alarms.set(rested_at, instances.touch, path)
+        if not core.alarms.is_set(life.touch, path):
+            core.alarms.set(rested_at, life.touch, path)
         return
     core.looked_at[path] = core.now
     look(core, path)

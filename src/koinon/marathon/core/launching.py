@@ -18,9 +18,10 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from koinon.marathon.core import backoff, instances, wishes
+from koinon.marathon.core import backoff, wishes
 from koinon.marathon.core.context import Core
 from koinon.marathon.core.events import Accept, Decline, Refused
+from koinon.marathon.core.instances import life
 from koinon.marathon.core.queue import Held, Placed, Waiting
 from koinon.marathon.matching import Match, Placements, Unmatched, launch_operation, match, wanted_of
 from koinon.marathon.model import Instance, ids
@@ -112,7 +113,7 @@ def _update_spec(core: Core, spec_id: str) -> None:
         waiting.instances.clear()
         wishes.note(core, waiting)
     for config, waiting_ids in by_config.items():
-        spec = instances.definition_to_launch(core, state.instances[waiting_ids[0]])
+        spec = life.definition_to_launch(core, state.instances[waiting_ids[0]])
         if spec is None:
             continue
         waiting = known.get(config) or _new_waiting(core, spec, config)
@@ -355,7 +356,7 @@ def _launch(core: Core, placed: Placed, instance: Instance) -> _Operation:
     """The instance is provisioned; the operation launches it."""
     spec, found = placed.spec, placed.match
     marked = spec.id in core.queued
-    provisioned = instances.provision(core, instance, spec, found.agent, found.ports_by_container(spec))
+    provisioned = life.provision(core, instance, spec, found.agent, found.ports_by_container(spec))
     if not marked:
         core.queued.pop(spec.id, None)  # the queue knows of it, and need not look through all that wait
     return launch_operation(

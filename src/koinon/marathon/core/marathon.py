@@ -3,12 +3,13 @@
 event ──▶ the part whose subject it is ──▶ state ──▶ effects
               what it touched ──▶ deployments, numbers of instances ──▶ more effects
 
-deployments  accept, steps, finish, cancel       instances       schedule, provision, change, end, forget
-planner      steps; stamping: versions           updates         status updates, acknowledgements
-courses      what an action does, canary         kills           at most so many at once, again and again
-rolling      replace, as a pure function         health          checks of ours and of agents; readiness
-selection    which ones go                       unreachable     stand-ins, giving up
-launching    offers, queue; backoff: delays      reconciliation  with the master, with what is defined
+changes      what people ask for; versions       instances/life         schedule, provision, change, end
+deployments  accept, steps, finish, cancel       instances/ending       kill, give up, forget; kills: so many at once
+planner      from definitions to steps           instances/health       checks of ours and of agents; readiness
+courses      what an action does; canary         instances/unreachable  stand-ins, giving up
+rolling      replace, as a pure function         updates                status updates, acknowledgements
+selection    which ones go                       reconciliation         with the master, with what is defined
+launching    offers, queue; backoff: delays      definitions            what is defined, and was
 """
 
 from __future__ import annotations
@@ -20,11 +21,7 @@ from koinon.marathon.core import (
     checks,
     courses,
     deployments,
-    health,
-    instances,
-    kills,
     launching,
-    readiness,
     reconciliation,
     records,
     updates,
@@ -50,6 +47,7 @@ from koinon.marathon.core.events import (
     Subscribed,
     Updated,
 )
+from koinon.marathon.core.instances import ending, health, readiness
 from koinon.marathon.core.state import State
 from koinon.marathon.model import Root
 
@@ -138,9 +136,9 @@ def _kill(core: Core, event: KillInstances) -> None:
         if instance is None:
             continue
         if event.wipe:
-            instances.decommission(core, instance)
+            ending.decommission(core, instance)
         else:
-            kills.kill(core, instance)
+            ending.kill(core, instance)
 
 
 def _settle(core: Core) -> None:

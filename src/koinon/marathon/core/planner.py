@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from koinon.marathon.model import App, Root, ids
+from koinon.marathon.model import App, Instance, Root, ids
 from koinon.marathon.model.records import Action, Step
 from koinon.marathon.model.root import RunSpec
 
@@ -58,6 +58,11 @@ def _kind(before: Root, target: Root, path: str, unfinished: Collection[str]) ->
 def config_of(spec: RunSpec) -> str:
     """The version in which something has changed that makes new instances necessary."""
     return spec.version if spec.version_info is None else spec.version_info.last_config_change_at
+
+
+def is_up_to_date(instance: Instance, spec: RunSpec) -> bool:
+    """Whether it was made from the configuration that its spec has now."""
+    return instance.config == config_of(spec)
 
 
 def _action(kind: str, root: Root, path: str) -> Action:

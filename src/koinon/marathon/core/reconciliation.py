@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from koinon.marathon.core import health, instances, kills, launching, unreachable
+from koinon.marathon.core import launching
 from koinon.marathon.core.context import Core
 from koinon.marathon.core.events import Reconcile, Resign, Subscribed
+from koinon.marathon.core.instances import ending, life, probes, unreachable
 from koinon.marathon.core.state import LAUNCHED, LOST, TERMINAL
 from koinon.marathon.model import Instance
 
@@ -23,11 +24,11 @@ def took_over(core: Core) -> None:
         if instance.condition in LOST:
             unreachable.resume(core, instance)
         elif instance.condition == "Running":
-            health.start(core, instance)
+            probes.start(core, instance)
         elif instance.condition in TERMINAL:
-            instances.end(core, instance)  # not stored by us, but it would be stuck
+            life.end(core, instance)  # not stored by us, but it would be stuck
         else:
-            instances.watch_launch(core, instance)
+            life.watch_launch(core, instance)
     core.queued.update(dict.fromkeys(state.scheduled))
     core.alarms.set(core.now + core.config.scale_apps_initial_delay_s, check_scales)
     core.alarms.set(core.now + core.config.reconciliation_initial_delay_s, reconcile_all)
@@ -47,7 +48,7 @@ def subscribed(core: Core, event: Subscribed) -> None:
     if state.framework_id != event.framework_id:
         state.framework_id = event.framework_id
         core.store("framework", event.framework_id)
-    kills.resume(core)
+    ending.resume(core)
     _ask(core, [one for one in state.instances.values() if one.condition in LAUNCHED])
     launching.subscribed(core)
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from koinon.marathon.core import health, instances, kills, unreachable
 from koinon.marathon.core.context import Core
 from koinon.marathon.core.events import Acknowledge, Kill
+from koinon.marathon.core.instances import health, kills, life, unreachable
 from koinon.marathon.core.state import LOST, TERMINAL
 from koinon.marathon.model import Instance, ids
 from koinon.marathon.model.records import Condition, Task
@@ -96,7 +96,7 @@ def _change(core: Core, instance: Instance, task: Task, status: v1.TaskStatus, c
         _announce(core, instance, told)
     tasks = tuple(told if one is task else one for one in instance.tasks)
     launched = not (status.reason in _NOT_LAUNCHED and instance.condition == "Provisioned")
-    instances.change(core, instance, tasks, launched=launched)
+    life.change(core, instance, tasks, launched=launched)
     left = core.state.instances.get(instance.id)
     if left is not None and status.healthy is not None and condition == "Running":
         health.told_by_agent(core, left, told, status)

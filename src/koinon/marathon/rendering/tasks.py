@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from statistics import median
 from typing import Any, Protocol
 
 from koinon.marathon.model import App, Instance, TaskFailure, versions
@@ -218,6 +217,8 @@ def _stats(
         if task.started_at is not None
     ]
     if ages:
+        from statistics import median  # which brings more along than this page is worth
+
         made["lifeTime"] = {
             "averageSeconds": round(sum(ages) / len(ages), 3),
             "medianSeconds": round(median(ages), 3),

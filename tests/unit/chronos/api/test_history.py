@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from koinon.chronos.history import Output
 from koinon.mesos import v1
@@ -161,3 +162,50 @@ async def test_disabled_and_enabled_again_keeps_its_place(api: Api) -> None:
     assert (await api.get(f"{V1}/job/a")).json == before
     await api.create("over", schedule="R0/2014-01-01T00:00:00Z/PT60M", disabled=True)
     assert (await api.post("/v1/koinon/enable/over")).status == 409
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        (f"{H}/runs?before=ct:99999999999999999999:0:a:", 400),
+        (f"{H}/runs?before=ct:1:9999999999:a:", 400),
+        (f"{H}/runs?before=ct:1:0:%00:", 400),
+        (f"{H}/runs?job=%00", 400),
+        (f"{H}/runs/ct:1:0:%00:", 404),
+        (f"{H}/runs/%00/stdout", 404),
+        (f"{H}/jobs/%00", 404),
+    ],
+)
+async def test_what_no_database_can_be_asked_for(api: Api, path: str, status: int) -> None:
+    """Is the caller's mistake: the history is there."""
+    assert (await api.get(path)).status == status
+
+
+async def test_statistics_are_of_the_job_that_there_is(api: Api) -> None:
+    """Not of one of that name that was deleted, nor of the years before it was posted."""
+    past = {"name": "a", "command": "true", "schedule": "R1/2001-01-01T00:00:00Z/P1D"}
+    for _ in range(2):
+        assert (await api.post(f"{V1}/iso8601", past)).status == 204
+        assert (await api.get(f"{V1}/job/stat/a")).json["taskStatHistory"] == []
+        api.world.run(10)
+        await api.recorded()
+        stat = (await api.get(f"{V1}/job/stat/a")).json
+        assert (stat["histogram"]["count"], len(stat["taskStatHistory"])) == (1, 1)
+        assert 0 <= stat["histogram"]["mean"] <= 10_000
+        assert (await api.get(f"{V1}/stats/median")).json[0]["time"] <= 10
+        assert (await api.get(f"{H}/jobs/a")).json["seconds"]["count"] == 1
+        await api.delete(f"{V1}/job/a")
+        api.world.run(10)
+
+
+async def test_why_knows_of_a_history_that_is_away(api: Api) -> None:
+    """As soon as it should have had the runs."""
+    await run_often(api, times=1)
+    [run] = api.world.history.values()
+    ended = api.world.core.state.ended
+    ended[run.id] = replace(run, ended=api.world.now - 59.0)
+    assert "history" not in await codes(api, "a")
+    ended[run.id] = replace(run, ended=api.world.now - 61.0)
+    assert "One run of it that has ended waits for the history, the first for 61 s" in str(
+        await why(api, "a")
+    )

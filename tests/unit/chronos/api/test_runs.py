@@ -151,3 +151,12 @@ async def test_job_stat_tells_of_the_newest_runs(api: Api) -> None:
     assert {one["status"] for one in stat["taskStatHistory"][1:]} == {"Success"}
     ids = [one["taskId"] for one in stat["taskStatHistory"]]
     assert ids == sorted(ids, reverse=True)
+
+
+@pytest.mark.parametrize("arguments", ["%00", "a%00b"])
+async def test_arguments_that_no_process_can_have_are_refused(api: Api, arguments: str) -> None:
+    """Else each attempt would fail at its agent."""
+    await api.create("a")
+    answer = await api.put(f"{V1}/job/a?arguments={arguments}")
+    assert (answer.status, answer.message) == (400, "arguments must not hold a NUL character")
+    assert "a" not in api.world.core.state.queued

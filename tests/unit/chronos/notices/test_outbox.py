@@ -252,6 +252,18 @@ async def test_a_call_arrives_with_its_credentials(store: EmbeddedStore, web: We
     assert len(web.headers[0]["Idempotency-Key"]) == 32
 
 
+async def test_a_url_may_have_the_credentials_in_it(store: EmbeddedStore, web: WebServer) -> None:
+    """And what is given as such goes before."""
+    async with web.running():
+        url = web.url.replace("http://", "http://ann:p%40w@")
+        settings = Settings(http=Webhook(url), slack=Webhook(url, "me", "pw"))
+        async with sending(store, settings) as out:
+            out.post(failed())
+            await forgotten_after(store, lambda: len(web.calls) == 2)
+    said = {base64.b64decode(one["Authorization"].removeprefix("Basic ")) for one in web.headers}
+    assert said == {b"ann:p@w", b"me:pw"}
+
+
 async def forgotten_after(store: EmbeddedStore, is_so: Callable[[], bool]) -> None:
     await until(is_so)
     await forgotten(store)

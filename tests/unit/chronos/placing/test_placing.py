@@ -194,6 +194,12 @@ def test_commands_and_arguments(
     assert (command.value, command.arguments, command.shell) == (value, argv, fields.get("shell", True))
 
 
+def test_a_command_at_a_url_has_its_words_behind_it() -> None:
+    command = placed(job(command="https://h/run.sh -v day")).command
+    assert command is not None
+    assert (command.value, [one.value for one in command.uris]) == ("./run.sh -v day", ["https://h/run.sh"])
+
+
 def test_a_command_at_a_url_is_fetched() -> None:
     command = placed(job(command="http://h/a/run.sh?x=1", fetch=(model.Fetch("ftp://h/data"),))).command
     assert command is not None

@@ -92,6 +92,8 @@ def test_notices_go_where_flags_say() -> None:
         (["--work_dir=/x", "--mail_server=h:25"], "--mail_server needs --mail_from"),
         (["--work_dir=/x", "--mail_server=h:x", "--mail_from=a@b"], "--mail_server must be host:port"),
         (["--work_dir=/x", "--slack_url=slack.com"], "--slack_url must be an http:// or https:// URL"),
+        (["--work_dir=/x", "--slack_url=https:///x"], "--slack_url must be an http:// or https:// URL"),
+        (["--work_dir=/x", "--slack_url=http://h:port/x"], "--slack_url must be an http:// or https:// URL"),
         (["--work_dir=/x", "--cassandra_contact_points=h"], "runs are kept in the database of --history"),
         (["--work_dir=/x", "--https_port=1"], "there is no HTTPS yet"),
         (["--work_dir=/x", "--mesos_task_cpu=0"], "--mesos_task_cpu must be more than nothing"),

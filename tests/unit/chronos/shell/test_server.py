@@ -97,6 +97,11 @@ async def eventually(look: Callable[[], Awaitable[Any]]) -> Any:
     raise TimeoutError
 
 
+async def refused(agent: Agent) -> bool:
+    """Whether it has been asked in vain."""
+    return agent.refuses == 0
+
+
 async def is_recorded(process: ChronosProcess) -> bool:
     """Whether the store has forgotten all runs that have ended."""
     return not process.runtime.core.state.ended
@@ -184,6 +189,7 @@ async def test_a_run_whose_agent_is_away_is_recorded_without_its_output_and_late
         await end(master, subscription, task, STATES.TASK_FINISHED)
         path = f"/v1/history/runs/{task.task_id.value}"
         await eventually(lambda: ask(process, path))
+        await eventually(lambda: refused(agent))
         # Now it is asked again, as the offers say where it is; its address is the master's business else.
         process.runtime._sandboxes.note(offer(agent).offers.offers)
         await eventually(lambda: is_recorded(process))

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from koinon.marathon.core import instances, launching
+from koinon.marathon.core import launching
 from koinon.marathon.core.config import Config
 from koinon.marathon.core.context import Core
 from koinon.marathon.core.events import Accept, Effect, Store
+from koinon.marathon.core.instances import life
 from koinon.marathon.model import App, Instance, Pod, Root
 from koinon.marathon.model.app import VersionInfo
 from koinon.mesos import v1
@@ -63,7 +64,7 @@ class Bench:
     def want(self, spec_id: str, number: int) -> list[Effect]:
         spec = self.core.state.root.run_spec(spec_id)
         assert spec is not None
-        return self.turn(instances.schedule, spec, number)
+        return self.turn(life.schedule, spec, number)
 
     def offer(self, *offers: v1.Offer, after: float = 0.0) -> list[Effect]:
         return self.turn(launching.offered, offers, after=after)
@@ -73,7 +74,7 @@ class Bench:
             for one in ids:
                 instance = core.state.instances[one]
                 tasks = tuple(replace(task, condition=condition) for task in instance.tasks)
-                instances.change(core, instance, tasks)
+                life.change(core, instance, tasks)
 
         return self.turn(change)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from koinon.marathon.core import backoff, instances, launching
+from koinon.marathon.core import backoff, launching
 from koinon.marathon.core.config import Config
 from koinon.marathon.core.context import Core
 from koinon.marathon.core.events import Accept, Decline, Refused, Revive, Suppress, UseRoles
+from koinon.marathon.core.instances import ending, life
 from koinon.marathon.model import Pod, Root
 from koinon.marathon.model.pod import PodContainer, Resources
 from koinon.mesos import v1
@@ -162,7 +163,7 @@ def test_offers_of_one_agent_that_come_one_after_another_are_combined() -> None:
 def test_an_instance_that_is_wanted_no_more_is_not_launched() -> None:
     bench = Bench(SMALL)
     bench.want("/app", 1)
-    bench.turn(lambda core: instances.forget(core, bench.instances[0]))
+    bench.turn(lambda core: ending.forget(core, bench.instances[0]))
     assert not launched(bench.offer(offer()))
     assert not bench.core.state.launches.queue
 
@@ -343,9 +344,7 @@ def test_what_is_left_of_offers_is_awaited_before_others_are_asked_for() -> None
     bench = Bench(SMALL, replace(SMALL, id="/other"))
     bench.want("/app", 1)
     bench.offer(offer())
-    assert not of_type(
-        bench.turn(instances.schedule, bench.core.state.root.apps["/other"], 1, after=0.1), Revive
-    )
+    assert not of_type(bench.turn(life.schedule, bench.core.state.root.apps["/other"], 1, after=0.1), Revive)
     assert Revive(frozenset("*")) in bench.turn(after=0.5)
 
 

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
 
-from koinon.marathon.core import backoff, instances, launching
+from koinon.marathon.core import backoff, launching
 from koinon.marathon.core.config import Config
 from koinon.marathon.core.events import Accept, Decline, Effect, Revive, Suppress
+from koinon.marathon.core.instances import ending
 from koinon.mesos.resources import Resources
 
 from ..matching.offers import offer
@@ -123,7 +124,7 @@ class Launching(RuleBasedStateMachine):
     @rule(data=st.data())
     def forget(self, data: st.DataObject) -> None:
         one = data.draw(st.sampled_from(self.bench.instances))
-        self.take(self.bench.turn(instances.forget, one))
+        self.take(self.bench.turn(ending.forget, one))
 
     @rule(spec=st.sampled_from(SPECS))
     def reset(self, spec: Any) -> None:

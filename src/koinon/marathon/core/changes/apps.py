@@ -1,9 +1,4 @@
-"""What people ask for, as changes of all definitions: pure functions `(root, …) -> Root`.
-
-In the root that they answer, what has not changed is the same object as before; what has changed still carries its old
-`version` and `version_info` (new things: none), because versions and service ports are given when it is deployed. Each
-function checks the whole before it answers, and raises a `Refused` (404, 409, 422) with nothing changed.
-"""
+"""Changes of apps and pods."""
 
 from __future__ import annotations
 
@@ -13,47 +8,10 @@ from typing import Any
 import msgspec
 
 from koinon.marathon import reading
-from koinon.marathon.core.edits import Edit
-from koinon.marathon.core.group_changes import (
-    create_group,
-    delete_group,
-    group_id,
-    patch_group,
-    put_group,
-    rollback_group,
-    scale_group,
-)
+from koinon.marathon.core.changes.edit import Edit
 from koinon.marathon.model import App, Root, ids
 from koinon.marathon.model.problems import BadRequest, Conflict, Invalid, NotFound, Problem
 from koinon.marathon.model.settings import Rules
-from koinon.marathon.reading import ScaleBy, Structure, ToVersion, group_request, version_asked
-
-__all__ = [
-    "ScaleBy",
-    "Structure",
-    "ToVersion",
-    "create_app",
-    "create_group",
-    "create_pod",
-    "delete_app",
-    "delete_group",
-    "delete_pod",
-    "group_id",
-    "group_request",
-    "patch_app",
-    "patch_apps",
-    "patch_group",
-    "put_app",
-    "put_apps",
-    "put_group",
-    "put_pod",
-    "rollback_app",
-    "rollback_group",
-    "scale_app",
-    "scale_down",
-    "scale_group",
-    "version_asked",
-]
 
 replace = msgspec.structs.replace
 

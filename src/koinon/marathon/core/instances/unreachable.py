@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from koinon.marathon.core import instances
 from koinon.marathon.core.context import Core
+from koinon.marathon.core.instances import ending
 from koinon.marathon.core.state import LOST
 from koinon.marathon.model import App, Instance, versions
 from koinon.marathon.model.app import UnreachableStrategy
@@ -20,18 +20,18 @@ from koinon.marathon.model.app import UnreachableStrategy
 def lost(core: Core, instance: Instance) -> None:
     """It is out of reach from now on."""
     if instance.goal == "Decommissioned" or instance.kill_asked_at is not None:
-        instances.decommission(core, instance)
+        ending.decommission(core, instance)
     else:
         look(core, instance.id)
 
 
 def found(core: Core, instance: Instance) -> None:
     """It is back. If there are too many now, the number is put right (`scaling`)."""
-    cancel(core, instance)
+    core.alarms.cancel(look, instance.id)
 
 
 def look(core: Core, instance_id: str) -> None:
-    """Whatever is due now by the strategy of its app is done."""
+    """Whatever is due now by the strategy of its app is done; nothing if it has been given up meanwhile."""
     instance = core.state.instances.get(instance_id)
     if instance is None or instance.condition not in LOST:
         return
@@ -45,7 +45,7 @@ def look(core: Core, instance_id: str) -> None:
     )
     # Timestamps have milliseconds, `now` has more of them.
     if core.now + 0.001 >= expunge_s:
-        instances.forget(core, instance)
+        ending.forget(core, instance)
         return
     if core.now + 0.001 >= inactive_s and instance.condition == "Unreachable":
         core.put(replace(instance, condition="UnreachableInactive", since=core.stamp()))
@@ -61,11 +61,6 @@ def look_at_all(core: Core, path: str) -> None:
 def resume(core: Core, instance: Instance) -> None:
     """It was out of reach when a leader before us heard of it last; it may have come back meanwhile."""
     core.alarms.set(core.now + core.config.task_lost_expunge_initial_delay_s, look, instance.id)
-
-
-def cancel(core: Core, instance: Instance) -> None:
-    """It is not waited for any more."""
-    core.alarms.cancel(look, instance.id)
 
 
 def strategy_of(core: Core, instance: Instance) -> UnreachableStrategy | None:

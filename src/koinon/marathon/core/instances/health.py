@@ -9,87 +9,16 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from koinon.marathon.core import instances, kills, readiness
 from koinon.marathon.core.context import Core
-from koinon.marathon.core.events import Probe, Probed, StopProbe
+from koinon.marathon.core.events import Probed, StopProbe
+from koinon.marathon.core.instances import ending, readiness
 from koinon.marathon.core.state import HealthResult
 from koinon.marathon.model import App, Instance, Pod, ids, versions
 from koinon.marathon.model.app import HealthCheck
 from koinon.marathon.model.records import Task
 from koinon.mesos import v1
 
-PREFIX = "health"
-#: The first answer is wanted soon, however long the interval.
-_FIRST_DELAY_MAX_S = 5.0
 
-
-# ── asking ────────────────────────────────────────────────────────────────────────────────────────
-def start(core: Core, instance: Instance) -> None:
-    """It runs: its checks that are ours to make begin, unless they are being made."""
-    spec = core.state.definition_of(instance)
-    if not isinstance(spec, App) or instance.id in core.probes:
-        return
-    for number, check in enumerate(spec.health_checks):
-        target = None if check.by_agent else address(instance, spec, check.port_index or 0, check.port)
-        if target is not None:
-            interval_s = float(check.interval_seconds)
-            core.probes.setdefault(instance.id, []).append(key := _key(instance, number))
-            core.effects.append(
-                Probe(
-                    key,
-                    check.protocol,
-                    *target,
-                    path=check.path or "/",
-                    delay_s=min(interval_s, _FIRST_DELAY_MAX_S),
-                    interval_s=interval_s,
-                    timeout_s=check.timeout_seconds,
-                )
-            )
-
-
-def stop(core: Core, instance: Instance) -> None:
-    """It cannot be asked any more."""
-    core.effects.extend(StopProbe(key) for key in core.probes.pop(instance.id, ()))
-    readiness.forget(core, instance)
-
-
-def address(instance: Instance, spec: App, index: int, port: int | None = None) -> tuple[str, int] | None:
-    """Host and port of a declared port of the instance, or of the given one; None if it has none.
-
-    On networks of their own, containers are asked at their own addresses, unless the port is one of the agent's, too.
-    """
-    assert instance.agent is not None
-    task = instance.tasks[0]
-    host = instance.agent.hostname
-    mappings = (spec.container.port_mappings if spec.container is not None else None) or ()
-    has_own_address = any(network.mode == "container" for network in spec.networks)
-    if port is not None:
-        return (task.ip_addresses[0] if has_own_address and task.ip_addresses else host), port
-    if spec.port_definitions is not None:
-        return (host, task.host_ports[index]) if index < len(task.host_ports) else None
-    if index >= len(mappings):
-        return None
-    mapping = mappings[index]
-    if mapping.host_port is not None:
-        on_host = sum(one.host_port is not None for one in mappings[:index])
-        return (host, task.host_ports[on_host]) if on_host < len(task.host_ports) else None
-    if not task.ip_addresses or not mapping.container_port:
-        return None
-    return task.ip_addresses[0], mapping.container_port
-
-
-def index_of_port(spec: App, name: str) -> int:
-    """Of the declared port of that name; the first if there is none."""
-    mappings = (spec.container.port_mappings if spec.container is not None else None) or ()
-    names = [one.name for one in (spec.port_definitions if spec.port_definitions is not None else mappings)]
-    return names.index(name) if name in names else 0
-
-
-def _key(instance: Instance, number: int) -> str:
-    return f"{PREFIX}/{instance.id}/{instance.incarnation}/{number}"
-
-
-# ── what is found ─────────────────────────────────────────────────────────────────────────────────
 def answered(core: Core, event: Probed) -> None:
     """A check of ours was answered, or not."""
     instance = readiness.instance_of_key(core, event.key)
@@ -189,7 +118,7 @@ def _note(core: Core, instance: Instance, number: int, after: HealthResult) -> N
 def _kill(core: Core, instance: Instance, reason: str) -> None:
     if instance.kill_asked_at is not None:
         return
-    instances.note_failure(core, instance, reason)
+    ending.note_failure(core, instance, reason)
     agent = instance.agent
     core.publish(
         "unhealthy_instance_kill_event",
@@ -203,4 +132,4 @@ def _kill(core: Core, instance: Instance, reason: str) -> None:
             "slaveId": agent.agent_id if agent else None,
         },
     )
-    kills.kill(core, instance)
+    ending.kill(core, instance)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from koinon.marathon import reading
-from koinon.marathon.core.edits import Edit, is_top_level, new_group
+from koinon.marathon.core.changes.edit import Edit, is_top_level, new_group
 from koinon.marathon.model import Group, Root, ids
 from koinon.marathon.model.problems import BadArgument, Conflict, Invalid, NotFound, Problem
 from koinon.marathon.model.settings import Rules

@@ -14,10 +14,11 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from koinon.marathon.core import announcements, backoff, health, kills, planner, unreachable
+from koinon.marathon.core import backoff, planner
 from koinon.marathon.core.context import Core
-from koinon.marathon.core.state import COMING, LOST, TERMINAL
-from koinon.marathon.model import Instance, Pod, TaskFailure, ids
+from koinon.marathon.core.instances import ending, kills, probes, unreachable
+from koinon.marathon.core.state import LOST, TERMINAL
+from koinon.marathon.model import Instance, Pod, ids
 from koinon.marathon.model.records import AgentInfo, Condition, Task
 from koinon.marathon.model.root import RunSpec
 
@@ -50,7 +51,7 @@ def definition_to_launch(core: Core, instance: Instance) -> RunSpec | None:
     That is its spec as it is now; only while an upgrade has not come to it yet, as it was.
     """
     current = core.state.root.run_spec(instance.run_spec)
-    if current is not None and is_up_to_date(instance, current):
+    if current is not None and planner.is_up_to_date(instance, current):
         return current
     return core.state.definition_of(instance)
 
@@ -90,15 +91,8 @@ def provision(
     )
     core.put(provisioned)
     backoff.progressed(core, provisioned)
-    core.alarms.set(core.now + core.config.task_launch_confirm_timeout_s, give_up_launch, instance.id)
+    core.alarms.set(core.now + core.config.task_launch_confirm_timeout_s, ending.give_up_launch, instance.id)
     return provisioned
-
-
-def give_up_launch(core: Core, instance_id: str) -> None:
-    """It should run by now."""
-    instance = core.state.instances.get(instance_id)
-    if instance is not None and instance.condition in COMING:
-        kills.kill(core, instance)
 
 
 def watch_launch(core: Core, instance: Instance) -> None:
@@ -109,9 +103,9 @@ def watch_launch(core: Core, instance: Instance) -> None:
         case "Staging" | "Starting":
             patience_s = core.config.task_launch_timeout_s
         case _:
-            core.alarms.cancel(give_up_launch, instance.id)
+            core.alarms.cancel(ending.give_up_launch, instance.id)
             return
-    core.alarms.set(core.now + patience_s, give_up_launch, instance.id)
+    core.alarms.set(core.now + patience_s, ending.give_up_launch, instance.id)
 
 
 # ── change ────────────────────────────────────────────────────────────────────────────────────────
@@ -142,7 +136,7 @@ def change(core: Core, instance: Instance, tasks: tuple[Task, ...], *, launched:
     elif condition == "Running" and [one.ip_addresses for one in tasks] != [
         one.ip_addresses for one in before.tasks
     ]:
-        health.start(core, changed)  # now it can be asked
+        probes.start(core, changed)  # now it can be asked
         core.touched[changed.run_spec] = None
     ended = next((task.condition for task in tasks if task.condition in TERMINAL - {"Finished"}), None)
     left = core.state.instances.get(instance.id)
@@ -150,7 +144,7 @@ def change(core: Core, instance: Instance, tasks: tuple[Task, ...], *, launched:
         # Of a pod all containers live, or none. What follows is our doing, so this is what counts.
         if ended in COUNTED:
             _count_failure(core, left)
-        kills.kill(core, left)
+        ending.kill(core, left)
 
 
 def _went_over(core: Core, before: Instance, changed: Instance) -> None:
@@ -159,13 +153,13 @@ def _went_over(core: Core, before: Instance, changed: Instance) -> None:
     watch_launch(core, changed)
     backoff.progressed(core, changed)
     if condition in LOST:
-        health.stop(core, before)
+        probes.stop(core, before)
         unreachable.lost(core, changed)
     else:
         if before.condition in LOST:
             unreachable.found(core, changed)
         if condition == "Running":
-            health.start(core, changed)
+            probes.start(core, changed)
         elif condition == "Killing":
             kills.heard(core, changed)
 
@@ -204,17 +198,17 @@ def worst(tasks: tuple[Task, ...]) -> Condition:
 def end(core: Core, instance: Instance, *, launched: bool = True) -> None:
     """All its tasks have ended, or were not launched after all."""
     core.state.counters[f"tasks.{instance.condition.lower()}"] += 1
-    core.alarms.cancel(give_up_launch, instance.id)
+    core.alarms.cancel(ending.give_up_launch, instance.id)
     is_failure = launched and instance.kill_asked_at is None
     kills.ended(core, instance)
-    health.stop(core, instance)
+    probes.stop(core, instance)
     core.state.set_health(instance, 0, None)
     core.state.readiness.pop(instance.id, None)
     spec = core.state.root.run_spec(instance.run_spec)
     if launched and instance.condition in _TOLD:
-        note_failure(core, instance)
+        ending.note_failure(core, instance)
     if instance.goal == "Decommissioned" or spec is None:
-        forget(core, instance)
+        ending.forget(core, instance)
         return
     if is_failure and instance.condition in COUNTED:
         _count_failure(core, instance)
@@ -223,7 +217,7 @@ def end(core: Core, instance: Instance, *, launched: bool = True) -> None:
 
 def _count_failure(core: Core, instance: Instance) -> None:
     spec = core.state.root.run_spec(instance.run_spec)
-    if spec is not None and is_up_to_date(instance, spec):
+    if spec is not None and planner.is_up_to_date(instance, spec):
         backoff.failed(core, spec)
 
 
@@ -242,52 +236,3 @@ def reschedule(core: Core, instance: Instance, spec: RunSpec) -> Instance:
         unreachable_since=None,
         kill_asked_at=None,
     )
-
-
-def decommission(core: Core, instance: Instance) -> None:
-    """It is wanted no more: it is killed, and forgotten when it has ended, at once if it cannot be asked."""
-    if instance.condition == "Scheduled" or instance.condition in LOST or instance.condition in TERMINAL:
-        forget(core, instance)
-    else:
-        if instance.goal != "Decommissioned":
-            core.put(replace(instance, goal="Decommissioned"))
-        kills.kill(core, core.state.instances[instance.id])
-
-
-def forget(core: Core, instance: Instance) -> None:
-    """It is no more. What may be left of it is killed when it turns up."""
-    state = core.state
-    core.alarms.cancel(give_up_launch, instance.id)
-    kills.ended(core, instance)
-    health.stop(core, instance)
-    unreachable.cancel(core, instance)
-    core.drop(instance)
-    path = instance.run_spec
-    if path not in state.by_spec and state.root.run_spec(path) is None:
-        backoff.reset(core, path)
-        if path not in state.locks:
-            announcements.terminated(core, path)
-
-
-def note_failure(core: Core, instance: Instance, message: str | None = None) -> None:
-    """Remembers what an instance of an app ended with; `message`: we ended it, for that reason."""
-    if core.state.root.apps.get(instance.run_spec) is None:
-        return
-    task = next((one for one in instance.tasks if one.condition == instance.condition), instance.tasks[0])
-    failure = TaskFailure(
-        app_id=instance.run_spec,
-        task_id=task.id,
-        state="TASK_KILLED" if message is not None else task.mesos_state or "TASK_FAILED",
-        message=task.message or "" if message is None else message,
-        host=instance.agent.hostname if instance.agent else "",
-        version=instance.version,
-        timestamp=core.stamp(),
-        slave_id=instance.agent.agent_id if instance.agent else None,
-    )
-    core.state.failures[failure.app_id] = failure
-    core.store(f"failures/{ids.key(failure.app_id)}", failure)
-
-
-def is_up_to_date(instance: Instance, spec: RunSpec) -> bool:
-    """Whether it was made from the configuration that its spec has now."""
-    return instance.config == planner.config_of(spec)

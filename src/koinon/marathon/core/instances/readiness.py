@@ -6,9 +6,10 @@ forgotten when that is over. A new leader asks again.
 
 from __future__ import annotations
 
-from koinon.marathon.core import health, instances
+from koinon.marathon.core import planner
 from koinon.marathon.core.context import Core
 from koinon.marathon.core.events import Probe, Probed, StopProbe
+from koinon.marathon.core.instances.addresses import address, index_of_port
 from koinon.marathon.core.state import ReadinessResult
 from koinon.marathon.model import App, Instance
 
@@ -18,7 +19,7 @@ PREFIX = "ready"
 def is_ready(core: Core, instance: Instance) -> bool:
     """Whether it counts. If nobody has asked it yet, it is asked from now on."""
     spec = core.state.root.apps.get(instance.run_spec)
-    if spec is None or not spec.readiness_checks or not instances.is_up_to_date(instance, spec):
+    if spec is None or not spec.readiness_checks or not planner.is_up_to_date(instance, spec):
         return True
     result = core.state.readiness.get(instance.id)
     if result is not None and result.task_id == instance.tasks[0].id:
@@ -80,7 +81,7 @@ def instance_of_key(core: Core, key: str) -> Instance | None:
 
 def _ask(core: Core, instance: Instance, spec: App) -> None:
     check = spec.readiness_checks[0]
-    target = health.address(instance, spec, health.index_of_port(spec, check.port_name))
+    target = address(instance, spec, index_of_port(spec, check.port_name))
     if target is None:
         return
     core.state.readiness[instance.id] = ReadinessResult(check.name, instance.tasks[0].id, ready=False)

@@ -1,0 +1,1 @@
+"""Instances: their life, their end, and how they are asked whether they are well."""
