@@ -211,7 +211,7 @@ def _next_derived(core: Core, job: Job) -> Run | None:
         due_ms = ids.milliseconds(due)
         if job.missed_runs != "all":
             # Before there was the job nobody waited for it; and one of that name, deleted since, may have had that id.
-            due_ms = max(due_ms, min(job.created_ms, core.now_ms))
+            due_ms = max(due_ms, min(job.created_ms, core.wall_ms))
         return new_run(core, job, "schedule", due_ms)
     if (start := windows.next_start(core.state, job)) is not None:
         return new_run(core, job, "parent", core.wall_ms, start.window_ms)

@@ -618,4 +618,3 @@ def test_a_launch_on_its_way_is_not_asked_for_when_the_clock_is_set_forward() ->
     assert asked == []
     world.run(40)
     assert world.states_of("a") == {"succeeded": 1}
-

@@ -244,7 +244,7 @@ async def trimmed(
     history = History(url, bounds, clock=lambda: NOON)
     await history.opened()
     async with asyncio.timeout(30):
-        while len(await history.runs(Query(limit=10_000))) != left:
+        while len(await history.runs(Query(limit=10_000))) != left:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     return history
 
@@ -279,7 +279,7 @@ async def test_outputs_go_with_their_run_and_when_there_is_no_room(url: str) -> 
     outputs = {one.id: noise.randbytes(1000) for one in reversed(runs)}
     history = await trimmed(url, Bounds(age_s=4.5 * DAY, output_bytes=2100), runs, outputs, left=5)
     async with asyncio.timeout(30):
-        while [await history.output(one.id) is not None for one in runs].count(True) != 2:
+        while [await history.output(one.id) is not None for one in runs].count(True) != 2:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     assert len(await history.runs(Query())) == 5
     await history.close()
