@@ -95,9 +95,8 @@ def launched(core: Core, run: Run) -> tuple[Job, Run]:
             job = setbacks.with_lapse(job, ids.milliseconds(schedule.due), core.wall_ms)
         return replace(job, schedule=schedule.advanced(core.wall)), run
     assert run.trigger == "parent", f"{run.id} is in no need of this"
-    start = windows.next_start(
-        core.state, job
-    )  # while it waited for room another window may have become whole
+    # While it waited for room another window may have become whole.
+    start = windows.next_start(core.state, job)
     assert start is not None, f"{run.id} is not due"
     return replace(start.job, latest_due_ms=run.due_ms), replace(run, window_ms=start.window_ms)
 

@@ -51,6 +51,7 @@ async def test_run_tells_all_that_is_known(api: Api) -> None:
         "durationSeconds",
     } <= run.keys()
     assert (run["state"], run["trigger"], run["attempt"]) == ("succeeded", "schedule", 0)
+    assert run["window"] == run["due"]
     assert (await api.get(f"{H}/runs/{run['taskId']}")).json == run
 
 
