@@ -117,7 +117,7 @@ class _Promises:
 
     def _missing_of_child(self, plan: JobPlan) -> Iterator[_Matter]:
         """Windows that are whole are run for; or a newer one, if that is enough."""
-        late_s = self._cluster.world.now - _LATE_S
+        late_s, since_s = self._cluster.world.now - _LATE_S, self._laws.jobs[plan.name].since_s
         done = [
             window
             for window in self._laws.attempts.get(plan.name, {})
@@ -130,7 +130,7 @@ class _Promises:
                 for parent in plan.parents
             ]
             is_done = window in done if plan.missed == "all" else int(window) <= newest
-            if max(ended) < late_s and not is_done:
+            if since_s < min(ended) and max(ended) < late_s and not is_done:
                 yield f"{plan.name} has not completed for {window}, and its parents have", plan.name
                 return
 

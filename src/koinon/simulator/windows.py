@@ -12,6 +12,7 @@ What is accepted and what must have come of it in the end is in `promises.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
@@ -35,6 +36,7 @@ class Accepted(Struct):
 
     plan: JobPlan
     first_ms: int  #: its first slot
+    since_s: float = math.inf  #: when that was accepted
 
     def is_slot(self, due_ms: int) -> bool:
         """Is that one of its due times?"""
