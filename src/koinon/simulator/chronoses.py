@@ -117,8 +117,8 @@ class ObservedChronos(ChronosProcess):
         core = self.runtime.core
         handle = core.handle
 
-        def handle_observed(event: events.Event, now: float) -> list[events.Effect]:
-            effects = handle(event, now)
+        def handle_observed(event: events.Event, now: float, wall: float) -> list[events.Effect]:
+            effects = handle(event, now, wall)
             node.observer.chronos_handled(node, event, effects)
             return effects
 

@@ -239,9 +239,10 @@ def _scheduled(
     if old is None or old.schedule is None:
         return {"schedule": schedule}
     stored = old.schedule
-    if (schedule.text, schedule.zone) == (stored.text, stored.zone) and stored.remaining != 0:
-        return {"schedule": stored}
-    return {"schedule": schedules.resumed(schedule, stored)}
+    is_same = (schedule.text, schedule.zone) == (stored.text, stored.zone) and stored.remaining != 0
+    if not is_same and schedules.resumed(schedule, stored) is not stored:
+        return {"schedule": schedule}
+    return {"schedule": stored, "lapses": old.lapses, "ahead": old.ahead}
 
 
 def _check_command(made: Mapping[str, Any], given: Mapping[str, Any], line: Line, found: list[str]) -> None:
