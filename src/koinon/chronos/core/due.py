@@ -74,12 +74,12 @@ def launched(core: Core, run: Run) -> tuple[Job, Run]:
         schedule = job.schedule
         assert schedule is not None, f"{run.id} has no schedule"
         assert schedule.due is not None, f"{run.id} is not due"
-        if job.missed_runs == "all":
-            return replace(job, schedule=schedule.advanced(schedule.due), latest_slot_ms=run.due_ms), run
-        following = schedule.next_due(schedule.due)
-        if following is not None and following <= core.now:
-            run = replace(run, through_ms=core.now_ms)
-        return replace(job, schedule=schedule.advanced(core.now), latest_slot_ms=run.due_ms), run
+        after = schedule.advanced(schedule.due)
+        if job.missed_runs != "all" and (after.due is None or after.due <= core.now):
+            if after.due is not None:
+                run = replace(run, through_ms=core.now_ms)
+            after = schedule.advanced(core.now)
+        return replace(job, schedule=after, latest_slot_ms=run.due_ms), run
     assert run.trigger == "parent", f"{run.id} is in no need of this"
     start = windows.next_start(
         core.state, job
