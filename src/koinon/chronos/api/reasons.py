@@ -154,10 +154,10 @@ def _of_history(state: State, job: Job, now: float) -> Iterator[Reason]:
         if run.job == job.name and run.ended is not None and run.ended < now - _RECORDING_S
     ]
     if ends:
-        count = "One run of it that has" if len(ends) == 1 else f"{len(ends)} runs of it that have"
+        count = "One ended run of it waits" if len(ends) == 1 else f"{len(ends)} ended runs of it wait"
         yield Reason(
             "history",
-            f"{count} ended waits for the history, the first for {_span(now - min(ends))}: its database is away, or an"
+            f"{count} for the history, the first for {_span(now - min(ends))}: its database is away, or an"
             " agent does not show what was written. Nothing waits for that.",
         )
 

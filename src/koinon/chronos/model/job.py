@@ -139,7 +139,7 @@ class Job(_Part, frozen=True):
 
     # ── when ──
     schedule: Repeating | Cron | None = None  #: with how far it has come; None of a dependent job
-    parents: tuple[str, ...] = ()  #: sorted
+    parents: tuple[str, ...] = ()  #: each once
     successes: tuple[Successes, ...] = ()  #: of those parents that have some, sorted by parent
     helped_windows: tuple[
         int, ...

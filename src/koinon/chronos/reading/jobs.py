@@ -212,7 +212,8 @@ def _when(
 
 def _dependent(parents: tuple[str, ...], old: Job | None) -> dict[str, Any]:
     # An update in the middle of a cycle must not lose what the parents have done.
-    made: dict[str, Any] = {"parents": tuple(sorted(set(parents)))}
+    # In their order: tools compare what they find with what they have.
+    made: dict[str, Any] = {"parents": tuple(dict.fromkeys(parents))}
     if old is not None:
         made["successes"] = tuple(one for one in old.successes if one.parent in parents)
         made["helped_windows"] = old.helped_windows

@@ -13,6 +13,7 @@ from koinon.chronos.model import Defaults, Job, ids
 from koinon.chronos.model.problems import Refused
 from koinon.mesos import v1
 from koinon.timestamps import stamp
+from tests.unit.chronos.core.master import AgentNode, Task
 from tests.unit.chronos.core.world import START_S, Place, World
 
 S = v1.TaskState
@@ -181,6 +182,25 @@ def test_a_retry_outlives_its_leader() -> None:
     world.lead()
     world.run(100)
     assert [(run.attempt, run.state) for run in world.ended_of("a")] == [(0, "failed"), (1, "succeeded")]
+
+
+def test_launches_that_come_to_nothing_again_and_again_are_failures_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As those of a user that no agent has: somebody is told, and retries are used up."""
+
+    def drop(agent: AgentNode, task_id: str, name: str, cpus: float) -> None:
+        task = agent.tasks[task_id] = Task(task_id, name, cpus)
+        agent._move(task, S.TASK_DROPPED)
+
+    monkeypatch.setattr(AgentNode, "launch", drop)
+    world = World(job(schedule=every(3600, "1"), retries=1), config=Config(failure_retry_s=60.0))
+    world.run(200)
+    assert (world.states_of("a").keys(), world.notices) == ({"skipped"}, [])
+    world.run(300)
+    assert world.states_of("a") == {"skipped": 10, "failed": 2}
+    assert [one.kind for one in world.notices] == ["failed"]
+    assert world.is_quiet()
 
 
 def test_the_next_slot_waits_for_the_retries_of_the_one_before() -> None:

@@ -339,6 +339,9 @@ async def test_a_browser_is_told_what_there_is(master: FakeServer, tmp_path: Pat
             async with session.get(f"http://{process.address}{path}") as answer:
                 assert (answer.status, answer.url.path) == (200, "/ui/")
                 assert "/v1/scheduler/jobs" in await answer.text()
+        async with session.get(f"http://{process.address}/metrics/prometheus") as answer:
+            assert "# TYPE chronos_jobs_run_success_total counter" in await answer.text()
+        assert (await ask(process, "/metrics"))["histograms"] == {}
         assert (await ask(process, "/config"))["master"] == master.address
         assert await ask(process, "/logging") == {"ROOT": "INFO"}
         # Any page may read, and none may change anything.
