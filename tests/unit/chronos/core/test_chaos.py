@@ -16,8 +16,8 @@ from koinon.chronos.core import Config
 from koinon.chronos.core import events as ev
 from koinon.chronos.model import Job, Run, ids
 from koinon.mesos import v1
+from tests.unit.chronos.core.making import every, job
 from tests.unit.chronos.core.master import AgentNode
-from tests.unit.chronos.core.test_lives import every, job
 from tests.unit.chronos.core.world import START_S, World
 
 S = v1.TaskState
