@@ -78,7 +78,10 @@ class Chaos:
         self.random = Random(seed)
         self.plan = plan
         self.world = world = World(
-            *jobs(), agents=3, seed=seed, config=Config(failure_retry_s=2.0, launch_confirm_s=10.0)
+            *jobs(),
+            agents=3,
+            seed=seed,
+            config=Config(failure_retry_s=2.0, launch_confirm_s=10.0, reconciliation_interval_s=60.0),
         )
         world.run(1.0)  # who is told that there are these jobs is told so when they are stored
         draw = world.random
@@ -147,7 +150,7 @@ class Chaos:
             self.world.run(delay_s)
             self.fault(kind)
         self._heal()
-        healed_ms = ids.milliseconds(self.world.now) + 60_000
+        healed_ms = ids.milliseconds(self.world.now) + 120_000
         self.world.run(900.0)
         self._look_at_schedules(healed_ms)
         self._look_at_children()

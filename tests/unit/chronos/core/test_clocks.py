@@ -44,6 +44,22 @@ def test_what_a_wrong_clock_made_up_for_runs_when_its_time_comes(by_new_leader: 
     assert dues(world, "b")[-2:] == [310.0, 410.0]
 
 
+def test_what_was_given_up_by_a_wrong_clock_runs_when_its_time_comes() -> None:
+    world = World(job(schedule=every(200), missed_runs="skip"))
+    world.run(20)
+    for _ in range(2):
+        world.set_clock(300.0)
+        world.run(10)
+        world.set_clock(0.0)
+        world.run(10)
+    world.run(400)
+    assert dues(world) == [10.0, 210.0, 410.0]
+    assert [(run.attempt, run.state) for run in world.ended_of("a")][1:3] == [
+        (0, "skipped"),
+        (1, "succeeded"),
+    ]
+
+
 def test_what_ran_while_the_clock_was_wrong_does_not_run_again() -> None:
     world = World(job(schedule=every(10)))
     world.run(15)
