@@ -159,11 +159,12 @@ def _launch(core: Core, waiting: Waiting, job: Job, held: Held) -> bool:
         replace(
             run,
             state="launching",
-            launched=core.now,
+            launched=core.wall,
             agent_id=held.room.agent_id,
             hostname=held.room.hostname,
         )
     )
+    core.sent[run.id] = core.now
     held.tasks.append(found)
     return True
 

@@ -81,6 +81,10 @@ class Cron(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="kind", 
             return self
         return replace(self, pending=following(self.text, self.zone, zones.whole(until)))
 
+    def placed(self, after: float) -> Cron:
+        """At its first occurrence later than `after`, whether that has been dealt with or not."""
+        return replace(self, pending=following(self.text, self.zone, zones.whole(after)))
+
 
 def following(text: str, zone: str, after: int) -> int | None:
     """The first occurrence later than `after`; None if there is none in 50 years. Raises Wrong."""
