@@ -281,7 +281,7 @@ class _Core:
     def feed(self, event: events.Event) -> None:
         """Time passes as it takes, so that the core can see it."""
         begun_s = time.process_time()
-        effects = self.core.handle(event, self.now)
+        effects = self.core.handle(event, self.now, wall=self.now)
         took_s = time.process_time() - begun_s
         self.now += took_s
         self.turns_ms.append(took_s * 1e3)
@@ -301,7 +301,7 @@ class _Core:
 
     def tick(self) -> None:
         """To what is due next."""
-        self.now = max(self.now, self.core.next_wakeup(self.now) or self.now)
+        self.now = max(self.now, self.core.next_wakeup(self.now, wall=self.now))
         self.feed(events.ClockTicked())
 
 
