@@ -6,6 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEEDS := 5000
 
+# Where it is set, each of the hundreds of processes of a test run, and each role, would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: up test check simulate bench faults format docs proto clean
 
 up: $(VENV)/.ready  ## run a cluster on this machine

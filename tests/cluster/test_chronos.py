@@ -44,9 +44,7 @@ def test_chain_runs_and_those_who_care_are_told(new_chronoses: NewChronoses, tmp
         [run] = chronoses.wait_ended("report", "succeeded")
         assert run["trigger"] == "parent"
         assert [len(chain.completed(job)) for job in CHAIN] == [1, 1, 1, 1]
-        answer = chronoses.leader().ask(f"/v1/history/runs/{run['taskId']}/stdout")
-        assert answer is not None
-        assert answer.body == b"north 15, south 150\n"
+        assert chronoses.output(run["taskId"]) == "north 15, south 150\n"
 
         eventually(lambda: len(told.mails_about("'report' succeeded")) == 2, "both owners have a mail")
         mails = told.mails_about("'report' succeeded")
@@ -167,6 +165,7 @@ def test_each_window_has_one_completed_start_whoever_dies(
         wait_quiet(chronoses, CYCLES)
         check(chronoses, chain, CYCLES, start, PERIOD_S)
         _check_told(chronoses, told, deaths)
+        _check_kept(chronoses)
 
 
 def _kill_master(chronoses: Chronoses, dice: random.Random) -> None:
@@ -201,12 +200,25 @@ def _kill(role: Role, dice: random.Random) -> None:
 
 
 def _check_told(chronoses: Chronoses, told: Inbox, deaths: int) -> None:
-    """Of each report there is a mail: another one only if somebody died while it was sent."""
+    """Of each report there is a mail and a call: another one only if somebody died while it was sent."""
     reports = {run["taskId"] for run in chronoses.runs("report", state="succeeded")}
 
-    def text() -> str:
+    def mails() -> str:
         return "".join(mail.get_content() for mail in told.mails_about("'report' succeeded"))
 
-    eventually(lambda: all(one in text() for one in reports), "all reports are told", 20)
-    repeated = sum(text().count(one) - 1 for one in reports)
-    assert repeated <= deaths, f"{repeated} mails came again, and {deaths} died"
+    def calls() -> str:
+        return "".join(call["message"] for call in told.calls_about("'report' succeeded"))
+
+    for texts in (mails, calls):
+        eventually(lambda texts=texts: all(one in texts() for one in reports), "all reports are told", 20)
+        repeated = sum(texts().count(one) - 1 for one in reports)
+        assert repeated <= deaths, f"{repeated} came again, and {deaths} died"
+
+
+def _check_kept(chronoses: Chronoses) -> None:
+    """What each report has written is in the history."""
+    for run in chronoses.runs("report", state="succeeded"):
+        output = eventually(
+            lambda run=run: chronoses.output(run["taskId"]), f"the output of {run['taskId']} is kept", 40
+        )
+        assert output == "north 15, south 150\n"

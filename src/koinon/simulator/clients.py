@@ -97,6 +97,7 @@ class Clients:
         await runtime.settled()
         self._world.tell("clients", f"{job.name} is accepted")
         self.accepted[job.name] = job
+        self._laws.jobs[job.name].since_s = self._world.now
 
     async def _run(self, chronos: ChronosProcess, name: str, token: str) -> None:
         chronos.runtime.feed(events.RunNow(name, token))

@@ -1,5 +1,6 @@
 """The second act of a cluster with Chronoses: everything is healed, and what was promised must be true before long.
 
+- *What is due in peace is done at its time*, whatever clocks have shown before.
 - *No window is lost*: each slot has come to a task that completed: its own, with `missedRuns: all`; or one that made up for
   it; or it was given up where the job wants that.
 - *What was accepted* is there, and has been done.
@@ -11,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from koinon.chronos.core.state import State
 from koinon.master.core import events as master
 from koinon.simulator.clients import Clients
 from koinon.simulator.cluster import Cluster
@@ -23,9 +23,9 @@ from koinon.simulator.windows import Accepted, ChronosLaws
 #: How long it may take until all is made up for.
 MAKING_UP_S = 1500.0
 #: What has been due for so long is late.
-_LATE_S = 30.0
+_LATE_S = 15.0
 #: How long it is looked at how things go on in peace.
-_LOOK_S = 40.0
+_LOOK_S = 35.0
 
 _Matter = tuple[str, str]
 
@@ -40,6 +40,7 @@ def make_peace_of_chronos(cluster: Cluster, clients: Clients, laws: ChronosLaws)
     promises = _Promises(cluster, clients, laws)
     wait(cluster, "no window is lost", MAKING_UP_S, promises.open_matters)
     peace_s = world.now - begun_s
+    promises.begin()
     world.run(world.now + _LOOK_S)
     wait(cluster, "nothing is stuck", MAKING_UP_S, promises.open_matters)
     promises.check_history()
@@ -67,6 +68,14 @@ class _Promises:
         self._cluster = cluster
         self._clients = clients
         self._laws = laws
+        self._begun_s = 0.0
+        self._begun_ms = math.inf  #: the same by the clock of who leads
+
+    def begin(self) -> None:
+        """From now on what comes due is done at its time."""
+        node = self._cluster.leading_chronos
+        if node is not None:
+            self._begun_s, self._begun_ms = self._cluster.world.now, 1000 * node.machine.wall()
 
     def open_matters(self) -> Iterator[_Matter]:
         """What is not yet as it must be."""
@@ -78,12 +87,12 @@ class _Promises:
         state = runtime.core.state
         if state.master is None:
             yield f"no master hears {node.name}", node.name
-        now = min(runtime.now(), node.machine.wall())
+        now = node.machine.wall()
         for name in self._clients.accepted:
             if name not in state.jobs:
                 yield f"{name} was accepted, and {node.name} does not know it", name
                 return
-            yield from self._missing(state, self._laws.jobs[name], now)
+            yield from self._missing(self._laws.jobs[name], now)
         for token, name in self._clients.by_hand.items():
             if not any(self._laws.completed(name, token)):
                 yield f"{token} of {name} was accepted, and has not completed", name
@@ -91,33 +100,26 @@ class _Promises:
             if run.ended is not None and run.ended < now - _LATE_S:
                 yield f"{run.id} has ended, and waits for the history", run.job
 
-    def _missing(self, state: State, job: Accepted, now: float) -> Iterator[_Matter]:
+    def _missing(self, job: Accepted, now: float) -> Iterator[_Matter]:
         plan = job.plan
         if plan.parents:
             yield from self._missing_of_child(plan)
             return
-        made_up = [
-            (run.due_ms, run.through_ms)
-            for run in (*self._cluster.database.runs.values(), *state.ended.values())
-            if run.job == plan.name
-            and run.through_ms
-            and (run.state == "succeeded" or (run.state == "skipped" and run.reason == "missed"))
-        ]
-        made_up += [
-            (run.due_ms, run.due_ms)
-            for run in self._cluster.database.runs.values()
-            if run.job == plan.name and run.state == "skipped" and run.reason == "missed"
-        ]
+        made_up = self._laws.made_up.get(plan.name, {}).values()
         for due_ms in range(job.first_ms, int(1000 * (now - _LATE_S)), 1000 * plan.period_s):
             if any(self._laws.completed(plan.name, str(due_ms))):
                 continue
-            if plan.missed == "all" or not any(first <= due_ms <= last for first, last in made_up):
+            # What is due in peace is not made up for by what a clock that was wrong had done before.
+            told_s = self._begun_s if due_ms > self._begun_ms else 0.0
+            if plan.missed == "all" or not any(
+                one.first_ms <= due_ms <= one.last_ms and one.told_s >= told_s for one in made_up
+            ):
                 yield f"nothing has completed for the slot {due_ms} of {plan.name}", plan.name
                 return
 
     def _missing_of_child(self, plan: JobPlan) -> Iterator[_Matter]:
         """Windows that are whole are run for; or a newer one, if that is enough."""
-        late_s = self._cluster.world.now - _LATE_S
+        late_s, since_s = self._cluster.world.now - _LATE_S, self._laws.jobs[plan.name].since_s
         done = [
             window
             for window in self._laws.attempts.get(plan.name, {})
@@ -130,7 +132,7 @@ class _Promises:
                 for parent in plan.parents
             ]
             is_done = window in done if plan.missed == "all" else int(window) <= newest
-            if max(ended) < late_s and not is_done:
+            if since_s < min(ended) and max(ended) < late_s and not is_done:
                 yield f"{plan.name} has not completed for {window}, and its parents have", plan.name
                 return
 

@@ -12,6 +12,7 @@ What is accepted and what must have come of it in the end is in `promises.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
@@ -35,10 +36,19 @@ class Accepted(Struct):
 
     plan: JobPlan
     first_ms: int  #: its first slot
+    since_s: float = math.inf  #: when that was accepted
 
     def is_slot(self, due_ms: int) -> bool:
         """Is that one of its due times?"""
         return due_ms >= self.first_ms and not (due_ms - self.first_ms) % (1000 * self.plan.period_s)
+
+
+class MadeUp(Struct):
+    """A run that stands for all slots from one to another: it has succeeded for them, or they were given up."""
+
+    first_ms: int
+    last_ms: int
+    told_s: float  #: when that was told to the history
 
 
 class Attempt(Struct, eq=False):
@@ -74,6 +84,7 @@ class ChronosLaws(Laws):
         self.jobs: dict[str, Accepted] = {}  #: what clients have asked for, whether it was accepted or not
         #: Tasks that were started, by job and by what they are for: a slot, or a run by hand.
         self.attempts: dict[str, dict[str, list[Attempt]]] = {}
+        self.made_up: dict[str, dict[str, MadeUp]] = {}  #: by job and run, as Chronos has it
         self._windows: dict[str, int] = {}  #: of tasks of children, as Chronos has it
         self._running: dict[str, Attempt] = {}  #: by container
         self._chronos_epoch = 0
@@ -143,14 +154,21 @@ class ChronosLaws(Laws):
                 text = f"{node.name} begins epoch {epoch} after {self._chronos_epoch}"
                 self._world.accuse("only the newest leads", text, node.name)
             self._chronos_epoch = epoch
-        known = node.chronos.runtime.core.state.runs
         for effect in effects:
-            if isinstance(effect, chronos.Accept):
-                for operation in effect.operations:
-                    for task in operation.launch.task_infos if operation.launch is not None else ():
-                        run = known[task.task_id.value]
-                        if run.trigger == "parent":
-                            self._windows[run.id] = run.window_ms
+            match effect:
+                case chronos.Accept(operations=operations):
+                    known = node.chronos.runtime.core.state.runs
+                    for operation in operations:
+                        for task in operation.launch.task_infos if operation.launch is not None else ():
+                            run = known[task.task_id.value]
+                            if run.trigger == "parent":
+                                self._windows[run.id] = run.window_ms
+                case chronos.Record(runs):
+                    for run in runs:
+                        if run.state == "succeeded" or run.reason == "missed":
+                            last_ms = max(run.due_ms, run.through_ms)
+                            found = MadeUp(run.due_ms, last_ms, self._world.now)
+                            self.made_up.setdefault(run.job, {}).setdefault(run.id, found)
 
     def chronos_acts(self, node: ChronosNode, epoch: int) -> None:
         """See `Observer`."""

@@ -49,7 +49,7 @@ from koinon.mesos import v1
 #: So many alarms go off in one tick, the others in the next.
 _ALARMS_AT_ONCE = 500
 #: The wall may be set while nothing happens: it is looked at so often.
-_LOOK_S = 5.0
+_LOOK_S = 2.0
 
 
 class Chronos:

@@ -5,14 +5,14 @@
     stored and waiting: retries, runs ┘
     by hand, slots that were queued
 
-A due time of the schedule is a *slot*, and the *window* of its run and of all that follows from that. Slots that are late, because nothing could start when they came, are made up for as
-the job wants: by one run for all of them (`missedRuns: one`), by one for each, or not at all once they are later than
-epsilon.
+A due time of the schedule is a *slot*, and the *window* of its run and of all that follows from that. Slots that are late,
+because nothing could start when they came, are made up for as the job wants: by one run for all of them (`missedRuns: one`),
+by one for each, or not at all once they are later than epsilon.
 
 With `overlap: skip` a job has one task at a time, and its runs come in their order: the next slot waits until the run
 before has ended for good, retries included, and is late then. With `queue` the same, but each slot is kept as a run of its
-own from the moment it is due. With `allow` nothing waits for anything. So it is with what parents make due. A run by hand waits for the task that runs, not for a
-retry that is still to come.
+own from the moment it is due. With `allow` nothing waits for anything. So it is with what parents make due. A run by hand
+waits for the task that runs, not for a retry that is still to come.
 """
 
 from __future__ import annotations
@@ -85,19 +85,16 @@ def launched(core: Core, run: Run) -> tuple[Job, Run]:
         schedule = job.schedule
         assert schedule is not None, f"{run.id} has no schedule"
         assert schedule.due is not None, f"{run.id} is not due"
-        job = setbacks.with_slot_run(job, ids.milliseconds(schedule.due))
-        job = replace(job, latest_slot_ms=max(run.due_ms, job.latest_slot_ms))
-        if job.missed_runs == "all":
-            return replace(job, schedule=schedule.advanced(schedule.due)), run
-        following = schedule.next_due(schedule.due)
-        if following is not None and following <= core.wall:
-            run = replace(run, through_ms=core.wall_ms)
-            job = setbacks.with_lapse(job, ids.milliseconds(schedule.due), core.wall_ms)
-        return replace(job, schedule=schedule.advanced(core.wall)), run
+        after = schedule.advanced(schedule.due)
+        if job.missed_runs != "all" and (after.due is None or after.due <= core.wall):
+            if after.due is not None:
+                run = replace(run, through_ms=core.wall_ms)
+                job = setbacks.with_lapse(job, ids.milliseconds(schedule.due), core.wall_ms)
+            after = schedule.advanced(core.wall)
+        return replace(job, schedule=after), run
     assert run.trigger == "parent", f"{run.id} is in no need of this"
-    start = windows.next_start(
-        core.state, job
-    )  # while it waited for room another window may have become whole
+    # While it waited for room another window may have become whole.
+    start = windows.next_start(core.state, job)
     assert start is not None, f"{run.id} is not due"
     return replace(start.job, latest_due_ms=run.due_ms), replace(run, window_ms=start.window_ms)
 

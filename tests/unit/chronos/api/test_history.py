@@ -51,6 +51,7 @@ async def test_run_tells_all_that_is_known(api: Api) -> None:
         "durationSeconds",
     } <= run.keys()
     assert (run["state"], run["trigger"], run["attempt"]) == ("succeeded", "schedule", 0)
+    assert run["window"] == run["due"]
     assert (await api.get(f"{H}/runs/{run['taskId']}")).json == run
 
 
@@ -206,6 +207,4 @@ async def test_why_knows_of_a_history_that_is_away(api: Api) -> None:
     ended[run.id] = replace(run, ended=api.world.now - 59.0)
     assert "history" not in await codes(api, "a")
     ended[run.id] = replace(run, ended=api.world.now - 61.0)
-    assert "One ended run of it waits for the history, the first for 61 s" in str(
-        await why(api, "a")
-    )
+    assert "One ended run of it waits for the history, the first for 61 s" in str(await why(api, "a"))

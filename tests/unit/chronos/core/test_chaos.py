@@ -179,7 +179,9 @@ class Chaos:
                 # What was made up for by a clock that was wrong may have a run of its own, too.
                 is_right = len(own) <= 1 and covering if self.clock_was_set else len(covering) == 1
                 if slot_ms > healed_ms:
-                    is_right = len(own) == 1
+                    # Of many lapses the short ones are forgotten.
+                    is_short = covering and all(run.through_ms - run.due_ms < 60_000 for run in covering)
+                    is_right = len(own) == 1 or (is_short and self.clock_was_set)
                 assert is_right, f"slot {slot_ms} of {name}: {covering}\n{world.story(name)}"
                 slot_ms += period_s * 1000
             if name in ("all", "queue", "extract"):
