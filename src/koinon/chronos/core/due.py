@@ -74,6 +74,8 @@ def clock_jumped(core: Core) -> None:
     for run in list(core.state.runs.values()):
         if run.state == "waiting" and run.not_before:
             core.put_run(replace(run, not_before=run.not_before + by_s))
+        elif run.unreachable_since is not None:
+            core.put_run(replace(run, unreachable_since=run.unreachable_since + by_s))
     if by_s < 0:
         core.touched.update(dict.fromkeys(core.state.jobs))
 
@@ -85,6 +87,8 @@ def launched(core: Core, run: Run) -> tuple[Job, Run]:
         schedule = job.schedule
         assert schedule is not None, f"{run.id} has no schedule"
         assert schedule.due is not None, f"{run.id} is not due"
+        job = setbacks.with_slot_run(job, ids.milliseconds(schedule.due))
+        job = replace(job, latest_slot_ms=max(run.due_ms, job.latest_slot_ms))
         after = schedule.advanced(schedule.due)
         if job.missed_runs != "all" and (after.due is None or after.due <= core.wall):
             if after.due is not None:
