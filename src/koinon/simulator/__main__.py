@@ -2,6 +2,7 @@
 
 --seeds 1000 [--from 1]     play so many; of one that breaks a law print the shortest story
 --seed 17 [--plan FILE]     play one, and tell its story
+--chronos                   of clusters with Chronoses
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from koinon.simulator.plan import Plan, draw
+from koinon.simulator.plan import Plan, draw, draw_chronos
 from koinon.simulator.shrink import shrink
 from koinon.simulator.simulation import Outcome, simulate
 
@@ -34,10 +35,10 @@ class Result(msgspec.Struct):
     events: int
 
 
-def play(seed: int) -> Result:
-    """Play a seed."""
-    outcome = simulate(draw(seed))
-    broken = outcome.violation
+def play(plan: Plan) -> Result:
+    """Play a plan."""
+    outcome = simulate(plan)
+    broken, seed = outcome.violation, plan.seed
     return Result(seed, broken.law if broken else "", str(broken or ""), outcome.tasks, outcome.events)
 
 
@@ -58,20 +59,19 @@ def tell(plan: Plan, *, everything: bool = False) -> bool:
     return outcome.violation is not None
 
 
-def run(seeds: Iterable[int], workers: int) -> list[Result]:
+def run(plans: Sequence[Plan], workers: int) -> list[Result]:
     """Play many; those that broke a law."""
-    seeds = list(seeds)
     begun_s = time.perf_counter()
     broken: list[Result] = []
     tasks = events = 0
     # Workers are replaced before they have grown large.
     with multiprocessing.Pool(workers, maxtasksperchild=50) as pool:
-        for count, result in enumerate(pool.imap_unordered(play, seeds, chunksize=4), 1):
+        for count, result in enumerate(pool.imap_unordered(play, plans, chunksize=4), 1):
             tasks, events = tasks + result.tasks, events + result.events
             if result.law:
                 broken.append(result)
                 print(f"seed {result.seed}: {result.text}", flush=True)
-            if count % 500 == 0 or count == len(seeds):
+            if count % 500 == 0 or count == len(plans):
                 spent_s = time.perf_counter() - begun_s
                 print(
                     f"{count} seeds, {tasks} tasks, {events} events, {len(broken)} broke a law, {spent_s:.0f} s",
@@ -98,10 +98,12 @@ def main() -> int:
         action="store_true",
         help="of --seed or --plan: tell of everybody, not only of those concerned",
     )
+    parser.add_argument("--chronos", action="store_true", help="seeds are of clusters with Chronoses")
     options = parser.parse_args()
+    drawn = draw_chronos if options.chronos else draw
     if options.seed is not None or options.plan is not None:
         plan = (
-            draw(options.seed)
+            drawn(options.seed)
             if options.plan is None
             else msgspec.json.decode(options.plan.read_bytes(), type=Plan)
         )
@@ -109,10 +111,11 @@ def main() -> int:
             plan = shortest(plan)
             print(msgspec.json.encode(plan).decode())
         return int(tell(plan, everything=options.everything))
-    broken = run(range(options.first, options.first + options.seeds), options.workers)
+    seeds = range(options.first, options.first + options.seeds)
+    broken = run([drawn(seed) for seed in seeds], options.workers)
     for result in sorted(broken, key=lambda one: one.events)[:_TOLD_MAX]:
         print(f"\n── seed {result.seed}, as short as it gets ──", flush=True)
-        plan = shortest(draw(result.seed))
+        plan = shortest(drawn(result.seed))
         print(msgspec.json.encode(plan).decode())
         tell(plan)
     return int(bool(broken))

@@ -7,6 +7,7 @@ from koinon.coordination.zookeeper import Url
 from koinon.master.core import Config
 from koinon.mesos.resources import Resources
 from koinon.simulator.agents import AgentNode
+from koinon.simulator.chronoses import ChronosNode, Database
 from koinon.simulator.disk import Disk
 from koinon.simulator.executors import spawn
 from koinon.simulator.frameworks import FrameworkNode
@@ -67,11 +68,19 @@ class Cluster:
         }
         for one in self.frameworks.values():
             one.agents = list(self.agents.values())
+        self.database = Database(world)
+        self.chronoses: dict[str, ChronosNode] = {}
+        for name in plan.chronos_names:
+            keepers = [keeper.machine for keeper in self.keepers.values()]
+            self.chronoses[name] = ChronosNode(
+                self._machine(name), name, plan, where, keepers, self.database, observer
+            )
         self.nodes: dict[str, Node] = {
             **self.keepers,
             **self.masters,
             **self.agents,
             **self.frameworks,
+            **self.chronoses,
         }
 
     def _machine(self, name: str) -> Machine:
@@ -98,3 +107,8 @@ class Cluster:
             if master.core is not None and master.core.state.recovered and master.may_act:
                 return master
         return None
+
+    @property
+    def leading_chronos(self) -> ChronosNode | None:
+        """The Chronos that leads, if one does and can be asked."""
+        return next((node for node in self.chronoses.values() if node.leader is not None), None)

@@ -52,6 +52,7 @@ class Faults:
             "rolling restart": self._rolling_restart,
             "torn down": self._torn_down,
             "weight": self._weight,
+            "history away": self._history_away,
         }
 
     def plan(self, faults: tuple[Fault, ...]) -> None:
@@ -209,6 +210,17 @@ class Faults:
 
     def _containers_crash(self, fault: Fault) -> None:
         self._cluster.launchers[fault.on].crash_some(fault.size)
+
+    def _history_away(self, fault: Fault) -> Callable[[], None] | None:
+        database = self._cluster.database
+        if database.away:
+            return None
+        database.away = True
+
+        def back() -> None:
+            database.away = False
+
+        return back
 
     # ── operators ─────────────────────────────────────────────────────────────────────────────────
     def _ask(self, event: master_events.Event) -> bool:

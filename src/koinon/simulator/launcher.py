@@ -2,6 +2,7 @@
 
     run SECONDS [exit STATUS [term SECONDS]]     a command that ends by itself with a status; SIGTERM ends it after so
                                                  long (`term never`: it must be killed)
+    work SECONDS PORTION …                       a command that takes so long on average; such a portion of its runs fails
     executor                                     a program of the SDK, see `executors.py`
 
 A *launcher* outlives agents. It remembers what it started and how it ended until that is forgotten. When it dies, what
@@ -86,6 +87,10 @@ class Launcher:
             run.process = self._spawn(self.machine, spec)
             run.process.on_end.append(lambda: self._executor_ended(run))
             run.term_s = None
+        elif words[0] == "work":
+            status = int(self.random.random() < float(words[2]))
+            seconds = self.random.expovariate(1 / float(words[1]))
+            run.end = self.world.after(seconds, self._ended, run, status << 8)
         else:
             term = words[5] if len(words) > 5 else "0.05"
             run.term_s = None if term == "never" else float(term)
@@ -138,8 +143,11 @@ class Launcher:
     def _ended(self, run: Run, status: int | None, message: str = "") -> None:
         if run.exit is not None or self.runs.get(run.spec.container_id) is not run:
             return
+        if status is not None and not self.machine.up:  # it went down with its machine
+            return
         if self.away and status is not None:  # nobody sees it; the next launcher finds it gone
             run.end = None
+            self._observer.ends(run.spec, status, seen=False)
             return
         if run.end is not None:
             run.end.cancel()
@@ -147,6 +155,7 @@ class Launcher:
             container_id=run.spec.container_id, status=status, ended_s=self.machine.wall(), message=message
         )
         self.world.tell(self.machine.name, f"container {run.spec.container_id} ended: {status} {message}")
+        self._observer.ends(run.spec, status, seen=True)
         if run.process is not None and run.process.alive:
             run.process.kill(f"its container ended: {message}")
         if self.client is not None:

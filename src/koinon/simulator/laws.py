@@ -37,7 +37,9 @@ from koinon.simulator.machines import Machine
 from koinon.simulator.world import World
 
 if TYPE_CHECKING:
+    from koinon.chronos.core import events as chronos
     from koinon.simulator.agents import AgentNode
+    from koinon.simulator.chronoses import ChronosNode
     from koinon.simulator.cluster import Cluster
     from koinon.simulator.frameworks import FrameworkNode
     from koinon.simulator.machines import Process
@@ -296,6 +298,9 @@ class Laws:
             text = f"{machine.name} runs {spec.container_id}, and no record of it is on its disk"
             self._world.accuse("nothing runs unrecorded", text, spec.container_id)
 
+    def ends(self, spec: LaunchSpec, status: int | None, *, seen: bool) -> None:
+        """See `Observer`."""
+
     def begins(self, process: Process, task_id: str) -> None:
         """See `Observer`."""
         self._starts(process.name, task_id)
@@ -352,6 +357,15 @@ class Laws:
     def refused(self, node: FrameworkNode, call: str, error: str) -> None:
         """See `Observer`."""
         self._world.tell(node.name, f"{call} came to nothing: {error}")
+
+    # ── Chronoses: see `ChronosLaws` ──────────────────────────────────────────────────────────────
+    def chronos_handled(
+        self, node: ChronosNode, event: chronos.Event, effects: Sequence[chronos.Effect]
+    ) -> None:
+        """See `Observer`."""
+
+    def chronos_acts(self, node: ChronosNode, epoch: int) -> None:
+        """See `Observer`."""
 
     def _lives(self, task_id: str) -> str | None:
         """Which agent has the task, not ended."""

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from koinon.agent.core import events as agent
     from koinon.agent.launching import LaunchSpec
+    from koinon.chronos.core import events as chronos
     from koinon.master.core import events as master
     from koinon.mesos import v1
     from koinon.simulator.agents import AgentNode
+    from koinon.simulator.chronoses import ChronosNode
     from koinon.simulator.frameworks import FrameworkNode
     from koinon.simulator.machines import Machine, Process
     from koinon.simulator.masters import MasterNode
@@ -27,6 +29,9 @@ class Observer(Protocol):
 
     def runs(self, machine: Machine, spec: LaunchSpec) -> None:
         """A launcher is about to run a program."""
+
+    def ends(self, spec: LaunchSpec, status: int | None, *, seen: bool) -> None:
+        """A program has ended, with a wait status if somebody knows it; `seen`: by a launcher."""
 
     def begins(self, process: Process, task_id: str) -> None:
         """An executor begins with a task."""
@@ -45,3 +50,11 @@ class Observer(Protocol):
 
     def refused(self, node: FrameworkNode, call: str, error: str) -> None:
         """A call of a framework came to nothing, or nobody knows."""
+
+    def chronos_handled(
+        self, node: ChronosNode, event: chronos.Event, effects: Sequence[chronos.Effect]
+    ) -> None:
+        """A Chronos's core took in an event; the effects have not left yet."""
+
+    def chronos_acts(self, node: ChronosNode, epoch: int) -> None:
+        """A Chronos believes that it may do something."""

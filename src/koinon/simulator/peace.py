@@ -41,16 +41,16 @@ _Matter = tuple[str, str]  #: a sentence, and what it is about
 def make_peace(cluster: Cluster) -> float:
     """Waits until nothing is open; returns how long that took. Raises Violation."""
     begun_s = cluster.world.now
-    _set(cluster, Mood.CALM)
-    _wait(cluster, "all agree", AGREEMENT_S, lambda: _disagreements(cluster))
+    set_mood(cluster, Mood.CALM)
+    wait(cluster, "all agree", AGREEMENT_S, lambda: _disagreements(cluster))
     peace_s = cluster.world.now - begun_s
-    _set(cluster, Mood.LEAVING)
+    set_mood(cluster, Mood.LEAVING)
     _tear_down_orphans(cluster)
-    _wait(cluster, "it comes to rest", REST_S, lambda: _unrest(cluster))
-    _set(cluster, Mood.CURIOUS)
-    _wait(cluster, "offers flow", FLOW_S, lambda: _not_offered(cluster))
+    wait(cluster, "it comes to rest", REST_S, lambda: _unrest(cluster))
+    set_mood(cluster, Mood.CURIOUS)
+    wait(cluster, "offers flow", FLOW_S, lambda: _not_offered(cluster))
     if cluster.plan.seed % _FAIR_ONES == 0:
-        _set(cluster, Mood.GREEDY)
+        set_mood(cluster, Mood.GREEDY)
         _share(cluster)
     return peace_s
 
@@ -59,13 +59,15 @@ def make_peace(cluster: Cluster) -> float:
 _FAIR_ONES = 8
 
 
-def _set(cluster: Cluster, mood: Mood) -> None:
+def set_mood(cluster: Cluster, mood: Mood) -> None:
+    """Of all frameworks."""
     cluster.world.tell("-", f"*** everybody is {mood.value}")
     for framework in cluster.frameworks.values():
         framework.set_mood(mood)
 
 
-def _wait(cluster: Cluster, law: str, patience_s: float, matters: Callable[[], Iterator[_Matter]]) -> None:
+def wait(cluster: Cluster, law: str, patience_s: float, matters: Callable[[], Iterator[_Matter]]) -> None:
+    """Let time pass until nothing is the matter. Raises Violation after `patience_s`."""
     world = cluster.world
     end_s = world.now + patience_s
     first: _Matter | None = None

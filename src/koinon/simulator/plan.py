@@ -6,6 +6,7 @@ and a shorter one made of it by leaving out faults.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from random import Random
 from typing import Any
 
@@ -37,6 +38,16 @@ KINDS: dict[str, tuple[float, str]] = {
     "torn down": (0.0, "framework"),
     "weight": (0.0, "role"),
 }
+#: The same, of those that only plans with Chronoses have.
+CHRONOS_KINDS: dict[str, tuple[float, str]] = {
+    "history away": (20.0, "everybody"),
+}
+
+_CHAINS: tuple[dict[str, tuple[str, ...]], ...] = (
+    {"child": ("root",), "grandchild": ("child",)},
+    {"left": ("root",), "right": ("root",), "last": ("left", "right")},
+    {"child": ("root",), "last": ("root", "child")},
+)
 
 
 class Fault(Struct, frozen=True):
@@ -72,6 +83,29 @@ class FrameworkPlan(Struct, frozen=True):
     executors: float  #: portion that is launched on executors of its own
 
 
+class JobPlan(Struct, frozen=True):
+    """A job of Chronos's."""
+
+    name: str
+    period_s: int = 0  #: between two due times; 0: parents start it
+    cron: bool = False  #: written so, each minute
+    parents: tuple[str, ...] = ()
+    missed: str = "one"
+    overlap: str = "skip"
+    mean_s: float = 1.0  #: how long it runs on average
+    failing: float = 0.0  #: portion of attempts that fail
+
+
+class ChronosPlan(Struct, frozen=True):
+    """Chronoses, and what is asked of them."""
+
+    nodes: int  #: with masters that have no ZooKeeper it is one
+    jobs: tuple[JobPlan, ...]
+    retry_s: float  #: pause after an attempt that failed
+    epsilon_s: float
+    by_hand_s: float  #: mean time between two runs that somebody wants at once
+
+
 class Plan(Struct, frozen=True):
     """All of it."""
 
@@ -90,6 +124,7 @@ class Plan(Struct, frozen=True):
     offer_timeout_s: float | None = None
     removal_interval_s: float | None = None
     drift: float = 0.0  #: how much faster or slower than others clocks may run, as a portion
+    chronos: ChronosPlan | None = None
 
     @property
     def machines(self) -> list[str]:
@@ -99,6 +134,7 @@ class Plan(Struct, frozen=True):
             *self.master_names,
             *self.agent_names,
             *(framework.name for framework in self.frameworks),
+            *self.chronos_names,
         ]
 
     @property
@@ -115,6 +151,12 @@ class Plan(Struct, frozen=True):
     def agent_names(self) -> list[str]:
         """The names of all agents."""
         return [f"agent-{number + 1}" for number in range(len(self.agents))]
+
+    @property
+    def chronos_names(self) -> list[str]:
+        """The names of all Chronoses."""
+        count = 0 if self.chronos is None else self.chronos.nodes if self.masters else 1
+        return [f"chronos-{number + 1}" for number in range(count)]
 
 
 def draw(seed: int) -> Plan:
@@ -164,6 +206,80 @@ def _framework(random: Random, number: int) -> FrameworkPlan:
     )
 
 
+def draw_chronos(seed: int) -> Plan:
+    """As `draw`: a cluster that is there for Chronos, whose machines have half of the faults."""
+    random = Random(f"{seed}/chronos")
+    plan = Plan(
+        seed=seed,
+        masters=random.choice((0, 1, 2, 3)),
+        agents=tuple(random.choice((2.0, 4.0, 8.0)) for _ in range(random.randint(1, 3))),
+        frameworks=tuple(_framework(Random(f"{seed}/framework {n}"), n) for n in range(random.randint(0, 1))),
+        chronos=ChronosPlan(
+            nodes=random.choice((1, 2, 2)),
+            jobs=tuple(_jobs(Random(f"{seed}/jobs"))),
+            retry_s=random.choice((0.5, 2.0, 5.0)),
+            epsilon_s=random.choice((5.0, 20.0, 60.0)),
+            by_hand_s=random.choice((10.0, 30.0)),
+        ),
+        **_settings(Random(f"{seed}/settings")),
+    )
+    return replace(plan, faults=_faults_of_chronos(plan, Random(f"{seed}/faults")))
+
+
+def _jobs(random: Random) -> Iterator[JobPlan]:
+    for number in range(random.randint(1, 3)):
+        cron = random.random() < 0.2
+        missed = random.choice(("one", "one", "all", "all", "skip"))
+        overlap = random.choice(("skip", "skip", "queue", "allow"))
+        # A clock may jump by hours, and all that is made up for takes its time.
+        many = missed == "all" or overlap == "queue"
+        yield JobPlan(
+            name=f"job-{number + 1}",
+            period_s=60 if cron else random.choice((20, 30) if many else (5, 10, 30)),
+            cron=cron,
+            missed=missed,
+            overlap=overlap,
+            mean_s=random.choice((0.1, 1.0) if many else (0.1, 1.0, 5.0)),
+            failing=random.choice((0.0, 0.0, 0.1, 0.3)),
+        )
+    if random.random() < 0.6:
+        yield from _chain(random)
+
+
+def _chain(random: Random) -> Iterator[JobPlan]:
+    """A job and those that follow from it: one after the other, or two at a time and then one."""
+    missed = random.choice(("one", "all"))
+    failing = random.choice((0.0, 0.1, 0.3))
+    yield JobPlan("root", random.choice((20, 30)), missed=missed, mean_s=0.5, failing=failing)
+    for name, parents in random.choice(_CHAINS).items():
+        overlap = random.choice(("skip", "skip", "queue", "allow"))
+        yield JobPlan(name, parents=parents, missed=missed, overlap=overlap, mean_s=0.5, failing=failing)
+
+
+def _faults_of_chronos(plan: Plan, random: Random) -> tuple[Fault, ...]:
+    """Often of those kinds that make another one lead, or have it lead at another time."""
+    targets = ("framework", "role")
+    possible = sorted(
+        kind for kind, (_, target) in {**KINDS, **CHRONOS_KINDS}.items() if target not in targets
+    )
+    own = [kind for kind in possible if _kind(kind)[1] in ("process", "machine")]
+    kinds = random.sample(possible, random.randint(1, 5)) + ["clock jumps"] * random.randint(0, 1)
+    gap_s = random.choice((2.0, 4.0, 8.0, 15.0))
+    faults: list[Fault] = []
+    at_s = random.uniform(0, gap_s)
+    while at_s < plan.act_s:
+        fault = _fault(plan, random, at_s, random.choice(kinds))
+        if fault.kind in own and random.random() < 0.5:
+            fault = replace(fault, on=random.choice(plan.chronos_names))
+        faults.append(fault)
+        at_s += random.expovariate(1 / gap_s)
+    return tuple(faults)
+
+
+def _kind(kind: str) -> tuple[float, str]:
+    return KINDS.get(kind) or CHRONOS_KINDS[kind]
+
+
 def _faults(plan: Plan, random: Random) -> tuple[Fault, ...]:
     kinds = random.sample(sorted(KINDS), random.randint(1, 6))
     gap_s = random.choice((2.0, 4.0, 8.0, 15.0))
@@ -176,7 +292,7 @@ def _faults(plan: Plan, random: Random) -> tuple[Fault, ...]:
 
 
 def _fault(plan: Plan, random: Random, at_s: float, kind: str) -> Fault:
-    longest_s, target = KINDS[kind]
+    longest_s, target = _kind(kind)
     to = ""
     match target:
         case "process":

@@ -11,13 +11,17 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from koinon.simulator.chronoses import chronoses_simulated
+from koinon.simulator.clients import Clients
 from koinon.simulator.cluster import Cluster
 from koinon.simulator.faults import Faults
 from koinon.simulator.laws import Laws
 from koinon.simulator.peace import make_peace
 from koinon.simulator.plan import Plan
+from koinon.simulator.promises import make_peace_of_chronos
 from koinon.simulator.story import Story
 from koinon.simulator.surroundings import simulated
+from koinon.simulator.windows import ChronosLaws
 from koinon.simulator.world import Violation, World
 
 #: So often everything is looked at in the first act.
@@ -46,17 +50,16 @@ class Outcome(Struct):
 def simulate(plan: Plan) -> Outcome:
     """Play a plan."""
     world = World(plan.seed)
-    laws = Laws(world)
+    laws = Laws(world) if plan.chronos is None else ChronosLaws(world)
     cluster = laws.cluster = Cluster(plan, world, laws)
     violation: Violation | None = None
     peace_s = 0.0
     collecting = gc.isenabled()
     gc.disable()  # there is little garbage, and much that is not
     try:
-        with simulated(world):
+        with simulated(world), chronoses_simulated(cluster.database):
             try:
-                _first_act(plan, cluster, laws)
-                peace_s = make_peace(cluster)
+                peace_s = _play(plan, cluster, laws)
             except Violation as broken:
                 violation = broken
             world.story.closed = True
@@ -67,6 +70,16 @@ def simulate(plan: Plan) -> Outcome:
         if collecting:
             gc.enable()
     return Outcome(plan, violation, world.story, len(laws.tasks), peace_s, world.events)
+
+
+def _play(plan: Plan, cluster: Cluster, laws: Laws) -> float:
+    if not isinstance(laws, ChronosLaws):
+        _first_act(plan, cluster, laws)
+        return make_peace(cluster)
+    clients = Clients(cluster, laws)
+    clients.start()
+    _first_act(plan, cluster, laws)
+    return make_peace_of_chronos(cluster, clients, laws)
 
 
 def _first_act(plan: Plan, cluster: Cluster, laws: Laws) -> None:

@@ -15,6 +15,8 @@ from koinon.chronos.rendering import IDLE, moment, status
 _AGENTS_MAX = 10
 #: So many runs are told one by one.
 _RUNS_MAX = 10
+#: So long a run may be on its way into the history before that is told.
+_RECORDING_S = 60.0
 
 
 class Reason(NamedTuple):
@@ -43,6 +45,7 @@ def _reasons(state: State, job: Job, now: float) -> Iterator[Reason]:
         yield from _of_waiting(state, job, waiting, now)
     yield from _of_next(state, job, now)
     yield from _of_past(job, now)
+    yield from _of_history(state, job, now)
 
 
 # ── what runs, and what is to run again ───────────────────────────────────────────────────────────
@@ -141,6 +144,22 @@ def _of_past(job: Job, now: float) -> Iterator[Reason]:
         yield Reason("failed", f"{often} failed, the latest {_ago(job.last_error, now)}.")
     elif job.last_success is not None:
         yield Reason("succeeded", f"It succeeded last {_ago(job.last_success, now)}.")
+
+
+def _of_history(state: State, job: Job, now: float) -> Iterator[Reason]:
+    """Runs that the history should have had by now."""
+    ends = [
+        run.ended
+        for run in state.ended.values()
+        if run.job == job.name and run.ended is not None and run.ended < now - _RECORDING_S
+    ]
+    if ends:
+        count = "One ended run of it waits" if len(ends) == 1 else f"{len(ends)} ended runs of it wait"
+        yield Reason(
+            "history",
+            f"{count} for the history, the first for {_span(now - min(ends))}: its database is away, or an"
+            " agent does not show what was written. Nothing waits for that.",
+        )
 
 
 # ── words ─────────────────────────────────────────────────────────────────────────────────────────

@@ -1,4 +1,4 @@
-"""The core of Chronos: pure, synchronous, deterministic. `Chronos.handle(event, now) -> effects`."""
+"""The core of Chronos: pure, synchronous, deterministic. `Chronos.handle(event, now, wall) -> effects`."""
 
 from koinon.chronos.core.chronos import Chronos
 from koinon.chronos.core.config import Config

@@ -1,4 +1,4 @@
-"""Chronos's core: one public verb, `handle(event, now) -> effects`.
+"""Chronos's core: one public verb, `handle(event, now, wall) -> effects`.
 
 event ──▶ the part whose subject it is ──▶ state ──▶ effects
               jobs it touched ──▶ due: what of them may start ──▶ launching ──▶ more effects
@@ -6,7 +6,9 @@ event ──▶ the part whose subject it is ──▶ state ──▶ effects
 jobs         what people want              updates         status updates, acknowledgements
 due          slots, overlap, what is late  outcomes        success, retries, children, notices
 launching    offers, queue, intents        reconciliation  with the master
-kills        again and again
+kills        again and again               setbacks       of the clock
+
+Two clocks: `now` counts what passes, for waits; `wall` is what people go by, for what is due. Only the wall jumps.
 
 A run starts once: its intent is stored in the commit that also takes away what made it due, and only then its launch leaves.
 Who takes over finds the one or the other. From an intent nothing leads back but the master's word that there is no such task.
@@ -15,7 +17,7 @@ Who takes over finds the one or the other. From an intent nothing leads back but
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import islice
+from itertools import chain, islice
 
 from koinon.chronos.core import checks, due, jobs, launching, reconciliation, records, updates
 from koinon.chronos.core.config import Config
@@ -46,6 +48,8 @@ from koinon.mesos import v1
 
 #: So many alarms go off in one tick, the others in the next.
 _ALARMS_AT_ONCE = 500
+#: The wall may be set while nothing happens: it is looked at so often.
+_LOOK_S = 2.0
 
 
 class Chronos:
@@ -60,10 +64,10 @@ class Chronos:
         """All there is; to be read."""
         return self._core.state
 
-    def handle(self, event: Event, now: float) -> list[Effect]:
+    def handle(self, event: Event, now: float, wall: float) -> list[Effect]:
         """Take in what happened; returns what is to be done, in order. Raises Refused for requests."""
         core = self._core
-        core.begin(now)
+        core.begin(now, wall)
         if isinstance(event, Stored):
             return [*core.release(event.ticket), *core.end()]
         try:
@@ -71,12 +75,16 @@ class Chronos:
         except Refused:
             core.give_up()
             raise
+        if core.jump_s:
+            due.clock_jumped(core)
         _settle(core)
         return core.end()
 
-    def next_wakeup(self, now: float) -> float | None:
-        """When ClockTicked is due, at the latest; not after `now` if it is overdue. None: not before something happens."""
-        return self._core.alarms.next_s()
+    def next_wakeup(self, now: float, wall: float) -> float:
+        """When, by the clock of `now`, ClockTicked is due, at the latest; not after `now` if it is overdue."""
+        waits, due_s = self._core.alarms.next_s(), self._core.wall_alarms.next_s()
+        times = [now + _LOOK_S] if waits is None else [now + _LOOK_S, waits]
+        return min(times if due_s is None else [*times, due_s - wall + now])
 
     def check(self) -> None:
         """Raises AssertionError if a law of the state does not hold. Slow."""
@@ -94,7 +102,8 @@ def _handle(core: Core, event: Event) -> None:
         case Rescinded(offer_id):
             launching.rescinded(core, offer_id)
         case ClockTicked():
-            for action, subject in islice(core.alarms.go_off(core.now), _ALARMS_AT_ONCE):
+            gone_off = chain(core.alarms.go_off(core.now), core.wall_alarms.go_off(core.wall))
+            for action, subject in islice(gone_off, _ALARMS_AT_ONCE):
                 action(core, subject)
         case Recorded(ids):
             _forget(core, ids)

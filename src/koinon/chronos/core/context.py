@@ -21,6 +21,8 @@ from koinon.chronos.model import Job, Run
 from koinon.chronos.schedules import zones
 from koinon.mesos import v1
 
+#: By less the wall is not set: clocks are put right bit by bit, too.
+_JUMP_S = 1.0
 _encode = msgspec.json.encode
 
 
@@ -31,8 +33,12 @@ class Core:
         self.config = config
         self.room = room
         self.state = State()
-        self.now = 0.0
+        self.now = 0.0  #: for waits; it does not jump
+        self.wall = 0.0  #: for what is due, and all that is stored or shown
         self.alarms = Alarms()
+        self.jump_s = 0.0  #: by how much it has been set, and nobody has dealt with that
+        self.wall_alarms = Alarms()  #: times of these are the wall's
+        self.sent: dict[str, float] = {}  #: when launches left, by run
         self.effects: list[Effect] = []
         #: Jobs of which something has changed that may make them due, or let them start.
         self.touched: dict[str, None] = {}
@@ -44,9 +50,12 @@ class Core:
         self._held: dict[int, list[Effect]] = {}
 
     # ── a turn ────────────────────────────────────────────────────────────────────────────────────
-    def begin(self, now: float) -> None:
+    def begin(self, now: float, wall: float) -> None:
         """A turn at `now`."""
-        self.now = now
+        jump_s = (wall - self.wall) - (now - self.now)
+        if abs(jump_s) > _JUMP_S and self.wall:
+            self.jump_s += jump_s
+        self.now, self.wall = now, wall
         self.effects = []
 
     def end(self) -> list[Effect]:
@@ -80,9 +89,9 @@ class Core:
         return released
 
     @property
-    def now_ms(self) -> int:
+    def wall_ms(self) -> int:
         """The time of this turn, as due times are counted: what is due later has not come yet."""
-        return zones.whole(self.now)
+        return zones.whole(self.wall)
 
     # ── what is stored ────────────────────────────────────────────────────────────────────────────
     def store(self, key: str, value: object) -> None:
@@ -109,6 +118,7 @@ class Core:
         self.touched[run.job] = None
         if run.has_ended:
             self._ended.append(run)
+            self.sent.pop(run.id, None)
 
     def forget_run(self, run: Run) -> None:
         """The history has it."""

@@ -5,14 +5,14 @@
     stored and waiting: retries, runs ┘
     by hand, slots that were queued
 
-A due time of the schedule is a *slot*, and the *window* of its run and of all that follows from that. Slots that are late, because nothing could start when they came, are made up for as
-the job wants: by one run for all of them (`missedRuns: one`), by one for each, or not at all once they are later than
-epsilon.
+A due time of the schedule is a *slot*, and the *window* of its run and of all that follows from that. Slots that are late,
+because nothing could start when they came, are made up for as the job wants: by one run for all of them (`missedRuns: one`),
+by one for each, or not at all once they are later than epsilon.
 
 With `overlap: skip` a job has one task at a time, and its runs come in their order: the next slot waits until the run
 before has ended for good, retries included, and is late then. With `queue` the same, but each slot is kept as a run of its
-own from the moment it is due. With `allow` nothing waits for anything. So it is with what parents make due. A run by hand waits for the task that runs, not for a
-retry that is still to come.
+own from the moment it is due. With `allow` nothing waits for anything. So it is with what parents make due. A run by hand
+waits for the task that runs, not for a retry that is still to come.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from koinon.chronos import schedules
-from koinon.chronos.core import windows
+from koinon.chronos.core import setbacks, windows
 from koinon.chronos.core.context import Core
 from koinon.chronos.core.state import Waiting
 from koinon.chronos.model import Job, Run, Trigger, ids
@@ -35,7 +35,7 @@ def look(core: Core, name: str) -> None:
     job = state.jobs.get(name)
     found: list[Run] = []
     if job is not None:
-        job = _deal_with_late(core, job)
+        job = _deal_with_late(core, _reconsider(core, job))
         found = _may_start(core, job)
         _set_alarm(core, job)
     wanted = {run.id: run for run in found}
@@ -45,7 +45,7 @@ def look(core: Core, name: str) -> None:
     for run in found:
         known = state.queue.get(run.id)
         if known is None:
-            state.enqueue(Waiting(run, since=core.now, stored=run.id in state.runs))
+            state.enqueue(Waiting(run, since=core.wall, stored=run.id in state.runs))
             core.unsettled = True
 
 
@@ -55,8 +55,9 @@ def new_run(core: Core, job: Job, trigger: Trigger, due_ms: int, window_ms: int 
     A job that is posted again with a start in the past would run under an id that the history knows.
     """
     latest_ms = job.latest_slot_ms if trigger == "schedule" else job.latest_due_ms
-    if due_ms <= latest_ms:
-        due_ms = max(core.now_ms, latest_ms + 1)
+    is_set_back = trigger == "schedule" and job.ahead is not None
+    if due_ms <= latest_ms and not is_set_back:
+        due_ms = max(core.wall_ms, latest_ms + 1)
     state = core.state
     while (
         due_ms in (job.latest_slot_ms, job.latest_due_ms)
@@ -67,6 +68,16 @@ def new_run(core: Core, job: Job, trigger: Trigger, due_ms: int, window_ms: int 
     return Run(job.name, due_ms, trigger=trigger, window_ms=due_ms if trigger == "schedule" else window_ms)
 
 
+def clock_jumped(core: Core) -> None:
+    """The wall shows another time all at once: retries wait as long as before, and schedules may have to go back."""
+    by_s, core.jump_s = core.jump_s, 0.0
+    for run in list(core.state.runs.values()):
+        if run.state == "waiting" and run.not_before:
+            core.put_run(replace(run, not_before=run.not_before + by_s))
+    if by_s < 0:
+        core.touched.update(dict.fromkeys(core.state.jobs))
+
+
 def launched(core: Core, run: Run) -> tuple[Job, Run]:
     """The job with what made the run due dealt with, and the run with what it makes up for."""
     job = core.state.jobs[run.job]
@@ -74,21 +85,32 @@ def launched(core: Core, run: Run) -> tuple[Job, Run]:
         schedule = job.schedule
         assert schedule is not None, f"{run.id} has no schedule"
         assert schedule.due is not None, f"{run.id} is not due"
-        if job.missed_runs == "all":
-            return replace(job, schedule=schedule.advanced(schedule.due), latest_slot_ms=run.due_ms), run
-        following = schedule.next_due(schedule.due)
-        if following is not None and following <= core.now:
-            run = replace(run, through_ms=core.now_ms)
-        return replace(job, schedule=schedule.advanced(core.now), latest_slot_ms=run.due_ms), run
+        after = schedule.advanced(schedule.due)
+        if job.missed_runs != "all" and (after.due is None or after.due <= core.wall):
+            if after.due is not None:
+                run = replace(run, through_ms=core.wall_ms)
+                job = setbacks.with_lapse(job, ids.milliseconds(schedule.due), core.wall_ms)
+            after = schedule.advanced(core.wall)
+        return replace(job, schedule=after), run
     assert run.trigger == "parent", f"{run.id} is in no need of this"
-    start = windows.next_start(
-        core.state, job
-    )  # while it waited for room another window may have become whole
+    # While it waited for room another window may have become whole.
+    start = windows.next_start(core.state, job)
     assert start is not None, f"{run.id} is not due"
     return replace(start.job, latest_due_ms=run.due_ms), replace(run, window_ms=start.window_ms)
 
 
 # ── slots ─────────────────────────────────────────────────────────────────────────────────────────
+def _reconsider(core: Core, job: Job) -> Job:
+    """The schedule may have to go back with the clock, or on."""
+    found = setbacks.reconsidered(core, job)
+    if found is not job:
+        for waiting in core.state.waiting_of(job.name):
+            if not waiting.stored:  # for a slot that may be another one now
+                core.state.dequeue(waiting.run)
+        core.put_job(found)
+    return found
+
+
 def _deal_with_late(core: Core, job: Job) -> Job:
     """Slots that are too late are given up, others kept as runs, as the job wants."""
     due = _due(core, job)
@@ -99,19 +121,24 @@ def _deal_with_late(core: Core, job: Job) -> Job:
 
 def _give_up_missed(core: Core, job: Job, due: float) -> Job:
     """Those later than epsilon. One that waits for room has been in time, and is kept."""
-    limit = core.now - _epsilon_s(core, job)
+    limit = core.wall - _epsilon_s(core, job)
     if due >= limit:
         return job
-    assert job.schedule is not None
+    schedule = job.schedule
+    assert schedule is not None
     run = new_run(core, job, "schedule", ids.milliseconds(due))
     last_ms = zones.whole(limit)
-    job = replace(job, schedule=job.schedule.skipped(limit), latest_slot_ms=run.due_ms)
+    job = setbacks.with_slot_run(job, ids.milliseconds(due))
+    following = schedule.next_due(due)
+    if following is not None and following <= limit:
+        job = setbacks.with_lapse(job, ids.milliseconds(due), last_ms)
+    job = replace(job, schedule=schedule.skipped(limit), latest_slot_ms=max(run.due_ms, job.latest_slot_ms))
     core.put_job(job)
     core.put_run(
         replace(
             run,
             state="skipped",
-            ended=core.now,
+            ended=core.wall,
             through_ms=last_ms,
             reason="missed",
             message="Nothing could start in time.",
@@ -125,6 +152,7 @@ def _queue_all(core: Core, job: Job) -> Job:
     place = core.config.queued_max - len(core.state.runs_of(job.name))
     while place > 0 and (derived := _next_derived(core, job)) is not None:
         job, run = launched(core, derived)
+        job = setbacks.reconsidered(core, job)
         core.put_job(job)
         core.put_run(run)
         place -= 1
@@ -136,7 +164,7 @@ def _due(core: Core, job: Job) -> float | None:
     if job.disabled or job.schedule is None:
         return None
     due = job.schedule.due
-    return due if due is not None and due <= core.now else None
+    return due if due is not None and due <= core.wall else None
 
 
 def _epsilon_s(core: Core, job: Job) -> float:
@@ -162,7 +190,7 @@ def _may_start(core: Core, job: Job) -> list[Run]:
 
 
 def _ready(core: Core, runs: Iterable[Run]) -> list[Run]:
-    return [run for run in runs if run.not_before <= core.now]
+    return [run for run in runs if run.not_before <= core.wall]
 
 
 def _derived(core: Core, job: Job) -> list[Run]:
@@ -177,9 +205,13 @@ def _next_derived(core: Core, job: Job) -> Run | None:
     if job.disabled:
         return None
     if (due := _due(core, job)) is not None:
-        return new_run(core, job, "schedule", ids.milliseconds(due))
+        due_ms = ids.milliseconds(due)
+        if job.missed_runs != "all":
+            # Before there was the job nobody waited for it; and one of that name, deleted since, may have had that id.
+            due_ms = max(due_ms, min(job.created_ms, core.wall_ms))
+        return new_run(core, job, "schedule", due_ms)
     if (start := windows.next_start(core.state, job)) is not None:
-        return new_run(core, job, "parent", core.now_ms, start.window_ms)
+        return new_run(core, job, "parent", core.wall_ms, start.window_ms)
     return None
 
 
@@ -187,11 +219,11 @@ def _set_alarm(core: Core, job: Job) -> None:
     times = [run.not_before for run in core.state.runs_of(job.name) if run.state == "waiting"]
     if not job.disabled and job.schedule is not None and job.schedule.due is not None:
         times.append(job.schedule.due)
-    later = [at for at in times if at > core.now]
+    later = [at for at in times if at > core.wall]
     if later:
-        core.alarms.set(min(later), _touch, job.name)
+        core.wall_alarms.set(min(later), _touch, job.name)
     else:
-        core.alarms.cancel(_touch, job.name)
+        core.wall_alarms.cancel(_touch, job.name)
 
 
 def _touch(core: Core, name: str) -> None:

@@ -25,7 +25,7 @@ def change(core: Core, event: ChangeJobs) -> None:
 def run_now(core: Core, event: RunNow) -> None:
     """One run by hand, as soon as there is room, and no other task of the job runs unless it may."""
     job = _known(core, event.job)
-    run = replace(new_run(core, job, "manual", core.now_ms), arguments=event.arguments)
+    run = replace(new_run(core, job, "manual", core.wall_ms), arguments=event.arguments)
     core.put_job(replace(job, latest_due_ms=run.due_ms))
     core.put_run(run)
 
@@ -72,7 +72,7 @@ def _put(core: Core, job: Job) -> None:
     if before is not None:
         if before.disabled and not job.disabled and job.missed_runs == "all" and job.schedule is not None:
             # What came due while it was disabled was not missed.
-            job = replace(job, schedule=job.schedule.skipped(core.now))
+            job = replace(job, schedule=job.schedule.skipped(core.wall))
         for waiting in core.state.waiting_of(job.name):
             if not waiting.stored:  # it is made due by what may have changed
                 core.state.dequeue(waiting.run)
@@ -89,7 +89,7 @@ def _delete(core: Core, name: str) -> None:
         core.put_run(replace(run, orphaned=True))
         kills.kill(core, core.state.runs[run.id])
     core.remove_job(name)
-    core.notify(Notify("deleted", job, core.now))
+    core.notify(Notify("deleted", job, core.wall))
 
 
 def _known(core: Core, name: str) -> Job:

@@ -15,7 +15,7 @@ def kill(core: Core, run: Run) -> None:
     if run.state == "waiting" or run.awaits_call:
         outcomes.killed(core, run)
     elif run.kill_asked is None:
-        run = replace(run, kill_asked=core.now)
+        run = replace(run, kill_asked=core.wall)
         core.put_run(run)
         _ask(core, run)
 

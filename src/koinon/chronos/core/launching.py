@@ -4,6 +4,8 @@
                       ├─▶ run after run ─┤
     due ──▶ queue ────┘                  └─▶ Decline: nobody here has a use for it
 
+A round is cut into turns, each with a commit of its own: the first tasks are on their way while others are still placed.
+
 Jobs of high priority first, then whoever waits longest. Nobody stands in the way of others: who finds no room waits, and the
 next is tried. What one job found no room for has none for a job that wants the same, until more is offered.
 
@@ -28,6 +30,8 @@ _Operation = v1.Offer.Operation
 
 #: How many places are tried in one turn: some 10 ms.
 _SLICE = 1_000
+#: Once it has launched so many a turn begins with no other agent. What it has used of is offered again only later.
+_LAUNCHES = 100
 _PAUSE_S = 0.001
 #: So long after something was wanted last offers are kept.
 _LINGER_S = 1.0
@@ -100,7 +104,7 @@ def _place(core: Core) -> bool:
         offers.reasons.clear()
     rooms = list(offers.held.values())
     tried: dict[Hashable, int] = {}  # by what is wanted: so many of the rooms have no place for that
-    budget = _SLICE
+    budget, launches = _SLICE, 0
     # What may start because something was launched is in the queue then, and has its turn in the next round.
     for waiting in _in_order(core) if rooms else ():
         job = core.state.jobs[waiting.run.job]
@@ -108,11 +112,16 @@ def _place(core: Core) -> bool:
         waiting.reasons = offers.reasons.setdefault(wants, {})
         at = tried.get(wants, 0)
         while at < len(rooms) and budget > 0:
-            if wants not in rooms[at].refused:
+            held = rooms[at]
+            if launches >= _LAUNCHES and not held.tasks:
+                budget = 0
+                break
+            if wants not in held.refused:
                 budget -= 1
-                if _launch(core, waiting, job, rooms[at]):
+                if _launch(core, waiting, job, held):
+                    launches += 1
                     break
-                rooms[at].refused.add(wants)
+                held.refused.add(wants)
             at += 1
         tried[wants] = at
         if budget <= 0:
@@ -148,11 +157,12 @@ def _launch(core: Core, waiting: Waiting, job: Job, held: Held) -> bool:
         replace(
             run,
             state="launching",
-            launched=core.now,
+            launched=core.wall,
             agent_id=held.room.agent_id,
             hostname=held.room.hostname,
         )
     )
+    core.sent[run.id] = core.now
     held.tasks.append(found)
     return True
 

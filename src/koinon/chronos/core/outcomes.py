@@ -6,7 +6,7 @@
     never began  launched again, under another number
 
 *Failed* is also what has begun and was lost with its machine: it costs a retry, as nobody knows what it has done. An attempt of
-which the master says that it never was costs none; but where launches come to nothing again and again they wait.
+which the master says that it never was costs none; but where launches come to nothing again and again they wait, and in the end each is a failure.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from koinon.chronos.model import Job, Run
 
 #: Attempts that never begin wait so long before the next, at most.
 PATIENCE_S = 60.0
+#: After so many of them, some four minutes, it is no accident: somebody is to hear of it.
+_IN_VAIN_MAX = 10
 
 
 def succeeded(core: Core, run: Run) -> None:
@@ -45,7 +47,7 @@ def succeeded(core: Core, run: Run) -> None:
 def count_success(core: Core, job: Job, window_ms: int) -> Job:
     """One success more, for that window, which its children have waited for."""
     job = replace(
-        job, success_count=job.success_count + 1, errors_since_last_success=0, last_success=core.now
+        job, success_count=job.success_count + 1, errors_since_last_success=0, last_success=core.wall
     )
     core.put_job(job)
     tell_children(core, job, window_ms)
@@ -74,13 +76,13 @@ def failed(core: Core, run: Run) -> None:
         return
     if _is_retried(job, run):
         delay_s = job.retry_delay(run.failures, core.config.failure_retry_s)
-        core.put_run(_next_attempt(run, not_before=core.now + delay_s, failures=run.failures + 1))
+        core.put_run(_next_attempt(run, not_before=core.wall + delay_s, failures=run.failures + 1))
         return
     job = replace(
         job,
         error_count=job.error_count + 1,
         errors_since_last_success=job.errors_since_last_success + 1,
-        last_error=core.now,
+        last_error=core.wall,
     )
     limit = core.config.disable_after_failures
     disables = 0 < limit <= job.errors_since_last_success and not job.disabled
@@ -103,23 +105,26 @@ def never_began(core: Core, run: Run) -> None:
     if run.kill_asked is not None or job is None:
         killed(core, run)
         return
+    in_vain = run.attempt - run.failures  # attempts before this one that did not begin either
+    if in_vain >= _IN_VAIN_MAX:
+        failed(core, run)
+        return
     _end(core, run, "skipped")
     if job.disabled and run.trigger != "manual":
         return
-    in_vain = run.attempt - run.failures  # attempts before this one that did not begin either
     delay_s = min(2.0 ** min(in_vain - 1, 10), PATIENCE_S) if in_vain else 0.0
-    core.put_run(_next_attempt(run, not_before=core.now + delay_s, failures=run.failures))
+    core.put_run(_next_attempt(run, not_before=core.wall + delay_s, failures=run.failures))
 
 
 def drop_waiting(core: Core, run: Run, reason: str, message: str) -> None:
     """It is not to run any more."""
     assert run.state == "waiting", f"{run.id} is {run.state}"
-    core.put_run(replace(run, state="skipped", ended=core.now, reason=reason, message=message))
+    core.put_run(replace(run, state="skipped", ended=core.wall, reason=reason, message=message))
 
 
 # ── parts ─────────────────────────────────────────────────────────────────────────────────────────
 def _end(core: Core, run: Run, state: Literal["succeeded", "failed", "killed", "skipped"]) -> None:
-    core.put_run(replace(run, state=state, ended=core.now))
+    core.put_run(replace(run, state=state, ended=core.wall))
 
 
 def _job_of(core: Core, run: Run) -> Job | None:
@@ -144,8 +149,7 @@ def _is_retried(job: Job, run: Run) -> bool:
     """Once a run has failed for good, those after it are not retried until one succeeds."""
     if job.disabled and run.trigger != "manual":
         return False
-    is_well = job.last_error is None or (job.last_success is not None and job.last_success >= job.last_error)
-    return run.failures < job.retries and is_well
+    return run.failures < job.retries and not job.errors_since_last_success
 
 
 def _is_exhausted(core: Core, job: Job) -> bool:
@@ -156,4 +160,4 @@ def _is_exhausted(core: Core, job: Job) -> bool:
 def _notice(
     kind: Literal["failed", "disabled", "recovered", "succeeded"], core: Core, job: Job, run: Run
 ) -> Notify:
-    return Notify(kind, job, core.now, run.id, run.attempt, run.message)
+    return Notify(kind, job, core.wall, run.id, run.attempt, run.message)

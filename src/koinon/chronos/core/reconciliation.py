@@ -37,12 +37,12 @@ def took_over(core: Core) -> None:
 def _hasten(core: Core, run: Run) -> None:
     """The clock of the leader before us may have been ahead of ours: no retry waits longer than it was to."""
     job = core.state.jobs.get(run.job)
-    if run.state == "waiting" and run.not_before > core.now and job is not None:
+    if run.state == "waiting" and run.not_before > core.wall and job is not None:
         longest_s = max(
             job.retry_delay(max(run.failures - 1, 0), core.config.failure_retry_s), outcomes.PATIENCE_S
         )
-        if run.not_before > core.now + longest_s:
-            core.put_run(replace(run, not_before=core.now + longest_s))
+        if run.not_before > core.wall + longest_s:
+            core.put_run(replace(run, not_before=core.wall + longest_s))
 
 
 def subscribed(core: Core, event: Subscribed) -> None:
@@ -81,10 +81,9 @@ def _confirm(core: Core, _: str) -> None:
 def _longer_known(core: Core) -> list[Run]:
     """Those of which the master must have heard: what is just being launched may still be on its way."""
     before = core.now - core.config.launch_confirm_s
+    # Those that a leader before us has launched were asked for when we were taken in.
     return [
-        run
-        for run in core.state.runs.values()
-        if run.is_active and run.launched is not None and run.launched <= before
+        run for run in core.state.runs.values() if run.is_active and core.sent.get(run.id, before) <= before
     ]
 
 

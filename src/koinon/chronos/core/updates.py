@@ -80,7 +80,7 @@ def _told(core: Core, run: Run, status: v1.TaskStatus) -> Run:
     told = replace(
         run,
         state="running" if begun else run.state,
-        started=core.now if begun and run.started is None else run.started,
+        started=core.wall if begun and run.started is None else run.started,
         mesos_state=status.state.value,
         # Who answers a question has words of its own, which say nothing of the task.
         message=(status.message or "") if is_new else run.message,

@@ -185,11 +185,14 @@ class History:
 
     def _open(self) -> bool:
         """Whether the database can be used. Waits for one that is away, unless we are closing."""
+        is_away = False
         for pause_s in self._pauses():
             try:
                 prepare(self._engine)
             except Away as error:
-                self._log.warning(f"the history waits: {error}")
+                if not is_away:
+                    self._log.warning(f"the history waits: {error}")
+                is_away = True
                 self._tell(self._refuse, error)
             except HistoryError as error:
                 self._log.error(f"there is no history: {error}")
@@ -197,6 +200,8 @@ class History:
                 self._fail_until_closed(error)
                 return False
             else:
+                if is_away:
+                    self._log.info("the history can be written")
                 self._tell(self._accept)
                 return True
             self._sleep(pause_s)

@@ -5,7 +5,7 @@ All types are frozen and time is in seconds since the epoch; `koinon.chronos.ren
 """
 
 from koinon.chronos.model import ids
-from koinon.chronos.model.job import Container, Fetch, Job, Successes, Volume, successes_of
+from koinon.chronos.model.job import Container, Fetch, Job, Lapse, Successes, Volume, successes_of
 from koinon.chronos.model.percentiles import Percentiles
 from koinon.chronos.model.problems import Refused
 from koinon.chronos.model.run import Run, RunState, Trigger
@@ -16,6 +16,7 @@ __all__ = [
     "Defaults",
     "Fetch",
     "Job",
+    "Lapse",
     "Line",
     "Percentiles",
     "Refused",

@@ -109,6 +109,13 @@ class Successes(_Part, frozen=True, array_like=True):
     windows: tuple[int, ...]  #: in which it succeeded, in the order of the news; 0 = by hand
 
 
+class Lapse(_Part, frozen=True, array_like=True):
+    """Slots that one run made up for: those later than the one and not later than the other."""
+
+    since_ms: int
+    through_ms: int  #: what the clock showed then
+
+
 class Job(_Part, frozen=True):
     """One job, complete."""
 
@@ -132,7 +139,7 @@ class Job(_Part, frozen=True):
 
     # ── when ──
     schedule: Repeating | Cron | None = None  #: with how far it has come; None of a dependent job
-    parents: tuple[str, ...] = ()  #: sorted
+    parents: tuple[str, ...] = ()  #: each once
     successes: tuple[Successes, ...] = ()  #: of those parents that have some, sorted by parent
     helped_windows: tuple[
         int, ...
@@ -170,6 +177,10 @@ class Job(_Part, frozen=True):
     last_success: float | None = None
     last_error: float | None = None
     created_ms: int = 0  #: since when there is a job of this name; never shown
+    lapses: tuple[Lapse, ...] = ()  #: what matters if the clock is set back; never shown
+    ahead: Repeating | Cron | None = (
+        None  #: where `schedule` was before it was set back with the clock; never shown
+    )
     latest_slot_ms: int = 0  #: the latest due time of a run that its schedule made due; never shown
     latest_due_ms: int = 0  #: of another run; never shown
 

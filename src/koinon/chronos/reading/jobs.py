@@ -212,7 +212,8 @@ def _when(
 
 def _dependent(parents: tuple[str, ...], old: Job | None) -> dict[str, Any]:
     # An update in the middle of a cycle must not lose what the parents have done.
-    made: dict[str, Any] = {"parents": tuple(sorted(set(parents)))}
+    # In their order: tools compare what they find with what they have.
+    made: dict[str, Any] = {"parents": tuple(dict.fromkeys(parents))}
     if old is not None:
         made["successes"] = tuple(one for one in old.successes if one.parent in parents)
         made["helped_windows"] = old.helped_windows
@@ -239,9 +240,10 @@ def _scheduled(
     if old is None or old.schedule is None:
         return {"schedule": schedule}
     stored = old.schedule
-    if (schedule.text, schedule.zone) == (stored.text, stored.zone) and stored.remaining != 0:
-        return {"schedule": stored}
-    return {"schedule": schedules.resumed(schedule, stored)}
+    is_same = (schedule.text, schedule.zone) == (stored.text, stored.zone) and stored.remaining != 0
+    if not is_same and schedules.resumed(schedule, stored) is not stored:
+        return {"schedule": schedule}
+    return {"schedule": stored, "lapses": old.lapses, "ahead": old.ahead}
 
 
 def _check_command(made: Mapping[str, Any], given: Mapping[str, Any], line: Line, found: list[str]) -> None:

@@ -103,6 +103,11 @@ class Repeating(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="ki
         step = self._step_after(zones.whole(until))
         return self._moved(step, used=max(step - self.step, 1))
 
+    def placed(self, after: float) -> Repeating:
+        """At its first occurrence later than `after`, whether that has been dealt with or not."""
+        step = replace(self, step=0)._step_after(zones.whole(after))
+        return self if self._at(step) is None else replace(self, step=step)
+
     def _moved(self, step: int, used: int) -> Repeating:
         remaining = None if self.remaining is None else max(self.remaining - used, 0)
         if self._at(step) is None:  # the calendar ends here

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from koinon.chronos.history import Output
 from koinon.mesos import v1
@@ -50,6 +51,7 @@ async def test_run_tells_all_that_is_known(api: Api) -> None:
         "durationSeconds",
     } <= run.keys()
     assert (run["state"], run["trigger"], run["attempt"]) == ("succeeded", "schedule", 0)
+    assert run["window"] == run["due"]
     assert (await api.get(f"{H}/runs/{run['taskId']}")).json == run
 
 
@@ -195,3 +197,14 @@ async def test_statistics_are_of_the_job_that_there_is(api: Api) -> None:
         assert (await api.get(f"{H}/jobs/a")).json["seconds"]["count"] == 1
         await api.delete(f"{V1}/job/a")
         api.world.run(10)
+
+
+async def test_why_knows_of_a_history_that_is_away(api: Api) -> None:
+    """As soon as it should have had the runs."""
+    await run_often(api, times=1)
+    [run] = api.world.history.values()
+    ended = api.world.core.state.ended
+    ended[run.id] = replace(run, ended=api.world.now - 59.0)
+    assert "history" not in await codes(api, "a")
+    ended[run.id] = replace(run, ended=api.world.now - 61.0)
+    assert "One ended run of it waits for the history, the first for 61 s" in str(await why(api, "a"))

@@ -38,6 +38,7 @@ FAULTS = (
     "chronos",
     "handover",
     "clock",
+    "jump",
     "session",
     "master",
     "cut",
@@ -51,6 +52,9 @@ FAULTS = (
     "by hand",
     "rumour",
 )
+
+#: By how much the clock of a leading machine may be wrong.
+CLOCKS = (-300.0, -20.0, -1.0, 0.0, 0.0, 1.0, 20.0, 300.0)
 
 
 def jobs() -> tuple[Job, ...]:
@@ -80,6 +84,7 @@ class Chaos:
         draw = world.random
         self.slow_net = self.slow_store = False
         self.deadly = True
+        self.clock_was_set = any(kind in ("clock", "jump") for _, kind in plan)
         world.latency_s = lambda: draw.uniform(0.0, 2.0 if self.slow_net else 0.05)
         world.storing_s = lambda: draw.uniform(0.0, 3.0 if self.slow_store else 0.02)
         world.duration_s = lambda name: draw.choice((0.1, 1.0, 5.0, 20.0))
@@ -96,7 +101,9 @@ class Chaos:
             case "handover":
                 world.lead(world.clock_off_s)
             case "clock":
-                world.lead(draw.choice((-300.0, -20.0, -1.0, 0.0, 1.0, 20.0, 300.0)))
+                world.lead(draw.choice(CLOCKS))
+            case "jump":
+                world.clock_off_s = draw.choice(CLOCKS)
             case "session":
                 world.disconnect()
             case "master":
@@ -140,8 +147,9 @@ class Chaos:
             self.world.run(delay_s)
             self.fault(kind)
         self._heal()
+        healed_ms = ids.milliseconds(self.world.now) + 60_000
         self.world.run(900.0)
-        self._look_at_schedules()
+        self._look_at_schedules(healed_ms)
         self._look_at_children()
 
     def _heal(self) -> None:
@@ -155,7 +163,7 @@ class Chaos:
         if world.clock_off_s < 0:  # the clock is right at last
             world.lead()
 
-    def _look_at_schedules(self) -> None:
+    def _look_at_schedules(self, healed_ms: int) -> None:
         world = self.world
         for name, period_s in PERIODS.items():
             schedule = world.job(name).schedule
@@ -167,14 +175,21 @@ class Chaos:
             slot_ms, end_ms = ids.milliseconds(START_S + 10), ids.milliseconds(schedule.due)
             while slot_ms < end_ms:
                 covering = [run for run in runs if run.due_ms <= slot_ms <= max(run.due_ms, run.through_ms)]
-                assert len(covering) == 1, f"slot {slot_ms} of {name}: {covering}\n{world.story(name)}"
+                own = [run for run in covering if run.due_ms == slot_ms]
+                # What was made up for by a clock that was wrong may have a run of its own, too.
+                is_right = len(own) <= 1 and covering if self.clock_was_set else len(covering) == 1
+                if slot_ms > healed_ms:
+                    # Of many lapses the short ones are forgotten.
+                    is_short = covering and all(run.through_ms - run.due_ms < 60_000 for run in covering)
+                    is_right = len(own) == 1 or (is_short and self.clock_was_set)
+                assert is_right, f"slot {slot_ms} of {name}: {covering}\n{world.story(name)}"
                 slot_ms += period_s * 1000
             if name in ("all", "queue", "extract"):
                 assert not any(run.through_ms for run in runs)
 
     def _look_at_children(self) -> None:
         world = self.world
-        world.until(lambda: not any(world.core.state.runs_of(name) for name in ("extract", *CHILDREN)), 20)
+        world.until(lambda: not world.core.state.runs and not world.core.state.queue, 30)
         whole = self._windows("extract")
         assert whole
         for name in CHILDREN:

@@ -13,6 +13,7 @@ from koinon.chronos.model import Job, ids
 from koinon.chronos.model.problems import Refused
 from koinon.mesos import v1
 from koinon.timestamps import stamp
+from tests.unit.chronos.core.master import AgentNode, Task
 from tests.unit.chronos.core.world import START_S, Place, World
 
 S = v1.TaskState
@@ -181,6 +182,25 @@ def test_a_retry_outlives_its_leader() -> None:
     world.lead()
     world.run(100)
     assert [(run.attempt, run.state) for run in world.ended_of("a")] == [(0, "failed"), (1, "succeeded")]
+
+
+def test_launches_that_come_to_nothing_again_and_again_are_failures_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As those of a user that no agent has: somebody is told, and retries are used up."""
+
+    def drop(agent: AgentNode, task_id: str, name: str, cpus: float) -> None:
+        task = agent.tasks[task_id] = Task(task_id, name, cpus)
+        agent._move(task, S.TASK_DROPPED)
+
+    monkeypatch.setattr(AgentNode, "launch", drop)
+    world = World(job(schedule=every(3600, "1"), retries=1), config=Config(failure_retry_s=60.0))
+    world.run(200)
+    assert (world.states_of("a").keys(), world.notices) == ({"skipped"}, [])
+    world.run(300)
+    assert world.states_of("a") == {"skipped": 10, "failed": 2}
+    assert [one.kind for one in world.notices] == ["failed"]
+    assert world.is_quiet()
 
 
 def test_the_next_slot_waits_for_the_retries_of_the_one_before() -> None:
@@ -515,7 +535,7 @@ def test_a_task_that_nobody_knows_is_killed() -> None:
 
 def test_requests_before_the_store_is_read_are_refused_with_503() -> None:
     with pytest.raises(Refused) as refused:
-        Chronos(Config(), room=Place).handle(ev.RunNow("a"), 0.0)
+        Chronos(Config(), room=Place).handle(ev.RunNow("a"), 0.0, 0.0)
     assert refused.value.status == 503
 
 
@@ -523,7 +543,7 @@ def test_thousands_that_find_no_room_do_not_stand_in_the_way_of_one_that_does() 
     huge = [Job(f"huge-{n}", cpus=100.0 + n, schedule=every(3600)) for n in range(1_500)]
     world = World(*huge, job("small", schedule=every(3600, after_s=12.0)))
     handle, turns = world.core.handle, []
-    world.core.handle = lambda event, now: turns.append(event) or handle(event, now)  # type: ignore[method-assign, func-returns-value]
+    world.core.handle = lambda *given: turns.append(given) or handle(*given)  # type: ignore[method-assign, func-returns-value]
     world.core.check = lambda: None  # type: ignore[method-assign]  # it looks at everything each time
     world.run(20)
     assert [one.job for one in world.completions] == ["small"]
@@ -535,5 +555,86 @@ def test_runs_without_the_framework_that_launched_them_are_nobodys_to_judge() ->
     world = World(job(schedule=every(3600)))
     world.until(lambda: bool(world.starts))
     del world.store["framework"]
-    effects = Chronos(Config(), room=Place).handle(ev.Loaded(world.store), world.now)
+    effects = Chronos(Config(), room=Place).handle(ev.Loaded(world.store), world.now, world.now)
     assert [type(effect) for effect in effects] == [ev.Resign]
+
+
+# ── clocks ────────────────────────────────────────────────────────────────────────────────────────
+YEARS_S = 10 * 365 * 86_400.0
+
+
+def test_a_clock_that_is_set_forward_makes_what_it_passed_late_at_once() -> None:
+    world = World(job(schedule=every(600)), job("b", schedule=every(600), missed_runs="all"))
+    world.run(20)
+    world.set_clock(1800.0)
+    world.run(20)
+    assert dues(world) == [10.0, 610.0]
+    assert dues(world, "b") == [10.0, 610.0, 1210.0, 1810.0]
+
+
+@pytest.mark.parametrize("by_new_leader", [False, True])
+def test_what_a_wrong_clock_made_up_for_runs_when_its_time_comes(by_new_leader: bool) -> None:
+    world = World(job(schedule=every(100)), job("b", schedule=every(100), missed_runs="skip"))
+    world.run(20)
+    world.set_clock(YEARS_S)
+    world.run(250)
+    far = [one for one in dues(world) if one > 1e6]
+    assert len(far) == 2, "it goes by what the clock shows"
+    if by_new_leader:
+        world.lead()
+    else:
+        world.set_clock(0.0)
+    world.run(240)
+    assert dues(world) == [10.0, 110.0, *far, 310.0, 410.0]
+    assert dues(world, "b")[-2:] == [310.0, 410.0]
+
+
+def test_what_ran_while_the_clock_was_wrong_does_not_run_again() -> None:
+    world = World(job(schedule=every(10)))
+    world.run(15)
+    world.set_clock(100.0)  # 20 makes up for all up to 110
+    world.run(20)  # 120 and 130 have runs
+    world.set_clock(0.0)
+    world.run(120)
+    first = [10.0, 20.0, 120.0, 130.0]
+    assert dues(world) == [*first, *(float(at) for at in (*range(40, 111, 10), 140, 150))]
+
+
+def test_a_clock_that_is_set_back_twice_finds_the_same_slots() -> None:
+    world = World(job(schedule=every(10)))
+    world.run(15)
+    for off_s in (100.0, 0.0, 100.0, 50.0, 0.0):
+        world.set_clock(off_s)
+        world.run(8)
+    world.run(200)
+    found = dues(world)
+    assert len(found) == len(set(found))
+    assert set(range(70, 250, 10)) <= set(found)
+
+
+@pytest.mark.parametrize("jump_s", [-YEARS_S, -3600.0, 3600.0, YEARS_S])
+def test_retries_and_all_that_waits_wait_as_long_when_the_clock_is_set(jump_s: float) -> None:
+    world = World(job(schedule=every(10_000_000)), config=Config(failure_retry_s=100.0))
+    world.fate = lambda name, attempt: S.TASK_FAILED if attempt == 0 else S.TASK_FINISHED
+    world.run(30)
+    world.set_clock(jump_s)
+    world.tell(ev.RunNow("a"))
+    world.run(20)
+    assert [(run.trigger, run.attempt) for run in world.ended_of("a") if run.state == "succeeded"] == []
+    world.run(200)
+    first, again = (one for one in world.starts if one.due_ms == world.starts[0].due_ms)
+    assert round(again.at - first.at) in (101, 102)
+    assert world.is_quiet()
+
+
+def test_a_launch_on_its_way_is_not_asked_for_when_the_clock_is_set_forward() -> None:
+    world = World(job(schedule=every(10_000_000)))
+    world.latency_s = lambda: 3.0
+    world.until(lambda: bool(world.intents))
+    asked: list[object] = []
+    world.master.reconcile = asked.append  # type: ignore[method-assign]
+    world.set_clock(3600.0)
+    world.run(20)
+    assert asked == []
+    world.run(40)
+    assert world.states_of("a") == {"succeeded": 1}

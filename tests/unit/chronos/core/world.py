@@ -104,7 +104,7 @@ class World:
 
     @property
     def now(self) -> float:
-        """As the clock of the leading machine has it."""
+        """As the clock on the wall of the leading machine has it."""
         return self.time + self.clock_off_s
 
     # ── time ──────────────────────────────────────────────────────────────────────────────────────
@@ -128,8 +128,8 @@ class World:
 
     def _step(self, end: float) -> bool:
         next_s = self._happenings[0][0] if self._happenings else float("inf")
-        wakeup = self.core.next_wakeup(self.now) if self.alive else None
-        tick_s = float("inf") if wakeup is None else max(wakeup - self.clock_off_s, self.time) + 0.001
+        wakeup = self.core.next_wakeup(self.time, self.now) if self.alive else float("inf")
+        tick_s = max(wakeup, self.time) + 0.001
         if min(next_s, tick_s) > end:
             return False
         if next_s <= tick_s:
@@ -183,7 +183,7 @@ class World:
         """Hands the event to the core, and does what it says. Raises what it refuses it with."""
         if not self.alive:
             return
-        effects = self.core.handle(event, self.now)
+        effects = self.core.handle(event, self.time, self.now)
         generation = self.generation
         for effect in effects:
             if self.dies_within():
@@ -195,6 +195,11 @@ class World:
         for name, job in self.core.state.jobs.items():
             active = list(self.core.state.active_of(name))
             assert len(active) <= 1 or job.overlap == "allow", f"{name} runs several times: {active}"
+
+    def set_clock(self, off_s: float) -> None:
+        """Of the machine that leads. It is noticed at once."""
+        self.clock_off_s = off_s
+        self.tell(ev.ClockTicked())
 
     def die(self) -> None:
         """Chronos dies at once; another one takes over before long."""

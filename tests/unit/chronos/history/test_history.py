@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -244,20 +243,10 @@ async def trimmed(
     await before.close()
     history = History(url, bounds, clock=lambda: NOON)
     await history.opened()
-
-    async def is_trimmed() -> bool:
-        return len(await history.runs(Query(limit=10_000))) == left
-
-    await until(is_trimmed)
-    return history
-
-
-async def until(ask: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(30):
-        while True:
-            if await ask():
-                return
+        while len(await history.runs(Query(limit=10_000))) != left:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
+    return history
 
 
 async def test_old_runs_go_but_none_that_goes_on(url: str) -> None:
@@ -289,11 +278,9 @@ async def test_outputs_go_with_their_run_and_when_there_is_no_room(url: str) -> 
     noise = random.Random(1)
     outputs = {one.id: noise.randbytes(1000) for one in reversed(runs)}
     history = await trimmed(url, Bounds(age_s=4.5 * DAY, output_bytes=2100), runs, outputs, left=5)
-
-    async def two_are_left() -> bool:
-        return [await history.output(one.id) is not None for one in runs].count(True) == 2
-
-    await until(two_are_left)
+    async with asyncio.timeout(30):
+        while [await history.output(one.id) is not None for one in runs].count(True) != 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
     assert len(await history.runs(Query())) == 5
     await history.close()
 
