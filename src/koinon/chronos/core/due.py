@@ -85,6 +85,8 @@ def launched(core: Core, run: Run) -> tuple[Job, Run]:
         schedule = job.schedule
         assert schedule is not None, f"{run.id} has no schedule"
         assert schedule.due is not None, f"{run.id} is not due"
+        job = setbacks.with_slot_run(job, ids.milliseconds(schedule.due))
+        job = replace(job, latest_slot_ms=max(run.due_ms, job.latest_slot_ms))
         after = schedule.advanced(schedule.due)
         if job.missed_runs != "all" and (after.due is None or after.due <= core.wall):
             if after.due is not None:
