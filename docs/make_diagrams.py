@@ -44,7 +44,11 @@ DIAGRAMS: tuple[tuple[str, Moves, str], ...] = (
     ("The agent itself", agent.AGENT_MOVES, str(agent.AgentState.__doc__)),
     ("An executor, as its agent sees it", agent.EXECUTOR_MOVES, str(agent.ExecutorState.__doc__)),
     ("A task, as its agent sees it", agent.TASK_MOVES, "It is here from the moment it arrives."),
-    ("A run of a job of Chronos's", run.MOVES, "One attempt; the next one is another run, for the same due time."),
+    (
+        "A run of a job of Chronos's",
+        run.MOVES,
+        "One attempt; the next one is another run, for the same due time.",
+    ),
 )
 
 
@@ -80,7 +84,7 @@ def _groups(moves: Moves) -> Iterator[Group]:
             alike.setdefault((ways_in, ends), []).append(state)
     for states in alike.values():
         # A set's order changes from run to run; that of the declaration does not.
-        declared = list(type(states[0])) if isinstance(states[0], Enum) else states
+        declared: list[Any] = list(type(states[0])) if isinstance(states[0], Enum) else states
         yield tuple(sorted(states, key=declared.index))
 
 
