@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
+from msgspec.structs import replace
 
 from koinon.chronos.core import Config
 from koinon.chronos.core import events as ev
@@ -106,6 +109,32 @@ def test_a_job_without_room_does_not_stand_in_the_way_of_others() -> None:
     world = World(Job("huge", cpus=100.0, high_priority=True, schedule=every(10)), job(schedule=every(10)))
     world.run(45)
     assert dues(world) == [10.0, 20.0, 30.0, 40.0]
+
+
+def test_what_is_due_together_is_launched_a_part_at_a_time() -> None:
+    """The first are on their way while the next are placed; but nothing waits that has room on the same agent."""
+    world = World(*(job(f"job-{n}", schedule=every(3600)) for n in range(250)), agents=5, cpus=60.0)
+    world.duration_s = lambda name: 30.0
+    world.run(12)
+    at_once = Counter(run.launched for run in world.core.state.runs.values())
+    assert list(at_once.values()) == [120, 120, 10]
+    assert len(world.starts) == 250
+    alone = World(*(job(f"job-{n}", schedule=every(3600)) for n in range(250)), agents=1, cpus=300.0)
+    alone.run(12)
+    assert len(alone.starts) == 250
+
+
+def test_who_has_priority_goes_first_also_if_that_is_said_while_it_waits() -> None:
+    world = World(*(job(name) for name in "abcd"), agents=1, cpus=1.0)
+    world.duration_s = lambda name: 30.0
+    for name in "abcd":
+        world.tell(ev.RunNow(name))
+    world.run(5)
+    for name, is_urgent in (("b", True), ("d", True), ("b", False)):
+        world.tell(ev.ChangeJobs(put=(replace(world.job(name), high_priority=is_urgent),)))
+        world.core.check()
+    world.run(180)
+    assert [one.job for one in world.starts] == ["a", "d", "b", "c"]
 
 
 # ── how runs end ──────────────────────────────────────────────────────────────────────────────────
