@@ -19,8 +19,8 @@ from bench.figures import Figure
 from bench.processes import ROOT
 
 NAMES = (
-    "startup", "allocation", "task_life", "one_agent", "coordination", "executor_tasks", "running", "state", "failover", "marathon", "slurm",
-    "soak", "study",
+    "startup", "allocation", "task_life", "one_agent", "coordination", "executor_tasks", "running", "state", "failover", "marathon",
+    "chronos", "slurm", "soak", "study",
 )  # fmt: skip
 
 

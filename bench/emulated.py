@@ -6,7 +6,8 @@ Each speaks what a real agent speaks to the master (`koinon.mesos.internal` over
 registers, answers pings, runs tasks, sends each update again after a reconnection until it is acknowledged, one per
 task at a time, and comes back with its tasks when the master was away, or when another one leads: after a random pause, as
 real ones do. `--master` is what a real agent takes; ZooKeeper has one session with all of them. A task with the command `sleep S` runs
-for S seconds, `sleep inf` until it is killed; any other finishes as soon as TASK_RUNNING is acknowledged.
+for S seconds, `sleep inf` until it is killed; any other finishes as soon as TASK_RUNNING is acknowledged. What tasks wrote
+can be read, as from real agents: it is always nothing.
 
 The WebSocket is written by hand, as far as needed: this process must cost less than the master it loads.
 """
@@ -25,6 +26,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -67,8 +69,7 @@ class EmulatedAgent(asyncio.Protocol):
 
     def __init__(self, fleet: Fleet, index: int) -> None:
         self._fleet = fleet
-        ip = f"127.{index // 62500 + 1}.{index // 250 % 250}.{index % 250 + 1}"
-        self._pid = f"slave(1)@{ip}:5051"
+        self._index = index
         self._info = v1.AgentInfo(hostname=f"agent-{index}", port=5051, resources=fleet.resources)
         self._frameworks: dict[str, v1.FrameworkInfo] = {}
         self._tasks: dict[tuple[str, str], Task] = {}
@@ -125,7 +126,7 @@ class EmulatedAgent(asyncio.Protocol):
         self._send(
             internal.Register(
                 agent_info=self._info,
-                pid=self._pid,
+                pid=f"slave({self._index})@127.0.0.1:{self._fleet.port}",
                 version=MESOS_VERSION,
                 protocol=internal.PROTOCOL,
                 capabilities=_CAPABILITIES,
@@ -146,7 +147,7 @@ class EmulatedAgent(asyncio.Protocol):
                 self._send_update(task)
 
     def _refused(self, message: internal.Refused) -> None:
-        raise SystemExit(f"the master refused {self._pid}: {message.message}")
+        raise SystemExit(f"the master refused agent {self._index}: {message.message}")
 
     def _run_task(self, message: internal.RunTask) -> None:
         self._start(message.framework, message.task)
@@ -160,7 +161,7 @@ class EmulatedAgent(asyncio.Protocol):
         framework_id = framework.id.value
         self._frameworks[framework_id] = framework
         task = self._tasks[framework_id, info.task_id.value] = Task(framework_id, info)
-        self._fleet.started += 1
+        self._fleet.one_started(info)
         self._update(task, TaskState.TASK_RUNNING)
         if (seconds := _seconds(info)) is None:
             self._update(task, TaskState.TASK_FINISHED)
@@ -281,10 +282,27 @@ class EmulatedAgent(asyncio.Protocol):
             self._transport.write(data)
 
 
-class Fleet:
-    """All emulated agents of this process."""
+class _Files(asyncio.Protocol):
+    """The API of agents, as far as it reads what a task wrote."""
 
-    def __init__(self, master: str, agents: int, resources: str) -> None:
+    _NOTHING = b'{"data":"","offset":0}'
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        self._buffer = b""
+
+    def data_received(self, data: bytes) -> None:
+        *requests, self._buffer = (self._buffer + data).split(b"\r\n\r\n")
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        self._transport.write((head % len(self._NOTHING) + self._NOTHING) * len(requests))
+
+
+class Fleet:
+    """All emulated agents of this process. Each task that starts is noted in the file `starts`: when, and its id."""
+
+    def __init__(self, master: str, agents: int, resources: str, starts: Path | None = None) -> None:
+        self.port = 0  #: where all of them are reached
+        self._starts = starts.open("w", buffering=1) if starts is not None else None
         self.resources = Resources.parse(resources).to_v1()
         self.started = 0  #: tasks
         self.ended = 0  #: tasks, whose end is acknowledged
@@ -304,6 +322,8 @@ class Fleet:
 
     async def register(self, at_once: int = 200) -> None:
         """Connects all agents, `at_once` side by side, and waits until the master has registered them."""
+        server = await self._loop.create_server(_Files, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
         self._following.start()
         agents = iter(self._agents)
 
@@ -329,6 +349,12 @@ class Fleet:
         self._changed = asyncio.Event()
         for agent in self._agents:
             agent.leave()
+
+    def one_started(self, info: v1.TaskInfo) -> None:
+        """A task runs."""
+        self.started += 1
+        if self._starts is not None:
+            self._starts.write(f"{time.time():.6f} {info.task_id.value}\n")
 
     def one_registered(self) -> None:
         """An agent is registered."""
@@ -402,10 +428,10 @@ def allow_many_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def run(master: str, agents: int, resources: str) -> None:
+async def run(master: str, agents: int, resources: str, starts: Path | None = None) -> None:
     """Registers the agents, says `ready`, and lets them be agents until it is cancelled."""
     began_s = time.perf_counter()
-    fleet = Fleet(master, agents, resources)
+    fleet = Fleet(master, agents, resources, starts)
     await fleet.register()
     print(f"ready: {agents} agents in {time.perf_counter() - began_s:.1f} s", flush=True)
     await asyncio.Event().wait()
@@ -417,11 +443,12 @@ def main() -> None:
     parser.add_argument("--master", required=True, help="host:port,… or zk://…")
     parser.add_argument("--agents", type=int, default=1000)
     parser.add_argument("--resources", default="cpus:4;mem:128", help="of each agent")
+    parser.add_argument("--starts", type=Path, help="note here when which task started")
     arguments = parser.parse_args()
     allow_many_files()
     logs.configure("WARNING")
     with contextlib.suppress(KeyboardInterrupt):
-        uvloop.run(run(arguments.master, arguments.agents, arguments.resources))
+        uvloop.run(run(arguments.master, arguments.agents, arguments.resources, arguments.starts))
 
 
 if __name__ == "__main__":

@@ -159,9 +159,12 @@ def started_agent(
 
 
 @contextlib.contextmanager
-def started_fleet(master: str, count: int, resources: str) -> Iterator[Process]:
-    """Emulated agents, registered."""
+def started_fleet(
+    master: str, count: int, resources: str, *, starts: Path | None = None
+) -> Iterator[Process]:
+    """Emulated agents, registered; when which task started is noted in `starts`."""
     argv = ["bench.emulated", f"--master={master}", f"--agents={count}", f"--resources={resources}"]
+    argv += [] if starts is None else [f"--starts={starts}"]
     process = Process(argv, stdout=subprocess.PIPE, text=True)
     try:
         assert process.popen.stdout is not None
@@ -183,6 +186,24 @@ def started_marathon(
         own["work_dir"] = str(directory / name)
     with _process(
         directory, "marathon", port, {**own, **flags}, name=name, profile=profile, ready="/ping"
+    ) as process:
+        yield process, f"{IP}:{port}"
+
+
+@contextlib.contextmanager
+def started_chronos(
+    directory: Path, *, profile: Path | None = None, **flags: str
+) -> Iterator[tuple[Process, str]]:
+    """A Chronos that leads, and its address; its history is in `directory`, and all else in ZooKeeper."""
+    port = free_port()
+    own = {
+        "http_address": IP,
+        "hostname": IP,
+        "http_port": str(port),
+        "history": str(directory / "history.db"),
+    }
+    with _process(
+        directory, "chronos", port, {**own, **flags}, name="chronos", profile=profile, ready="/ping"
     ) as process:
         yield process, f"{IP}:{port}"
 

@@ -258,7 +258,9 @@ def metrics() -> str:
             " `--metrics_name_prefix`.\n\n```text\n"
             + "\n".join(asyncio.run(_names_of_marathon()))
             + "\n```\n",
-            "## Chronos\n\nAs Marathon's.\n\n```text\n"
+            "## Chronos\n\nAs Marathon's. Besides, of each job: the counters `jobs.run.success.<job>` and `jobs.run.failure.<job>` (runs,"
+            ' not attempts;\nfor Prometheus `chronos_jobs_run_success_total{job="<job>"}`, …), once there are some; and the histogram'
+            " `jobs.run.time.<job>`,\nmilliseconds from due to done of the latest 100 that succeeded since this Chronos leads.\n\n```text\n"
             + "\n".join(asyncio.run(_names_of_chronos()))
             + "\n```\n",
         ]

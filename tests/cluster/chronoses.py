@@ -50,8 +50,14 @@ class Jobs(ABC):
     """What leads jobs, asked by whoever does not care which process answers."""
 
     @abstractmethod
+    def answer(self, path: str, method: str = "GET", body: Any = None) -> Answer:
+        """What is answered."""
+
     def ask(self, path: str, method: str = "GET", body: Any = None, status: int | None = None) -> Any:
-        """What is answered; `status` must be so if given, else below 300."""
+        """The JSON that is answered; `status` must be so if given, else below 300."""
+        answer = self.answer(path, method, body)
+        assert answer.status == status if status else answer.status < 300, (answer.status, answer.body)
+        return answer.json if answer.body else None
 
     def post(self, job: dict[str, Any]) -> None:
         """Create or replace it."""
@@ -67,6 +73,11 @@ class Jobs(ABC):
         asked = {"limit": 1000, **query, **({"job": job} if job is not None else {})}
         found: list[dict[str, Any]] = self.ask(f"/v1/history/runs?{urlencode(asked)}")["runs"]
         return found
+
+    def output(self, task_id: str) -> str:
+        """What it has written to stdout; nothing if that is not known."""
+        answer = self.answer(f"/v1/history/runs/{task_id}/stdout")
+        return answer.body.decode() if answer.status == 200 else ""
 
     def wait_ended(self, job: str, state: str, count: int = 1, timeout_s: float = 20) -> list[dict[str, Any]]:
         """Returns its runs that have ended so when there are so many, newest first."""
@@ -113,19 +124,14 @@ class Chronoses(Jobs):
             20,
         )
 
-    def ask(self, path: str, method: str = "GET", body: Any = None, status: int | None = None) -> Any:
-        """What one that runs answers; `status` must be so if given, else below 300.
-
-        Those that are supervised are asked until one does, for what may be said twice.
-        """
+    def answer(self, path: str, method: str = "GET", body: Any = None) -> Answer:
+        """What one that runs answers. Those that are supervised are asked until one does, for what may be said twice."""
         if self.roles[0].is_supervised:
-            answer = eventually(lambda: self._ask_any(path, method, body), "a Chronos answers", 60)
-        else:
-            role = next(one for one in self.roles if one.process is not None)
-            answer = role.ask(path, method, body)
-            assert answer is not None, f"{role.name} does not answer"
-        assert answer.status == status if status else answer.status < 300, (answer.status, answer.body)
-        return answer.json if answer.body else None
+            return eventually(lambda: self._ask_any(path, method, body), "a Chronos answers", 60)
+        role = next(one for one in self.roles if one.process is not None)
+        answer = role.ask(path, method, body)
+        assert answer is not None, f"{role.name} does not answer"
+        return answer
 
     def supervise(self) -> None:
         """From now on whoever ends by itself is started again."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from koinon.timestamps import stamp
 from tests.cluster.chains import CHAIN, Chain, check, wait_quiet
-from tests.cluster.chronoses import NEVER, Chronoses, new_chronoses
-from tests.cluster.harness import eventually
+from tests.cluster.chronoses import NEVER, SESSION_MS, Chronoses, new_chronoses
+from tests.cluster.harness import Role, eventually
 from tests.cluster.inboxes import Inbox, inbox
 from tests.zookeeper import ZooKeeper
 
@@ -44,9 +44,7 @@ def test_chain_runs_and_those_who_care_are_told(new_chronoses: NewChronoses, tmp
         [run] = chronoses.wait_ended("report", "succeeded")
         assert run["trigger"] == "parent"
         assert [len(chain.completed(job)) for job in CHAIN] == [1, 1, 1, 1]
-        answer = chronoses.leader().ask(f"/v1/history/runs/{run['taskId']}/stdout")
-        assert answer is not None
-        assert answer.body == b"north 15, south 150\n"
+        assert chronoses.output(run["taskId"]) == "north 15, south 150\n"
 
         eventually(lambda: len(told.mails_about("'report' succeeded")) == 2, "both owners have a mail")
         mails = told.mails_about("'report' succeeded")
@@ -139,7 +137,7 @@ def test_command_line_leads_through_a_life(new_chronoses: NewChronoses, tmp_path
 def test_each_window_has_one_completed_start_whoever_dies(
     new_chronoses: NewChronoses, tmp_path: Path, zookeeper: ZooKeeper
 ) -> None:
-    """Chronos's leader, the master and an agent, killed at random moments of all cycles."""
+    """Chronos's leader, the master and an agent, killed at random moments of all cycles; and a leader that is frozen."""
     dice = random.Random(time.time_ns())
     with inbox() as told:
         chronoses = new_chronoses(
@@ -158,33 +156,69 @@ def test_each_window_has_one_completed_start_whoever_dies(
         chronoses.supervise()
         deaths = 0
         while time.time() < end:
-            deaths += 1
-            time.sleep(dice.uniform(0.2, 3.0))
-            _kill_somebody(chronoses, dice)
+            for strike in dice.sample(STRIKES, len(STRIKES)):
+                deaths += 1
+                time.sleep(dice.uniform(0.2, 3.0))
+                for role in chronoses.roles:
+                    role.answers()  # it runs, at least
+                strike(chronoses, dice)
         wait_quiet(chronoses, CYCLES)
         check(chronoses, chain, CYCLES, start, PERIOD_S)
         _check_told(chronoses, told, deaths)
+        _check_kept(chronoses)
 
 
-def _kill_somebody(chronoses: Chronoses, dice: random.Random) -> None:
-    cluster = chronoses.cluster
-    for role in chronoses.roles:
-        role.answers()  # it runs, at least
-    victims: list[Any] = [cluster.master, dice.choice(cluster.agents)]
-    victims += [role for role in chronoses.roles if role.leads()]
-    victim = dice.choice(victims)
-    victim.kill()
+def _kill_master(chronoses: Chronoses, dice: random.Random) -> None:
+    _kill(chronoses.cluster.master, dice)
+
+
+def _kill_agent(chronoses: Chronoses, dice: random.Random) -> None:
+    _kill(dice.choice(chronoses.cluster.agents), dice)
+
+
+def _kill_leader(chronoses: Chronoses, dice: random.Random) -> None:
+    _kill(chronoses.leader(), dice)
+
+
+def _freeze_leader(chronoses: Chronoses, dice: random.Random) -> None:
+    """For a moment, or for so long that another one leads when it wakes."""
+    pid = chronoses.leader().pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(dice.uniform(0.1, 1.5 * SESSION_MS / 1000))
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+STRIKES = (_kill_master, _kill_agent, _kill_leader, _freeze_leader)
+
+
+def _kill(role: Role, dice: random.Random) -> None:
+    role.kill()
     time.sleep(dice.uniform(0.0, 1.0))
-    victim.start()
+    role.start()
 
 
 def _check_told(chronoses: Chronoses, told: Inbox, deaths: int) -> None:
-    """Of each report there is a mail: another one only if somebody died while it was sent."""
+    """Of each report there is a mail and a call: another one only if somebody died while it was sent."""
     reports = {run["taskId"] for run in chronoses.runs("report", state="succeeded")}
 
-    def text() -> str:
+    def mails() -> str:
         return "".join(mail.get_content() for mail in told.mails_about("'report' succeeded"))
 
-    eventually(lambda: all(one in text() for one in reports), "all reports are told", 20)
-    repeated = sum(text().count(one) - 1 for one in reports)
-    assert repeated <= deaths, f"{repeated} mails came again, and {deaths} died"
+    def calls() -> str:
+        return "".join(call["message"] for call in told.calls_about("'report' succeeded"))
+
+    for texts in (mails, calls):
+        eventually(lambda texts=texts: all(one in texts() for one in reports), "all reports are told", 20)
+        repeated = sum(texts().count(one) - 1 for one in reports)
+        assert repeated <= deaths, f"{repeated} came again, and {deaths} died"
+
+
+def _check_kept(chronoses: Chronoses) -> None:
+    """What each report has written is in the history."""
+    for run in chronoses.runs("report", state="succeeded"):
+        output = eventually(
+            lambda run=run: chronoses.output(run["taskId"]), f"the output of {run['taskId']} is kept", 40
+        )
+        assert output == "north 15, south 150\n"

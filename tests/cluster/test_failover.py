@@ -177,7 +177,7 @@ def test_a_run_is_interrupted_though_its_master_is_gone(cluster: Cluster, tmp_pa
 
 def test_logs_are_followed_through_a_failover(cluster: Cluster, tmp_path: Path) -> None:
     said = tmp_path / "said"
-    work = "for i in $(seq 60); do echo $i; sleep 0.15; done"
+    work = "for i in $(seq 60); do echo $i; sleep 0.1; done"
     with cluster.running("run", "--name", "counter", "--no-follow", work) as run:
         eventually(lambda: "counter" in cluster.run("ps").stdout, "the task runs", WAIT_S)
         with said.open("w") as out, cluster.running("logs", "-f", "counter", stdout=out) as logs:

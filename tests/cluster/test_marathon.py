@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from koinon.cli.errors import Failure
 from tests.cluster.harness import eventually, wait_ended
 from tests.cluster.marathons import Marathon, Marathons, new_marathons
 from tests.cluster.test_up import running
@@ -329,8 +330,8 @@ def tasks_at(address: str) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 def test_up_runs_services_too(tmp_path: Path) -> None:
-    options = ["--marathon-port", "0", "--no-chronos", "--resources", "cpus:4;mem:4096;disk:4096"]
-    with running(tmp_path / "work", *options) as up:
+    options = ["--resources", "cpus:4;mem:4096;disk:4096"]
+    with running(tmp_path / "work", *options, services=["marathon"]) as up:
         address = up.addresses["marathon"]
         environment = {**os.environ, "KOINON_MASTER": up.master_address, "KOINON_MARATHON": address}
 
@@ -340,13 +341,22 @@ def test_up_runs_services_too(tmp_path: Path) -> None:
                 argv, env=environment, capture_output=True, text=True, timeout=90, check=False
             )
 
-        done = run("deploy", file_of(tmp_path, web("one")), "--wait")
+        at_once = {"upgradeStrategy": {"minimumHealthCapacity": 1, "maximumOverCapacity": 1}}
+        done = run("deploy", file_of(tmp_path, web("one", **at_once)), "--wait")
         assert done.returncode == 0, done.stderr
         (listed,) = json.loads(run("app", "list", "--json").stdout)
         assert (listed["running"], listed["healthy"], listed["status"]) == (4, 4, "RUNNING")
         with Visitors(lambda: tasks_at(address)) as visitors:
-            assert run("deploy", file_of(tmp_path, web("two")), "--wait").returncode == 0
+            assert run("deploy", file_of(tmp_path, web("two", **at_once)), "--wait").returncode == 0
         assert visitors.failed == []
+        agents = up.agent_ids()
+
+        def is_whole(role: str, killed: int) -> bool:
+            try:
+                return up.role_pid(role, default=killed) != killed and up.agent_ids() == agents
+            except Failure:
+                return False
+
         for role in ("marathon", "master", "agent"):
             pid = up.role_pid(role)
             os.kill(pid, signal.SIGKILL)
@@ -359,6 +369,8 @@ def test_up_runs_services_too(tmp_path: Path) -> None:
                 f"the service is well after the {role}'s death",
                 30,
             )
+            # What an agent is told while it is away would be said again only after ten seconds.
+            eventually(lambda role=role, pid=pid: is_whole(role, pid), f"the {role} is back", 30)
         done = run("app", "scale", "web", "2", "--wait")
         assert done.returncode == 0, done.stderr
         assert run("app", "destroy", "web", "--yes", "--wait").returncode == 0

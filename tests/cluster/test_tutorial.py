@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.cluster.test_up import running
+from tests.cluster.test_up import SERVICES, running
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -31,7 +31,9 @@ PAGES = [
 #: What the page's cluster has; the command there needs no such option.
 RESOURCES = "cpus:4;mem:8192;disk:20000"
 
-_LOOKING = re.compile(r"koinon (ps|tasks|agents|frameworks|roles|why|logs|cat|ls|app (list|show))\b")
+_LOOKING = re.compile(
+    r"koinon (ps|tasks|agents|frameworks|roles|why|logs|cat|ls|app (list|show)|job (history|logs))\b"
+)
 _PATIENCE_S = 20.0
 _VARYING = (
     (r"instance-[0-9a-f-]{36}\._app\.\d+", "instance-TASK"),
@@ -39,8 +41,11 @@ _VARYING = (
     (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(?= )", "UUID"),
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}-\w+", "ID"),
     (r"-[0-9a-f]{6}\.", "-RUN."),
+    (r"\d+ different words", "SOME different words"),
+    (r"\bct:\d+:", "ct:DUE:"),
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "DATE"),
     (r"\b\d\d:\d\d:\d\d\b", "TIME"),
-    (r"\b\d+ ?s\b", "AGE"),
+    (r"\b(\d+\.)?\d+ ?s\b", "AGE"),
     (r"\S+/(?=[\d.]+\b)", "USED/"),
     (r"\d+\s+AGE$", "PROCESSES AGE"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d", "DATE"),
@@ -122,7 +127,7 @@ class Shell:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_page_does_what_it_shows(page: Path, tmp_path: Path) -> None:
     (tmp_path / "tutorial").mkdir()
-    with running(tmp_path / "work", "--resources", RESOURCES) as up:
+    with running(tmp_path / "work", "--resources", RESOURCES, services=SERVICES) as up:
         ours = {
             "127.0.0.1:5050": up.addresses["master"],
             "127.0.0.1:5051": up.addresses["agent-1"],

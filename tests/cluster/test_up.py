@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ import pytest
 
 from koinon.cli.client import Client
 from tests.cluster.harness import IP, eventually, wait_ended
+
+SERVICES = ("marathon", "chronos")
 
 
 class Up:
@@ -59,26 +61,18 @@ class Up:
         return subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
-def argv_of(work_dir: Path, *options: str) -> list[str]:
-    ports = [
-        "--master-port",
-        "0",
-        "--agent-port",
-        "0",
-        "--marathon-port",
-        "0",
-        "--chronos-port",
-        "0",
-        "--resources",
-        "cpus:2;mem:512;disk:512",
-    ]
-    return [sys.executable, "-m", "koinon", "up", "--work-dir", str(work_dir), *ports, *options]
+def argv_of(work_dir: Path, *options: str, services: Collection[str] = ()) -> list[str]:
+    """A command that starts those services only: each costs as much as a master."""
+    own = [f"--{role}-port=0" for role in ("master", "agent", *SERVICES)]
+    own += [f"--no-{service}" for service in SERVICES if service not in services]
+    own.append("--resources=cpus:2;mem:512;disk:512")
+    return [sys.executable, "-m", "koinon", "up", "--work-dir", str(work_dir), *own, *options]
 
 
 @contextmanager
-def running(work_dir: Path, *options: str) -> Iterator[Up]:
+def running(work_dir: Path, *options: str, services: Collection[str] = ()) -> Iterator[Up]:
     with subprocess.Popen(
-        argv_of(work_dir, *options),
+        argv_of(work_dir, *options, services=services),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -109,7 +103,7 @@ def processes_below(directory: Path) -> list[str]:
 @pytest.mark.alone
 def test_a_newcomer_gets_a_working_cluster_in_three_seconds(tmp_path: Path) -> None:
     began_s = time.monotonic()
-    with running(tmp_path / "work") as up:
+    with running(tmp_path / "work", services=SERVICES) as up:
         took_s = time.monotonic() - began_s
         assert list(up.addresses) == ["master", "agent-1", "marathon", "chronos"]
         assert took_s < 3
@@ -128,14 +122,14 @@ def test_services_run_on_it_and_again_on_the_next_one(tmp_path: Path) -> None:
     def running_tasks(up: Up) -> list[str]:
         return [task["id"] for task in ask(up, "tasks")["tasks"] if task["state"] == "TASK_RUNNING"]
 
-    with running(tmp_path / "work") as up:
+    with running(tmp_path / "work", services=["marathon"]) as up:
         ask(up, "apps", {"id": "/web", "cmd": "exec sleep 1000", "instances": 2, "mem": 32})
         before = eventually(lambda: found if len(found := running_tasks(up)) == 2 else None, "two run")
         pid = up.role_pid("marathon")
         os.kill(pid, signal.SIGKILL)
         wait_ended(pid, "Marathon")
         eventually(lambda: up.role_pid("marathon", default=pid) != pid, "it is started again")
-    with running(tmp_path / "work") as up:
+    with running(tmp_path / "work", services=["marathon"]) as up:
         eventually(lambda: len({*running_tasks(up)} - {*before}) == 2, "two others run", 30)
     eventually(lambda: not processes_below(tmp_path), "nothing is left")
 
@@ -146,7 +140,7 @@ def test_marathon_has_its_settings_from_the_environment_but_those_that_up_makes(
     monkeypatch.setenv("MARATHON_MESOS_ROLE", "web")
     monkeypatch.setenv("MARATHON_ZK", "zk://h:1/elsewhere")
     monkeypatch.setenv("MARATHON_HTTP_PORT", "1")
-    with running(tmp_path / "work") as up:
+    with running(tmp_path / "work", services=["marathon"]) as up:
         url = f"http://{up.addresses['marathon']}/config"
         with urllib.request.urlopen(url, timeout=10) as answer:
             shown = json.load(answer)
@@ -155,13 +149,13 @@ def test_marathon_has_its_settings_from_the_environment_but_those_that_up_makes(
 
 
 def test_without_services(tmp_path: Path) -> None:
-    with running(tmp_path / "work", "--no-marathon", "--no-chronos") as up:
+    with running(tmp_path / "work") as up:
         assert list(up.addresses) == ["master", "agent-1"]
 
 
 def test_ctrl_c_leaves_no_process_behind(tmp_path: Path) -> None:
     with (
-        running(tmp_path / "work", "--agents", "2") as up,
+        running(tmp_path / "work", "--agents", "2", services=SERVICES) as up,
         subprocess.Popen(
             [sys.executable, "-m", "koinon", "run", "sleep 1000", "--instances", "3", "--no-follow"],
             env={**os.environ, "KOINON_MASTER": up.addresses["master"]},
@@ -238,8 +232,8 @@ def test_a_role_that_dies_is_started_again(tmp_path: Path) -> None:
 
 
 def test_when_up_is_killed_its_roles_go_too(tmp_path: Path) -> None:
-    with running(tmp_path / "work") as up:
-        pids = [up.role_pid("master"), up.role_pid("agent")]
+    with running(tmp_path / "work", services=SERVICES) as up:
+        pids = [up.role_pid(role) for role in ("master", "agent", *SERVICES)]
         up.process.kill()
         up.process.wait()
         for pid in pids:

@@ -14,7 +14,7 @@ import pytest
 from koinon.cli.client import Client
 from koinon.cli.errors import Failure
 from tests.cluster.harness import eventually
-from tests.cluster.test_up import Up, argv_of, processes_below, running
+from tests.cluster.test_up import SERVICES, Up, argv_of, processes_below, running
 from tests.zookeeper import ZooKeeper
 
 
@@ -47,7 +47,7 @@ def pid_of(up: Up, name: str) -> int:
 def test_whichever_leader_is_killed_or_frozen_another_one_leads_and_it_is_started_again(
     tmp_path: Path,
 ) -> None:
-    with running(tmp_path / "work", "--masters", "3") as up:
+    with running(tmp_path / "work", "--masters", "3", services=SERVICES) as up:
         names = ["zookeeper", "master-1", "master-2", "master-3", "agent-1", "marathon", "chronos"]
         assert list(up.addresses) == names
         before = up.agent_ids()
@@ -96,7 +96,7 @@ def test_a_zookeeper_that_dies_is_started_again_and_the_leader_goes_on(tmp_path:
 
 @pytest.mark.slow
 def test_nobody_else_learns_the_password(tmp_path: Path) -> None:
-    with running(tmp_path / "work", "--masters", "2", "--agents", "0") as up:
+    with running(tmp_path / "work", "--masters", "2", "--agents", "0", services=SERVICES) as up:
         path = tmp_path / "work" / "zookeeper" / "password"
         password = path.read_text()
         assert len(password) > 20

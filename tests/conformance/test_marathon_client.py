@@ -116,7 +116,9 @@ def test_an_app_is_created_and_comes_back_as_it_was_sent(client):
         labels={"tier": "back"},
         constraints=[("hostname", "LIKE", ".*")],
         port_definitions=[PortDefinition(port=0, protocol="tcp", name="http")],
-        health_checks=[MarathonHealthCheck(protocol="COMMAND", command="true", interval_seconds=1)],
+        health_checks=[
+            MarathonHealthCheck(protocol="COMMAND", command="true", interval_seconds=1, delay_seconds=0)
+        ],
         fetch=[],
         upgrade_strategy=None,
     )

@@ -16,6 +16,8 @@ from tests.partitions.journal import now_s
 
 #: How long ZooKeeper is without a server.
 _SERVER_GONE_S = 3.0
+#: pymesos waits ten seconds for each answer of a leader that gives none, and may have several of them to wait for.
+_ANSWERS_S = 90.0
 #: Deposed.
 _STATUS = 1
 
@@ -199,7 +201,7 @@ def _other_leads(cluster: Cluster, leader: Part, since: float) -> Moments:
     cluster.wait_leader(other_than=leader)
     cluster.wait_agents()
     for framework in cluster.frameworks:  # which must find the other one without the help of a mended link
-        cluster.wait_entry(framework.name, "subscribed", since)
+        cluster.wait_entry(framework.name, "subscribed", since, _ANSWERS_S)
     mended = now_s()
     cluster.network.heal()
     return Moments(since, mended)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from koinon.chronos.core import Chronos, events
+from koinon.chronos.core import Chronos, State, events
+from koinon.chronos.job_metrics import JobMetrics
 from koinon.edge import Counter
 from koinon.mesos import v1
 from koinon.service.metrics import ServiceMetrics
@@ -30,8 +31,9 @@ def install(
 class Counts:
     """Counts events that the core has taken in, and effects that were carried out."""
 
-    def __init__(self, metrics: ServiceMetrics) -> None:
+    def __init__(self, metrics: ServiceMetrics, state: State) -> None:
         count = metrics.counter
+        self._jobs = metrics.many = JobMetrics(state)
         self._updates = {
             state: count(f"mesos.task-updates.{state.name.lower().replace('_', '-')}")
             for state in v1.TaskState
@@ -59,6 +61,7 @@ class Counts:
         elif isinstance(what, events.Record):
             for run in what.runs:
                 self._ended[run.state].value += 1
+            self._jobs.note(what.runs)
         elif (counted := self._counted.get(what.__class__)) is not None:
             counter, number = counted
             counter.value += number(what)

@@ -57,7 +57,7 @@ class Runtime:
         self.leader = leader
         self.defaults = flags.defaults()
         self.job_history_limit = flags.job_history_limit
-        self._counts = Counts(metrics)
+        self._counts = Counts(metrics, core.state)
         self._memory: Store
         self._begun = False
         self._write_timeout_s = flags.zk_timeout

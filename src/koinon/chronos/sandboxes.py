@@ -12,6 +12,7 @@ from koinon import logs
 from koinon.chronos.core import State
 from koinon.chronos.history import Output
 from koinon.chronos.model import Run
+from koinon.chronos.placing import executor_id
 from koinon.mesos import v1
 
 #: The most that agents give at once.
@@ -48,11 +49,9 @@ class Sandboxes:
     async def output(self, run: Run, *, patient: bool = True) -> Output | None:
         """The ends of the run's stdout and stderr; None if there are none to be had.
 
-        If the agent does not answer, it is asked again for half a minute when we are `patient`.
+        Runs of an executor of the job's own share its files: then it is the ends of what that has written so far. If the agent does not answer, it is asked again for half a minute when we are `patient`.
         """
-        job = self._state().jobs.get(run.job)
-        # Tasks of an executor of the job's own share its sandbox.
-        if not run.agent_id or run.mesos_state == "" or (job is not None and job.executor):
+        if not run.agent_id or run.mesos_state == "":
             return None
         for pause_s in (*(self._pauses_s if patient else ()), None):
             try:
@@ -77,9 +76,10 @@ class Sandboxes:
         base = self._addresses.get(run.agent_id) or await self._look_up(run.agent_id)
         if base is None:
             raise ValueError("the master does not know the agent")
-        folder = (
-            f"/frameworks/{self._state().framework_id}/executors/{run.id}/runs/{run.container_id or 'latest'}"
-        )
+        state = self._state()
+        job = state.jobs.get(run.job)
+        executor = run.id if job is None else executor_id(job, run)
+        folder = f"/frameworks/{state.framework_id}/executors/{executor}/runs/{run.container_id or 'latest'}"
         stdout = await self._end(base, f"{folder}/stdout")
         stderr = await self._end(base, f"{folder}/stderr")
         if stdout is None and stderr is None:

@@ -9,9 +9,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -30,8 +31,23 @@ _VERSION = "4.0.0"
 _QUANTILES = (("p50", 0.5), ("p75", 0.75), ("p95", 0.95), ("p98", 0.98), ("p99", 0.99), ("p999", 0.999))
 
 
+class Many(Protocol):
+    """Numbers of many objects: called in a thread, so that nobody waits for them."""
+
+    def shown(self) -> Mapping[str, Mapping[str, Any]]:
+        """By kind and whole name, with Dropwizard's fields."""
+        ...
+
+    def prometheus(self) -> str:
+        """In the form of Prometheus."""
+        ...
+
+
 class ServiceMetrics:
     """All numbers of one process."""
+
+    #: Those of single objects, if there are some.
+    many: Many | None = None
 
     def __init__(self, prefix: str, *, prometheus: bool = True) -> None:
         self._prefix = prefix
@@ -69,14 +85,21 @@ class ServiceMetrics:
         }
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        return json_answer(self.snapshot())
+        shown = self.snapshot()
+        if self.many is not None:
+            for kind, numbers in (await asyncio.to_thread(self.many.shown)).items():
+                shown[kind].update(numbers)
+        return json_answer(shown)
 
     async def _answer_prometheus(self, request: web.Request) -> web.StreamResponse:
         if not self._serves_prometheus:
             return error_answer(
                 404, "Metrics for Prometheus are switched off (--disable_metrics_prometheus)."
             )
-        return web.Response(body=generate_latest(self), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        body = generate_latest(self)
+        if self.many is not None:
+            body += (await asyncio.to_thread(self.many.prometheus)).encode()
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     def collect(self) -> Iterator[Metric]:
         """What `generate_latest` wants of a registry."""

@@ -6,7 +6,7 @@ so in `X-<Service>-Via`: one that finds itself there has come full circle.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import aiohttp
 from aiohttp import hdrs, web
@@ -34,6 +34,8 @@ _HOP_BY_HOP = frozenset(
     )
 )
 _PIECE_BYTES = 64 * 1024
+#: Of a body; most are smaller as a whole.
+_BEGIN_BYTES = 256 * 1024
 
 #: Marks an answer that has its headers from the leader.
 PROXIED = web.ResponseKey("proxied", bool)
@@ -98,11 +100,12 @@ class Proxy:
             return await self._copy(request, answer)
 
     async def _ask(self, request: web.Request, leader: Leader) -> aiohttp.ClientResponse:
+        begin = await _begin(request)
         return await self._open_session().request(
             request.method,
             url_at(leader, request),
             headers=self._headers(request, leader),
-            data=self._body(request) if request.can_read_body else None,
+            data=self._body(request, begin) if begin else None,
             allow_redirects=False,
         )
 
@@ -120,13 +123,19 @@ class Proxy:
         headers[hdrs.HOST] = leader.address
         return headers
 
-    async def _body(self, request: web.Request) -> AsyncIterator[bytes]:
+    async def _body(self, request: web.Request, begin: Sequence[bytes]) -> AsyncIterator[bytes]:
         size = 0
+        for piece in begin:
+            size += len(piece)
+            yield self._checked(piece, size)
         while piece := await request.content.readany():
             size += len(piece)
-            if size > self._body_bytes_max:
-                raise _TooLarge
-            yield piece
+            yield self._checked(piece, size)
+
+    def _checked(self, piece: bytes, size: int) -> bytes:
+        if size > self._body_bytes_max:
+            raise _TooLarge
+        return piece
 
     async def _copy(self, request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
         copy = web.StreamResponse(
@@ -159,6 +168,16 @@ class Proxy:
 
     def _too_large(self) -> web.Response:
         return error_answer(413, f"The body of a request may have {self._body_bytes_max} bytes at most.")
+
+
+async def _begin(request: web.Request) -> list[bytes]:
+    """What of the body is read before the leader is asked: whoever sends slowly keeps no connection to it."""
+    found: list[bytes] = []
+    size = 0
+    while size < _BEGIN_BYTES and (piece := await request.content.readany()):
+        found.append(piece)
+        size += len(piece)
+    return found
 
 
 def url_at(leader: Leader, request: web.Request) -> URL:

@@ -8,7 +8,7 @@ import pytest
 
 from koinon.cli import main
 from koinon.cli.errors import Failure
-from koinon.cli.jobs.command import _next_attempt
+from koinon.cli.jobs.command import _next_attempt, _says_something
 from koinon.cli.jobs.documents import read
 from koinon.cli.jobs.graph import tree
 
@@ -119,3 +119,21 @@ def test_job_without_a_file_needs_name_and_command(
     """Nobody is asked before."""
     assert main(["job", "add", *arguments, "--chronos", "127.0.0.1:1"]) == 1
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "is_shown"),
+    [
+        ("shell", False, True),
+        ("shell", True, False),
+        ("retries", 0, True),
+        ("retries", 2, False),
+        ("softError", False, False),
+        ("softError", True, True),
+        ("fetch", [], False),
+        ("disabled", True, False),
+    ],
+)
+def test_shown_is_what_is_not_usual(key: str, value: object, is_shown: bool) -> None:
+    """Of a job's definition; the rest is told in other words."""
+    assert _says_something(key, value) is is_shown

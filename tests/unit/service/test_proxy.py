@@ -196,3 +196,17 @@ async def test_bodies_that_cannot_be_unpacked_are_refused_by_all(tmp_path: Path)
             for one in processes
         ]
     assert [answer.status for answer in answers] == [400, 400]
+
+
+async def test_who_sends_slowly_keeps_no_place_with_the_leader(tmp_path: Path) -> None:
+    """Until the body is there, or much of it."""
+    async with pair(tmp_path, leader_proxy_max_open_connections="1") as (_, standby):
+        reader, writer = await asyncio.open_connection(standby.host, standby.port)
+        writer.write(b"POST /echo/slow HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\nwo")
+        await writer.drain()
+        for _ in range(3):
+            assert (await ask(standby, "/echo/x", "POST", data=b"y" * 1_000_000)).status == 200
+        writer.write(b"rds of!")
+        assert b" 200 " in await reader.readline()
+        assert b'"words of"' in await reader.read(2000)
+        writer.close()

@@ -51,7 +51,7 @@ class Graph:
         """How long each job takes."""
         jobs = list(self._shell.core.state.jobs.values())
         known = await self._shell.history.all_percentiles({job.name: job.created for job in jobs})
-        return json_answer(times(request.match_info["percentile"], jobs, known))
+        return json_answer(await asyncio.to_thread(times, request.match_info["percentile"], jobs, known))
 
     async def job_stat(self, request: web.Request) -> web.Response:
         """How long one job takes, and its newest runs."""

@@ -15,6 +15,8 @@ from koinon.chronos.rendering import IDLE, moment, status
 _AGENTS_MAX = 10
 #: So many runs are told one by one.
 _RUNS_MAX = 10
+#: So long a run may be on its way into the history before that is told.
+_RECORDING_S = 60.0
 
 
 class Reason(NamedTuple):
@@ -43,6 +45,7 @@ def _reasons(state: State, job: Job, now: float) -> Iterator[Reason]:
         yield from _of_waiting(state, job, waiting, now)
     yield from _of_next(state, job, now)
     yield from _of_past(job, now)
+    yield from _of_history(state, job, now)
 
 
 # ── what runs, and what is to run again ───────────────────────────────────────────────────────────
@@ -50,7 +53,7 @@ def _of_runs(state: State, job: Job, now: float) -> Iterator[Reason]:
     runs = sorted(state.runs_of(job.name), key=lambda run: (run.due_ms, run.attempt))
     for run in runs[:_RUNS_MAX]:
         if run.is_active:
-            yield _active(run, now)
+            yield _active(job, run, now)
         elif run.not_before > now:
             yield Reason(
                 "retry",
@@ -62,13 +65,13 @@ def _of_runs(state: State, job: Job, now: float) -> Iterator[Reason]:
         yield Reason("more", f"There are {len(runs) - _RUNS_MAX} more runs under way or waiting.")
 
 
-def _active(run: Run, now: float) -> Reason:
+def _active(job: Job, run: Run, now: float) -> Reason:
     where = f"on {run.hostname or run.agent_id}"
     if run.mesos_state == "TASK_UNREACHABLE":
         return Reason(
             "unreachable",
             f"{_named(run)} is {where}, which the master does not reach; nothing starts in its place until that one is"
-            " back or declared gone.",
+            f" back or declared gone{_until_lost(job, run, now)}.",
         )
     if run.awaits_call:
         return Reason(
@@ -82,6 +85,12 @@ def _active(run: Run, now: float) -> Reason:
             f"{_named(run)} was launched {where} {_ago(run.launched, now)}; it does not run yet.",
         )
     return Reason("running", f"{_named(run)} has been running {where} since {moment(run.started)}.")
+
+
+def _until_lost(job: Job, run: Run, now: float) -> str:
+    if job.lost_after_seconds is None or run.unreachable_since is None:
+        return ""
+    return f", or has been away for {_span(run.unreachable_since + job.lost_after_seconds - now)} more"
 
 
 # ── what may start, and does not ──────────────────────────────────────────────────────────────────
@@ -141,6 +150,22 @@ def _of_past(job: Job, now: float) -> Iterator[Reason]:
         yield Reason("failed", f"{often} failed, the latest {_ago(job.last_error, now)}.")
     elif job.last_success is not None:
         yield Reason("succeeded", f"It succeeded last {_ago(job.last_success, now)}.")
+
+
+def _of_history(state: State, job: Job, now: float) -> Iterator[Reason]:
+    """Runs that the history should have had by now."""
+    ends = [
+        run.ended
+        for run in state.ended.values()
+        if run.job == job.name and run.ended is not None and run.ended < now - _RECORDING_S
+    ]
+    if ends:
+        count = "One ended run of it waits" if len(ends) == 1 else f"{len(ends)} ended runs of it wait"
+        yield Reason(
+            "history",
+            f"{count} for the history, the first for {_span(now - min(ends))}: its database is away, or an"
+            " agent does not show what was written. Nothing waits for that.",
+        )
 
 
 # ── words ─────────────────────────────────────────────────────────────────────────────────────────

@@ -7,6 +7,7 @@ jobs         what people want              updates         status updates, ackno
 due          slots, overlap, what is late  outcomes        success, retries, children, notices
 launching    offers, queue, intents        reconciliation  with the master
 kills        again and again               setbacks       of the clock
+losses       out of reach                  windows        down the chain
 
 Two clocks: `now` counts what passes, for waits; `wall` is what people go by, for what is due. Only the wall jumps.
 
@@ -47,9 +48,9 @@ from koinon.chronos.core.state import Room, State
 from koinon.mesos import v1
 
 #: So many alarms go off in one tick, the others in the next.
-_ALARMS_AT_ONCE = 500
+_ALARMS_AT_ONCE = 200
 #: The wall may be set while nothing happens: it is looked at so often.
-_LOOK_S = 5.0
+_LOOK_S = 2.0
 
 
 class Chronos:

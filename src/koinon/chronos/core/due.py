@@ -5,14 +5,14 @@
     stored and waiting: retries, runs ┘
     by hand, slots that were queued
 
-A due time of the schedule is a *slot*, and the *window* of its run and of all that follows from that. Slots that are late, because nothing could start when they came, are made up for as
-the job wants: by one run for all of them (`missedRuns: one`), by one for each, or not at all once they are later than
-epsilon.
+A due time of the schedule is a *slot*, and the *window* of its run and of all that follows from that. Slots that are late,
+because nothing could start when they came, are made up for as the job wants: by one run for all of them (`missedRuns: one`),
+by one for each, or not at all once they are later than epsilon.
 
 With `overlap: skip` a job has one task at a time, and its runs come in their order: the next slot waits until the run
 before has ended for good, retries included, and is late then. With `queue` the same, but each slot is kept as a run of its
-own from the moment it is due. With `allow` nothing waits for anything. So it is with what parents make due. A run by hand waits for the task that runs, not for a
-retry that is still to come.
+own from the moment it is due. With `allow` nothing waits for anything. So it is with what parents make due. A run by hand
+waits for the task that runs, not for a retry that is still to come.
 """
 
 from __future__ import annotations
@@ -55,8 +55,7 @@ def new_run(core: Core, job: Job, trigger: Trigger, due_ms: int, window_ms: int 
     A job that is posted again with a start in the past would run under an id that the history knows.
     """
     latest_ms = job.latest_slot_ms if trigger == "schedule" else job.latest_due_ms
-    is_set_back = trigger == "schedule" and job.ahead is not None
-    if due_ms <= latest_ms and not is_set_back:
+    if due_ms <= latest_ms:
         due_ms = max(core.wall_ms, latest_ms + 1)
     state = core.state
     while (
@@ -74,6 +73,8 @@ def clock_jumped(core: Core) -> None:
     for run in list(core.state.runs.values()):
         if run.state == "waiting" and run.not_before:
             core.put_run(replace(run, not_before=run.not_before + by_s))
+        elif run.unreachable_since is not None:
+            core.put_run(replace(run, unreachable_since=run.unreachable_since + by_s))
     if by_s < 0:
         core.touched.update(dict.fromkeys(core.state.jobs))
 
@@ -87,17 +88,16 @@ def launched(core: Core, run: Run) -> tuple[Job, Run]:
         assert schedule.due is not None, f"{run.id} is not due"
         job = setbacks.with_slot_run(job, ids.milliseconds(schedule.due))
         job = replace(job, latest_slot_ms=max(run.due_ms, job.latest_slot_ms))
-        if job.missed_runs == "all":
-            return replace(job, schedule=schedule.advanced(schedule.due)), run
-        following = schedule.next_due(schedule.due)
-        if following is not None and following <= core.wall:
-            run = replace(run, through_ms=core.wall_ms)
-            job = setbacks.with_lapse(job, ids.milliseconds(schedule.due), core.wall_ms)
-        return replace(job, schedule=schedule.advanced(core.wall)), run
+        after = schedule.advanced(schedule.due)
+        if job.missed_runs != "all" and (after.due is None or after.due <= core.wall):
+            if after.due is not None:
+                run = replace(run, through_ms=core.wall_ms)
+                job = setbacks.with_lapse(job, ids.milliseconds(schedule.due), core.wall_ms)
+            after = schedule.advanced(core.wall)
+        return replace(job, schedule=after), run
     assert run.trigger == "parent", f"{run.id} is in no need of this"
-    start = windows.next_start(
-        core.state, job
-    )  # while it waited for room another window may have become whole
+    # While it waited for room another window may have become whole.
+    start = windows.next_start(core.state, job)
     assert start is not None, f"{run.id} is not due"
     return replace(start.job, latest_due_ms=run.due_ms), replace(run, window_ms=start.window_ms)
 
@@ -129,12 +129,9 @@ def _give_up_missed(core: Core, job: Job, due: float) -> Job:
         return job
     schedule = job.schedule
     assert schedule is not None
-    run = new_run(core, job, "schedule", ids.milliseconds(due))
+    run = _slot_run(core, job, ids.milliseconds(due))
     last_ms = zones.whole(limit)
-    job = setbacks.with_slot_run(job, ids.milliseconds(due))
-    following = schedule.next_due(due)
-    if following is not None and following <= limit:
-        job = setbacks.with_lapse(job, ids.milliseconds(due), last_ms)
+    job = setbacks.given_up(job, ids.milliseconds(due), last_ms)
     job = replace(job, schedule=schedule.skipped(limit), latest_slot_ms=max(run.due_ms, job.latest_slot_ms))
     core.put_job(job)
     core.put_run(
@@ -208,10 +205,22 @@ def _next_derived(core: Core, job: Job) -> Run | None:
     if job.disabled:
         return None
     if (due := _due(core, job)) is not None:
-        return new_run(core, job, "schedule", ids.milliseconds(due))
+        due_ms = ids.milliseconds(due)
+        if job.missed_runs != "all":
+            # Before there was the job nobody waited for it; and one of that name, deleted since, may have had that id.
+            due_ms = max(due_ms, min(job.created_ms, core.wall_ms))
+        return _slot_run(core, job, due_ms)
     if (start := windows.next_start(core.state, job)) is not None:
         return new_run(core, job, "parent", core.wall_ms, start.window_ms)
     return None
+
+
+def _slot_run(core: Core, job: Job, due_ms: int) -> Run:
+    """The run of a slot; of one that has come once more with the clock the next attempt, if it was given up before."""
+    if job.ahead is None:
+        return new_run(core, job, "schedule", due_ms)
+    attempt = 1 if setbacks.was_given_up(job, due_ms) else 0
+    return Run(job.name, due_ms, attempt, window_ms=due_ms)
 
 
 def _set_alarm(core: Core, job: Job) -> None:

@@ -4,6 +4,8 @@
                       ├─▶ run after run ─┤
     due ──▶ queue ────┘                  └─▶ Decline: nobody here has a use for it
 
+A round is cut into turns, each with a commit of its own: the first tasks are on their way while others are still placed.
+
 Jobs of high priority first, then whoever waits longest. Nobody stands in the way of others: who finds no room waits, and the
 next is tried. What one job found no room for has none for a job that wants the same, until more is offered.
 
@@ -13,7 +15,6 @@ Offers are kept a little after they were of use, since jobs tend to be due toget
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from itertools import chain
 
 from msgspec.structs import replace
 
@@ -28,6 +29,8 @@ _Operation = v1.Offer.Operation
 
 #: How many places are tried in one turn: some 10 ms.
 _SLICE = 1_000
+#: Once it has launched so many a turn begins with no other agent. What it has used of is offered again only later.
+_LAUNCHES = 100
 _PAUSE_S = 0.001
 #: So long after something was wanted last offers are kept.
 _LINGER_S = 1.0
@@ -100,7 +103,7 @@ def _place(core: Core) -> bool:
         offers.reasons.clear()
     rooms = list(offers.held.values())
     tried: dict[Hashable, int] = {}  # by what is wanted: so many of the rooms have no place for that
-    budget = _SLICE
+    budget, launches = _SLICE, 0
     # What may start because something was launched is in the queue then, and has its turn in the next round.
     for waiting in _in_order(core) if rooms else ():
         job = core.state.jobs[waiting.run.job]
@@ -108,11 +111,16 @@ def _place(core: Core) -> bool:
         waiting.reasons = offers.reasons.setdefault(wants, {})
         at = tried.get(wants, 0)
         while at < len(rooms) and budget > 0:
-            if wants not in rooms[at].refused:
+            held = rooms[at]
+            if launches >= _LAUNCHES and not held.tasks:
+                budget = 0
+                break
+            if wants not in held.refused:
                 budget -= 1
-                if _launch(core, waiting, job, rooms[at]):
+                if _launch(core, waiting, job, held):
+                    launches += 1
                     break
-                rooms[at].refused.add(wants)
+                held.refused.add(wants)
             at += 1
         tried[wants] = at
         if budget <= 0:
@@ -122,9 +130,12 @@ def _place(core: Core) -> bool:
 
 
 def _in_order(core: Core) -> Iterable[Waiting]:
-    first = [one for one in core.state.queue.values() if core.state.jobs[one.run.job].high_priority]
-    others = [one for one in core.state.queue.values() if not core.state.jobs[one.run.job].high_priority]
-    return chain(first, others)
+    urgent, queue = core.state.urgent, core.state.queue
+    yield from list(urgent.values())
+    for run_id in list(queue):
+        # Whoever was launched since is in neither.
+        if run_id not in urgent and (waiting := queue.get(run_id)) is not None:
+            yield waiting
 
 
 def _wants(job: Job) -> Hashable:

@@ -6,7 +6,7 @@
     never began  launched again, under another number
 
 *Failed* is also what has begun and was lost with its machine: it costs a retry, as nobody knows what it has done. An attempt of
-which the master says that it never was costs none; but where launches come to nothing again and again they wait.
+which the master says that it never was costs none; but where launches come to nothing again and again they wait, and in the end each is a failure.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from koinon.chronos.model import Job, Run
 
 #: Attempts that never begin wait so long before the next, at most.
 PATIENCE_S = 60.0
+#: After so many of them, some four minutes, it is no accident: somebody is to hear of it.
+_IN_VAIN_MAX = 10
 
 
 def succeeded(core: Core, run: Run) -> None:
@@ -103,10 +105,13 @@ def never_began(core: Core, run: Run) -> None:
     if run.kill_asked is not None or job is None:
         killed(core, run)
         return
+    in_vain = run.attempt - run.failures  # attempts before this one that did not begin either
+    if in_vain >= _IN_VAIN_MAX:
+        failed(core, run)
+        return
     _end(core, run, "skipped")
     if job.disabled and run.trigger != "manual":
         return
-    in_vain = run.attempt - run.failures  # attempts before this one that did not begin either
     delay_s = min(2.0 ** min(in_vain - 1, 10), PATIENCE_S) if in_vain else 0.0
     core.put_run(_next_attempt(run, not_before=core.wall + delay_s, failures=run.failures))
 

@@ -20,30 +20,40 @@ from koinon.chronos.model import Job, Lapse, ids
 from koinon.chronos.schedules import Repeating, Schedule
 
 #: Lapses kept of one job. Of more the shortest are forgotten: what was in them does not run again.
-_KEPT_MAX = 6
+_KEPT_MAX = 8
+#: A slot that has come at last may wait so long for its run when its lapse is over. Beyond that it has been made up for.
+_PATIENCE_MS = 60_000
 
 
 def with_lapse(job: Job, since_ms: int, through_ms: int) -> Job:
     """The job when a run for the one slot has made up for all of its slots up to the other time."""
     if job.ahead is not None:
         return job  # of what is within lapses
-    lapses = (*job.lapses, Lapse(since_ms, through_ms))
-    if len(lapses) > _KEPT_MAX:
-        shortest = min(lapses, key=lambda lapse: lapse.through_ms - lapse.since_ms)
-        lapses = tuple(lapse for lapse in lapses if lapse is not shortest)
-    return replace(job, lapses=lapses)
+    return replace(job, lapses=_longest([*job.lapses, Lapse(since_ms, through_ms)]))
 
 
 def with_slot_run(job: Job, slot_ms: int) -> Job:
     """The job when a slot of it has a run of its own."""
     if not any(_holds(lapse, slot_ms) for lapse in job.lapses):
         return job
-    lapses = (
-        Lapse(slot_ms, lapse.through_ms) if _holds(lapse, slot_ms) else lapse
-        for lapse in job.lapses
-        if slot_ms < lapse.through_ms or not _holds(lapse, slot_ms)
-    )
-    return replace(job, lapses=tuple(lapses))
+    left: list[Lapse] = []
+    for lapse in job.lapses:
+        if not _holds(lapse, slot_ms):
+            left.append(lapse)
+            continue
+        parts = Lapse(lapse.since_ms, slot_ms - 1), Lapse(slot_ms, lapse.through_ms)
+        left += [part for part in parts if _first_of(job, part, part.since_ms / 1000) is not None]
+    return replace(job, lapses=_longest(left))
+
+
+def given_up(job: Job, slot_ms: int, through_ms: int) -> Job:
+    """The job when slots of it up to the other time are given up: the first, too, is still to come by another clock."""
+    return with_lapse(job, slot_ms - 1, through_ms) if job.ahead is None else with_slot_run(job, slot_ms)
+
+
+def was_given_up(job: Job, slot_ms: int) -> bool:
+    """Whether the slot is the first of those that were given up together; its record says so."""
+    return any(lapse.since_ms == slot_ms - 1 for lapse in job.lapses)
 
 
 def reconsidered(core: Core, job: Job) -> Job:
@@ -51,18 +61,14 @@ def reconsidered(core: Core, job: Job) -> Job:
     schedule = job.schedule
     if schedule is None or not (job.lapses or job.ahead):
         return job
+    if job.ahead and _waits(core, job, schedule):
+        return job
     open_ones = [lapse for lapse in job.lapses if lapse.through_ms > core.wall_ms]
     if not open_ones:
         return _gone_on(job, schedule)
-    due, end = schedule.due, (job.ahead or schedule).due
-    if job.ahead and due is not None and due <= core.wall and _is_within(open_ones, due):
-        return job  # it has come, and waits
-    set_back = [schedule.placed(max(core.wall, lapse.since_ms / 1000)) for lapse in open_ones]
-    times = {
-        one.due: one
-        for one, lapse in zip(set_back, open_ones, strict=True)
-        if one.due is not None and _holds(lapse, ids.milliseconds(one.due))
-    }
+    end = (job.ahead or schedule).due
+    set_back = [_first_of(job, lapse, core.wall) for lapse in open_ones]
+    times = {one.due: one for one in set_back if one is not None and one.due is not None}
     if not times or (end is not None and min(times) >= end):
         return _gone_on(job, schedule)
     first = times[min(times)]
@@ -77,8 +83,27 @@ def _gone_on(job: Job, schedule: Schedule) -> Job:
     return job if ahead is None else replace(job, schedule=ahead, ahead=None)
 
 
-def _is_within(lapses: list[Lapse], due: float) -> bool:
-    return any(_holds(lapse, ids.milliseconds(due)) for lapse in lapses)
+def _waits(core: Core, job: Job, schedule: Schedule) -> bool:
+    """Whether what is due has come."""
+    due = schedule.due
+    if due is None or due > core.wall:
+        return False
+    slot_ms, least_ms = ids.milliseconds(due), core.wall_ms - _PATIENCE_MS
+    return any(_holds(lapse, slot_ms) and lapse.through_ms > least_ms for lapse in job.lapses)
+
+
+def _first_of(job: Job, lapse: Lapse, after: float) -> Schedule | None:
+    """The schedule at the first slot of the lapse that is later than `after`."""
+    assert job.schedule is not None
+    found = job.schedule.placed(max(after, lapse.since_ms / 1000))
+    return found if found.due is not None and _holds(lapse, ids.milliseconds(found.due)) else None
+
+
+def _longest(lapses: list[Lapse]) -> tuple[Lapse, ...]:
+    if len(lapses) > _KEPT_MAX:
+        longest = sorted(lapses, key=lambda lapse: lapse.through_ms - lapse.since_ms)[-_KEPT_MAX:]
+        lapses = [lapse for lapse in lapses if lapse in longest]
+    return tuple(lapses)
 
 
 def _holds(lapse: Lapse, slot_ms: int) -> bool:

@@ -23,7 +23,7 @@ from koinon.chronos.history.database import Away, HistoryError, engine_of, prepa
 from koinon.chronos.history.output import Output
 from koinon.chronos.history.queries import Query
 from koinon.chronos.history.trimming import Bounds, trim
-from koinon.chronos.history.writing import Forget, Keep, Operation, Record, write
+from koinon.chronos.history.writing import Forget, Keep, Operation, Record, said_of, write
 from koinon.chronos.model import Percentiles, Run
 
 __all__ = ["Bounds", "History"]
@@ -185,11 +185,14 @@ class History:
 
     def _open(self) -> bool:
         """Whether the database can be used. Waits for one that is away, unless we are closing."""
+        is_away = False
         for pause_s in self._pauses():
             try:
                 prepare(self._engine)
             except Away as error:
-                self._log.warning(f"the history waits: {error}")
+                if not is_away:
+                    self._log.warning(f"the history waits: {error}")
+                is_away = True
                 self._tell(self._refuse, error)
             except HistoryError as error:
                 self._log.error(f"there is no history: {error}")
@@ -197,6 +200,8 @@ class History:
                 self._fail_until_closed(error)
                 return False
             else:
+                if is_away:
+                    self._log.info("the history can be written")
                 self._tell(self._accept)
                 return True
             self._sleep(pause_s)
@@ -242,7 +247,7 @@ class History:
     def _part(self, group: list[_Waiting], error: HistoryError) -> None:
         """One of them cannot be written: that one alone is refused."""
         if len(group) == 1:
-            self._log.error(f"the history refuses a change: {error}", change=repr(group[0][0])[:1000])
+            self._log.error(f"the history refuses a change: {error}", change=said_of(group[0][0]))
             self._settle(group, error)
             return
         for one in group:

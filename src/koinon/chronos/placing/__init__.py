@@ -7,5 +7,6 @@ containers.py   where its command runs, if not in a plain process
 """
 
 from koinon.chronos.placing.room import AgentRoom
+from koinon.chronos.placing.tasks import executor_id
 
-__all__ = ["AgentRoom"]
+__all__ = ["AgentRoom", "executor_id"]

@@ -126,12 +126,13 @@ def _told(job: Job, hostname: str) -> dict[str, str]:
 
 
 def _told_of_run(run: Run) -> dict[str, str]:
-    return {
+    told = {
         "mesos_task_id": run.id,
         "MESOS_TASK_ID": run.id,
         "CHRONOS_JOB_RUN_TIME": str(run.due_ms),
         "CHRONOS_JOB_RUN_ATTEMPT": str(run.attempt),
     }
+    return {**told, "CHRONOS_JOB_RUN_WINDOW": str(run.window_ms)} if run.window_ms else told
 
 
 def _environment(variables: Mapping[str, str]) -> v1.Environment:

@@ -15,7 +15,7 @@ import msgspec
 
 from koinon.chronos import schedules
 from koinon.chronos.model import Defaults, Job, Line, ids
-from koinon.chronos.model.job import BOOKKEEPING, Container, Fetch
+from koinon.chronos.model.job import BOOKKEEPING, Container, Fetch, Lapse
 from koinon.chronos.model.problems import Refused, Wrong
 from koinon.chronos.reading import fields, sets
 from koinon.chronos.reading.kinds import BAD, flag, listed, one_line, one_of, say, shown, some, text
@@ -212,7 +212,8 @@ def _when(
 
 def _dependent(parents: tuple[str, ...], old: Job | None) -> dict[str, Any]:
     # An update in the middle of a cycle must not lose what the parents have done.
-    made: dict[str, Any] = {"parents": tuple(sorted(set(parents)))}
+    # In their order: tools compare what they find with what they have.
+    made: dict[str, Any] = {"parents": tuple(dict.fromkeys(parents))}
     if old is not None:
         made["successes"] = tuple(one for one in old.successes if one.parent in parents)
         made["helped_windows"] = old.helped_windows
@@ -236,13 +237,15 @@ def _scheduled(
     except schedules.Wrong as wrong:
         found.append(str(wrong))
         return {}
-    if old is None or old.schedule is None:
+    if old is not None and (stored := old.schedule) is not None:
+        is_same = (schedule.text, schedule.zone) == (stored.text, stored.zone) and stored.remaining != 0
+        if is_same or schedules.resumed(schedule, stored) is stored:
+            return {"schedule": stored, "lapses": old.lapses, "ahead": old.ahead}
+    if not schedule.is_cron:
         return {"schedule": schedule}
-    stored = old.schedule
-    is_same = (schedule.text, schedule.zone) == (stored.text, stored.zone) and stored.remaining != 0
-    if not is_same and schedules.resumed(schedule, stored) is not stored:
-        return {"schedule": schedule}
-    return {"schedule": stored, "lapses": old.lapses, "ahead": old.ahead}
+    # It begins with what the clock shows. If that was wrong, it begins earlier; but not before what has run already.
+    since_ms = old.latest_slot_ms if old is not None else 0
+    return {"schedule": schedule, "lapses": (Lapse(since_ms, ids.milliseconds(now)),)}
 
 
 def _check_command(made: Mapping[str, Any], given: Mapping[str, Any], line: Line, found: list[str]) -> None:

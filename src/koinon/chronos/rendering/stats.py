@@ -32,9 +32,9 @@ def times(percentile: str, jobs: Iterable[Job], known: Mapping[str, Percentiles]
     """One value of each job in seconds, the longest first; a job without runs has 0. Empty for an unknown name."""
     if (attribute := _NAMES.get(percentile)) is None:
         return []
-    values = ((job.name, getattr(known.get(job.name, _NONE), attribute)) for job in jobs)
-    ordered = sorted(values, key=lambda pair: (-pair[1], pair[0]))
-    return [{"jobNameLabel": name, "time": value} for name, value in ordered]
+    values = {job.name: getattr(known.get(job.name, _NONE), attribute) for job in jobs}
+    ordered = sorted(sorted(values), key=values.__getitem__, reverse=True)
+    return [{"jobNameLabel": name, "time": values[name]} for name in ordered]
 
 
 def job_stat(job: Job, percentiles: Percentiles, runs: Iterable[Run]) -> dict[str, Any]:

@@ -7,8 +7,8 @@ the clock has been set forward past their time.
 
 from __future__ import annotations
 
-from copy import copy
-from datetime import datetime, timedelta, tzinfo
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta, tzinfo
 from functools import lru_cache
 
 from cronsim import CronSim, CronSimError
@@ -18,6 +18,8 @@ from msgspec.structs import replace
 from koinon.chronos.schedules import zones
 from koinon.chronos.schedules.wrong import Wrong
 
+#: A day that does not come for so long never comes.
+_YEARS = 50
 NAMED = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -106,16 +108,29 @@ class _Times:
 
     def __init__(self, fields: str) -> None:
         """Raises CronSimError."""
-        self._template = CronSim(fields, datetime(2000, 1, 1))
+        self._read = read = CronSim(fields, datetime(2000, 1, 1))
+        self._hours, self._minutes = sorted(read.hours), sorted(read.minutes)
         minute, hour = fields.split()[:2]
         #: Whether it is about times of the day rather than about minutes.
         self.day_by_day = not minute.startswith("*") and not hour.startswith("*")
 
-    def after(self, wall: datetime) -> CronSim:
-        """All of them later than `wall`."""
-        found = copy(self._template)  # parsing takes longer than looking
-        found.dt = wall.replace(microsecond=0, fold=0)
-        return found
+    def after(self, wall: datetime) -> Iterator[datetime]:
+        """All of them later than `wall`, in the next 50 years. Raises OverflowError at the end of the calendar."""
+        day, first = wall.date(), (wall.hour, wall.minute + 1)
+        while day.year <= wall.year + _YEARS:
+            if day.month not in self._read.months:
+                day = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+            else:
+                if self._read.match_day(day):
+                    yield from self._of_day(day, first)
+                day += timedelta(days=1)
+            first = (0, 0)
+
+    def _of_day(self, day: date, first: tuple[int, int]) -> Iterator[datetime]:
+        for hour in self._hours:
+            for minute in self._minutes if hour >= first[0] else ():
+                if (hour, minute) >= first:
+                    yield datetime(day.year, day.month, day.day, hour, minute)
 
 
 @lru_cache(maxsize=4096)

@@ -130,7 +130,9 @@ def show_(chronos: Chronos, name: str, as_json: bool) -> None:
 
 
 def _says_something(key: str, value: Any) -> bool:
-    return key not in _TOLD_ELSEWHERE and bool(value) and value != _USUAL.get(key)
+    if key in _TOLD_ELSEWHERE:
+        return False
+    return bool(value != _USUAL[key]) if key in _USUAL else bool(value)
 
 
 def _times(count: int, one: str, many: str) -> str:

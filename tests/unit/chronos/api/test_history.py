@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from koinon.chronos.history import Output
 from koinon.mesos import v1
@@ -50,6 +51,7 @@ async def test_run_tells_all_that_is_known(api: Api) -> None:
         "durationSeconds",
     } <= run.keys()
     assert (run["state"], run["trigger"], run["attempt"]) == ("succeeded", "schedule", 0)
+    assert run["window"] == run["due"]
     assert (await api.get(f"{H}/runs/{run['taskId']}")).json == run
 
 
@@ -136,6 +138,25 @@ async def test_why_follows_a_job_through_its_life(api: Api) -> None:
     assert await codes(api, "a") == {"failed", "not_due"}
 
 
+async def test_why_knows_how_long_an_agent_out_of_reach_is_waited_for(api: Api) -> None:
+    """For ever, unless the job says so."""
+    api.world.duration_s = lambda job: 1000.0
+    await api.create("a", in_s=1)
+    await api.create("b", in_s=1, lostAfterSeconds=600)
+    api.world.run(5)
+    for agent in list(api.world.agents.values()):
+        api.world.master.lose(agent)
+    api.world.run(10)
+    sentences = {
+        job: next(one["sentence"] for one in (await why(api, job))["reasons"] if one["code"] == "unreachable")
+        for job in "ab"
+    }
+    assert sentences["a"].endswith("declared gone.")
+    assert sentences["b"].endswith("declared gone, or has been away for 10 min more.")
+    [run] = (await api.get(f"{H}/runs?job=b&state=running")).json["runs"]
+    assert run["unreachableSince"] > run["started"]
+
+
 async def test_why_knows_that_no_master_is_there(api: Api) -> None:
     """And that a job is disabled, or at its end."""
     api.world.master.up = False
@@ -195,3 +216,14 @@ async def test_statistics_are_of_the_job_that_there_is(api: Api) -> None:
         assert (await api.get(f"{H}/jobs/a")).json["seconds"]["count"] == 1
         await api.delete(f"{V1}/job/a")
         api.world.run(10)
+
+
+async def test_why_knows_of_a_history_that_is_away(api: Api) -> None:
+    """As soon as it should have had the runs."""
+    await run_often(api, times=1)
+    [run] = api.world.history.values()
+    ended = api.world.core.state.ended
+    ended[run.id] = replace(run, ended=api.world.now - 59.0)
+    assert "history" not in await codes(api, "a")
+    ended[run.id] = replace(run, ended=api.world.now - 61.0)
+    assert "One ended run of it waits for the history, the first for 61 s" in str(await why(api, "a"))

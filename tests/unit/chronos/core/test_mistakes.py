@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from koinon.chronos.core import context, due, launching, outcomes, updates, windows
+from koinon.chronos.core import context, due, launching, outcomes, setbacks, updates, windows
 from koinon.chronos.core.state import State
 from koinon.chronos.model import Job
 from koinon.mesos import v1
@@ -96,6 +96,10 @@ def uses_more_than_one_window(patch: Patch) -> None:
     patch.setattr(windows, "next_start", greedy)
 
 
+def takes_what_has_run_for_made_up_for(patch: Patch) -> None:
+    patch.setattr(setbacks, "with_slot_run", lambda job, slot_ms: job)
+
+
 @pytest.mark.parametrize(
     ("mistake", "noticed"),
     [
@@ -108,6 +112,7 @@ def uses_more_than_one_window(patch: Patch) -> None:
         (forgets_what_parents_have_done_with_the_leader, "^(left|right|report|audit): "),
         (takes_any_success_of_each_parent, "^(left|right|report|audit): "),
         (uses_more_than_one_window, "^(left|right|report|audit): "),
+        (takes_what_has_run_for_made_up_for, "leaves twice|in two ways|twice for"),
     ],
 )
 def test_a_mistake_is_noticed(mistake: Callable[[Patch], None], noticed: str, monkeypatch: Patch) -> None:

@@ -183,13 +183,17 @@ async def test_texts_that_no_database_takes_are_mended(history: History) -> None
     assert len(found.reason) == 4096
 
 
-async def test_one_change_that_cannot_be_written_does_not_hold_up_the_others(history: History) -> None:
-    wrong = history.record([done("wrong", elements_processed=2**70)])
+async def test_one_change_that_cannot_be_written_does_not_hold_up_the_others(
+    history: History, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = history.record([done("wrong", message="a secret", elements_processed=2**70)])
     right = history.record([done("right")])
     await right
     with pytest.raises(HistoryError):
         await wrong
     assert [one.job for one in await history.runs(Query())] == ["right"]
+    assert done("wrong").id in caplog.text
+    assert "a secret" not in caplog.text
 
 
 # ── percentiles ──────────────────────────────────────────────────────────────────────────────────────
@@ -233,9 +237,9 @@ async def test_percentiles_of_all_follow_what_happens(history: History) -> None:
 
 
 async def trimmed(
-    url: str, bounds: Bounds, runs: list[Run], outputs: dict[str, bytes] | None = None
+    url: str, bounds: Bounds, runs: list[Run], outputs: dict[str, bytes] | None = None, *, left: int
 ) -> History:
-    """A history that has been filled, and was then trimmed, as it is whenever it is opened."""
+    """A history that has been filled, and was then trimmed to so many runs, as it is whenever it is opened."""
     before = History(url, Bounds(age_s=1e12), clock=lambda: NOON)
     await before.record(runs)
     for task_id, data in (outputs or {}).items():
@@ -243,16 +247,15 @@ async def trimmed(
     await before.close()
     history = History(url, bounds, clock=lambda: NOON)
     await history.opened()
-    while True:
-        found = len(await history.runs(Query(limit=10_000)))
-        await asyncio.sleep(0.05)
-        if found == len(await history.runs(Query(limit=10_000))):
-            return history
+    async with asyncio.timeout(30):
+        while len(await history.runs(Query(limit=10_000))) != left:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    return history
 
 
 async def test_old_runs_go_but_none_that_goes_on(url: str) -> None:
     runs = [done(at=NOON - days * DAY) for days in range(1, 9)] + [run(at=NOON - 100 * DAY, state="running")]
-    history = await trimmed(url, Bounds(age_s=3.5 * DAY), runs)
+    history = await trimmed(url, Bounds(age_s=3.5 * DAY), runs, left=4)
     assert await history.runs(Query()) == [*runs[:3], runs[-1]]
     await history.close()
 
@@ -260,7 +263,7 @@ async def test_old_runs_go_but_none_that_goes_on(url: str) -> None:
 async def test_each_job_has_its_newest_runs(url: str) -> None:
     runs = [done(job, NOON + n) for n in range(1500) for job in ("a", "b")] + [done("c")]
     runs.append(run("a", NOON - 1, state="running"))
-    history = await trimmed(url, Bounds(runs_per_job=5), runs)
+    history = await trimmed(url, Bounds(runs_per_job=5), runs, left=12)
     assert [one.due - NOON for one in await history.runs(Query("a"))] == [1499, 1498, 1497, 1496, 1495, -1]
     assert [one.due - NOON for one in await history.runs(Query("b"))] == [1499, 1498, 1497, 1496, 1495]
     assert len(await history.runs(Query("c"))) == 1
@@ -269,7 +272,7 @@ async def test_each_job_has_its_newest_runs(url: str) -> None:
 
 async def test_there_are_at_most_so_many_runs(url: str) -> None:
     runs = [done(f"job{n}", NOON + n) for n in range(2500)]
-    history = await trimmed(url, Bounds(runs=10), runs)
+    history = await trimmed(url, Bounds(runs=10), runs, left=10)
     assert await history.runs(Query(limit=10_000)) == runs[:-11:-1]
     await history.close()
 
@@ -278,8 +281,10 @@ async def test_outputs_go_with_their_run_and_when_there_is_no_room(url: str) -> 
     runs = [done(at=NOON - days * DAY) for days in range(6)]
     noise = random.Random(1)
     outputs = {one.id: noise.randbytes(1000) for one in reversed(runs)}
-    history = await trimmed(url, Bounds(age_s=4.5 * DAY, output_bytes=2100), runs, outputs)
-    assert [await history.output(one.id) is not None for one in runs].count(True) == 2
+    history = await trimmed(url, Bounds(age_s=4.5 * DAY, output_bytes=2100), runs, outputs, left=5)
+    async with asyncio.timeout(30):
+        while [await history.output(one.id) is not None for one in runs].count(True) != 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
     assert len(await history.runs(Query())) == 5
     await history.close()
 

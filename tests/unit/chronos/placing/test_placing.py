@@ -157,6 +157,12 @@ def test_a_task_tells_who_and_where_it_is() -> None:
     assert (task.container, task.max_completion_time) == (None, None)
 
 
+def test_a_task_is_told_its_window() -> None:
+    command = placed(job(), Run("report", 7, window_ms=5)).command
+    assert command is not None
+    assert variables(command)["CHRONOS_JOB_RUN_WINDOW"] == "5"
+
+
 @pytest.mark.parametrize(
     ("fields", "by_hand", "value", "argv"),
     [

@@ -1,6 +1,7 @@
 """A whole Chronos, with a master that says what the test wants, and an agent that shows files."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from koinon.chronos.core import State
 from koinon.chronos.flags import CONVENTIONS, ChronosFlags
+from koinon.chronos.history import Output
+from koinon.chronos.model import Job, Run, ids
+from koinon.chronos.sandboxes import Sandboxes
 from koinon.chronos.server import ChronosProcess
 from koinon.coordination.embedded import EmbeddedStore
 from koinon.flags import load
@@ -18,6 +23,7 @@ from koinon.mesos import v1
 from koinon.mesos.resources import Resources
 from koinon.mesos.v1.scheduler import Call, Event
 from koinon.service.exits import Exit, Fatal
+from koinon.timestamps import seconds, stamp
 from tests.unit.sdk.conftest import FakeServer, FakeSubscription
 from tests.unit.sdk.frameworks import FRAMEWORK_ID, SUBSCRIBED, error
 
@@ -179,6 +185,26 @@ async def test_from_a_definition_to_the_history(master: FakeServer, agent: Agent
     assert set(agent.asked) == {f"{folder}/stdout", f"{folder}/stderr"}
 
 
+@pytest.mark.timeout(20)
+async def test_what_is_due_goes_by_the_clock_on_the_wall(
+    master: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is set while nothing else happens: that is noticed before long."""
+    right = time.time
+    async with running(master, tmp_path) as process:
+        subscription = await master.subscription()
+        subscription.send(SUBSCRIBED)
+        tomorrow = stamp(time.time() + 86_400)
+        await ask(process, "/v1/scheduler/iso8601", "POST", {**JOB, "schedule": f"R/{tomorrow}/P1D"})
+        await process.runtime.settled()
+        monkeypatch.setattr(time, "time", lambda: right() + 86_400)
+        await calls(master, Call.Type.REVIVE)
+        subscription.send(offer())
+        (operation,) = (await calls(master, Call.Type.ACCEPT)).accept.operations
+        (task,) = operation.launch.task_infos
+        assert ids.parse_task(task.task_id.value).due_ms == ids.milliseconds(seconds(tomorrow))
+
+
 async def test_a_run_whose_agent_is_away_is_recorded_without_its_output_and_later_with_it(
     master: FakeServer, agent: Agent, tmp_path: Path
 ) -> None:
@@ -194,6 +220,21 @@ async def test_a_run_whose_agent_is_away_is_recorded_without_its_output_and_late
         process.runtime._sandboxes.note(offer(agent).offers.offers)
         await eventually(lambda: is_recorded(process))
         assert (await ask(process, f"{path}/output"))["stdout"] == "hello"
+
+
+async def test_runs_of_an_executor_have_what_that_has_written(agent: Agent) -> None:
+    """Its files are those of all of them."""
+    agent.files = {"/executors/a/runs/c/stdout": b"hello", "/executors/a/runs/c/stderr": b""}
+    state = State(framework_id="f", jobs={"a": Job("a", executor="./executor")})
+    sandboxes = Sandboxes(lambda: state, tail_bytes=100)
+    found = offer(agent).offers
+    assert found is not None
+    sandboxes.note(found.offers)
+    run = Run("a", 1, state="failed", agent_id="S0", mesos_state="TASK_FAILED", container_id="c")
+    try:
+        assert await sandboxes.output(run) == Output(b"hello", b"", 5, 0)
+    finally:
+        await sandboxes.close()
 
 
 async def test_who_takes_over_goes_on(master: FakeServer, agent: Agent, tmp_path: Path) -> None:
@@ -316,6 +357,9 @@ async def test_a_browser_is_told_what_there_is(master: FakeServer, tmp_path: Pat
             async with session.get(f"http://{process.address}{path}") as answer:
                 assert (answer.status, answer.url.path) == (200, "/ui/")
                 assert "/v1/scheduler/jobs" in await answer.text()
+        async with session.get(f"http://{process.address}/metrics/prometheus") as answer:
+            assert "# TYPE chronos_jobs_run_success_total counter" in await answer.text()
+        assert (await ask(process, "/metrics"))["histograms"] == {}
         assert (await ask(process, "/config"))["master"] == master.address
         assert await ask(process, "/logging") == {"ROOT": "INFO"}
         # Any page may read, and none may change anything.
