@@ -21,7 +21,12 @@ def test_every_field_is_on_the_page() -> None:
     read = {names[attribute] for attribute in PLAIN}
     everything = (
         scheduled(
-            container={"image": "i"}, retryDelaySeconds=1, cron="0 9 * * *", schedule=None, owner="a@b.c"
+            container={"image": "i"},
+            retryDelaySeconds=1,
+            lostAfterSeconds=1,
+            cron="0 9 * * *",
+            schedule=None,
+            owner="a@b.c",
         ),
         dependent("c", "a"),
     )

@@ -83,6 +83,7 @@ SCHEDULED: list[tuple[Any, str]] = [
     (job(retries=2**31), "retries must be at most 2147483647, not 2147483648"),
     (job(maxCompletionTime=-5), "maxCompletionTime must be 0 or more"),
     (job(retryDelaySeconds="soon"), "retryDelaySeconds must be a number, not 'soon'"),
+    (job(lostAfterSeconds=0), "lostAfterSeconds must be 0.001 or more, not 0"),
     (job(retryBackoffFactor=0.5), "retryBackoffFactor must be 1 or more, not 0.5"),
     # ── when ──
     (job(schedule="*/5 * * *"), "*/5 * * *"),

@@ -95,6 +95,7 @@ bodies = object_of(
     epsilon=st.sampled_from(["PT15M", "P1D"]),
     retries=counts,
     retryDelaySeconds=st.integers(0, 10**6),
+    lostAfterSeconds=st.none() | st.integers(1, 10**6),
     retryBackoffFactor=st.floats(1, 100),
     maxCompletionTime=st.integers(0, 10**6),
     softError=st.booleans(),

@@ -53,7 +53,7 @@ def _of_runs(state: State, job: Job, now: float) -> Iterator[Reason]:
     runs = sorted(state.runs_of(job.name), key=lambda run: (run.due_ms, run.attempt))
     for run in runs[:_RUNS_MAX]:
         if run.is_active:
-            yield _active(run, now)
+            yield _active(job, run, now)
         elif run.not_before > now:
             yield Reason(
                 "retry",
@@ -65,13 +65,13 @@ def _of_runs(state: State, job: Job, now: float) -> Iterator[Reason]:
         yield Reason("more", f"There are {len(runs) - _RUNS_MAX} more runs under way or waiting.")
 
 
-def _active(run: Run, now: float) -> Reason:
+def _active(job: Job, run: Run, now: float) -> Reason:
     where = f"on {run.hostname or run.agent_id}"
     if run.mesos_state == "TASK_UNREACHABLE":
         return Reason(
             "unreachable",
             f"{_named(run)} is {where}, which the master does not reach; nothing starts in its place until that one is"
-            " back or declared gone.",
+            f" back or declared gone{_until_lost(job, run, now)}.",
         )
     if run.awaits_call:
         return Reason(
@@ -85,6 +85,12 @@ def _active(run: Run, now: float) -> Reason:
             f"{_named(run)} was launched {where} {_ago(run.launched, now)}; it does not run yet.",
         )
     return Reason("running", f"{_named(run)} has been running {where} since {moment(run.started)}.")
+
+
+def _until_lost(job: Job, run: Run, now: float) -> str:
+    if job.lost_after_seconds is None or run.unreachable_since is None:
+        return ""
+    return f", or has been away for {_span(run.unreachable_since + job.lost_after_seconds - now)} more"
 
 
 # ── what may start, and does not ──────────────────────────────────────────────────────────────────

@@ -7,6 +7,7 @@ jobs         what people want              updates         status updates, ackno
 due          slots, overlap, what is late  outcomes        success, retries, children, notices
 launching    offers, queue, intents        reconciliation  with the master
 kills        again and again               setbacks       of the clock
+losses       out of reach                  windows        down the chain
 
 Two clocks: `now` counts what passes, for waits; `wall` is what people go by, for what is due. Only the wall jumps.
 

@@ -74,6 +74,8 @@ def clock_jumped(core: Core) -> None:
     for run in list(core.state.runs.values()):
         if run.state == "waiting" and run.not_before:
             core.put_run(replace(run, not_before=run.not_before + by_s))
+        elif run.unreachable_since is not None:
+            core.put_run(replace(run, unreachable_since=run.unreachable_since + by_s))
     if by_s < 0:
         core.touched.update(dict.fromkeys(core.state.jobs))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from koinon.chronos.core import kills, outcomes, windows
+from koinon.chronos.core import kills, losses, outcomes, windows
 from koinon.chronos.core.context import Core
 from koinon.chronos.core.due import new_run
 from koinon.chronos.core.events import ChangeJobs, Complete, MarkSucceeded, Notify, Processed, Refused, RunNow
@@ -77,6 +77,8 @@ def _put(core: Core, job: Job) -> None:
             if not waiting.stored:  # it is made due by what may have changed
                 core.state.dequeue(waiting.run)
     core.put_job(outcomes.settled(core, job))
+    for run in core.state.runs_of(job.name):
+        losses.watch(core, run)
     if job.disabled:
         for run in core.state.runs_of(job.name):
             if run.state == "waiting" and run.trigger != "manual":

@@ -54,6 +54,8 @@ def reconsidered(core: Core, job: Job) -> Job:
     if job.ahead and _waits(core, job, schedule):
         return job
     open_ones = [lapse for lapse in job.lapses if lapse.through_ms > core.wall_ms]
+    if not open_ones:
+        return _gone_on(job, schedule)
     end = (job.ahead or schedule).due
     set_back = [_first_of(job, lapse, core.wall) for lapse in open_ones]
     times = {one.due: one for one in set_back if one is not None and one.due is not None}

@@ -13,7 +13,7 @@ import re
 
 from msgspec.structs import replace
 
-from koinon.chronos.core import outcomes
+from koinon.chronos.core import losses, outcomes
 from koinon.chronos.core.context import Core
 from koinon.chronos.core.events import Acknowledge, Kill
 from koinon.chronos.model import Run
@@ -57,6 +57,8 @@ def _change(core: Core, run: Run, status: v1.TaskStatus) -> None:
     if state in BEGUN or state in OPEN:
         if told != run:
             core.put_run(told)
+        if told.unreachable_since != run.unreachable_since:
+            losses.watch(core, told)
     elif state is _S.TASK_FINISHED:
         job = core.state.jobs.get(run.job)
         if job is not None and job.asynchronous and not run.orphaned:
@@ -82,6 +84,9 @@ def _told(core: Core, run: Run, status: v1.TaskStatus) -> Run:
         state="running" if begun else run.state,
         started=core.wall if begun and run.started is None else run.started,
         mesos_state=status.state.value,
+        unreachable_since=(run.unreachable_since or core.wall)
+        if status.state is _S.TASK_UNREACHABLE
+        else None,
         # Who answers a question has words of its own, which say nothing of the task.
         message=(status.message or "") if is_new else run.message,
         reason=_reason(status) if is_new else run.reason,

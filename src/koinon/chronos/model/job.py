@@ -158,6 +158,7 @@ class Job(_Part, frozen=True):
     retry_backoff_factor: float = 1.0  #: of each delay to the one before
     max_retry_delay_seconds: float = 3600.0
     max_completion_time: float = 0.0  #: seconds; 0 = any
+    lost_after_seconds: float | None = None  #: out of reach, a run counts as failed; None = it is waited for
     soft_error: bool = False  #: children run also when it has failed for good
     asynchronous: bool = msgspec.field(
         default=False, name="async"

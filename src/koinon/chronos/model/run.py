@@ -46,6 +46,7 @@ class Run(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=Fa
     elements_processed: int = 0  #: told by the task, of data processing jobs
     failures: int = 0  #: attempts of this run that failed before: an attempt that never began is none
     window_ms: int = 0  #: the slot for which it runs, down the chain; 0 of runs by hand, which are for any
+    unreachable_since: float | None = None  #: the master does not reach its agent
     through_ms: int = 0  #: the last of the due times that it makes up for, if there were more than one
     kill_asked: float | None = None  #: when somebody wanted it killed
     orphaned: bool = False  #: its job was deleted; another one may have the name now

@@ -175,6 +175,7 @@ PLAIN: Mapping[str, Kind] = {
     "retry_delay_seconds": _SECONDS,
     "retry_backoff_factor": number(least=1, most=100),
     "max_retry_delay_seconds": _SECONDS,
+    "lost_after_seconds": number(least=0.001, most=1e9),
     "max_completion_time": _SECONDS,
     "soft_error": flag,
     "asynchronous": flag,

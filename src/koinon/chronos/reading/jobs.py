@@ -15,7 +15,7 @@ import msgspec
 
 from koinon.chronos import schedules
 from koinon.chronos.model import Defaults, Job, Line, ids
-from koinon.chronos.model.job import BOOKKEEPING, Container, Fetch
+from koinon.chronos.model.job import BOOKKEEPING, Container, Fetch, Lapse
 from koinon.chronos.model.problems import Refused, Wrong
 from koinon.chronos.reading import fields, sets
 from koinon.chronos.reading.kinds import BAD, flag, listed, one_line, one_of, say, shown, some, text
@@ -237,13 +237,15 @@ def _scheduled(
     except schedules.Wrong as wrong:
         found.append(str(wrong))
         return {}
-    if old is None or old.schedule is None:
+    if old is not None and (stored := old.schedule) is not None:
+        is_same = (schedule.text, schedule.zone) == (stored.text, stored.zone) and stored.remaining != 0
+        if is_same or schedules.resumed(schedule, stored) is stored:
+            return {"schedule": stored, "lapses": old.lapses, "ahead": old.ahead}
+    if not schedule.is_cron:
         return {"schedule": schedule}
-    stored = old.schedule
-    is_same = (schedule.text, schedule.zone) == (stored.text, stored.zone) and stored.remaining != 0
-    if not is_same and schedules.resumed(schedule, stored) is not stored:
-        return {"schedule": schedule}
-    return {"schedule": stored, "lapses": old.lapses, "ahead": old.ahead}
+    # It begins with what the clock shows. If that was wrong, it begins earlier; but not before what has run already.
+    since_ms = old.latest_slot_ms if old is not None else 0
+    return {"schedule": schedule, "lapses": (Lapse(since_ms, ids.milliseconds(now)),)}
 
 
 def _check_command(made: Mapping[str, Any], given: Mapping[str, Any], line: Line, found: list[str]) -> None:

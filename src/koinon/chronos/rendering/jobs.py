@@ -57,6 +57,8 @@ def render_job(job: Job, line: Line) -> dict[str, Any]:
     }
     if job.retry_delay_seconds is not None:
         made["retryDelaySeconds"] = job.retry_delay_seconds
+    if job.lost_after_seconds is not None:
+        made["lostAfterSeconds"] = job.lost_after_seconds
     if job.container is not None:
         made["container"] = _container(job.container, line)
     if job.schedule is None:

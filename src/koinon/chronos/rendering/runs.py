@@ -24,6 +24,7 @@ def render_run(run: Run) -> dict[str, Any]:
         "notBefore": run.not_before or None if run.state == "waiting" else None,
         "launched": run.launched,
         "started": run.started,
+        "unreachableSince": run.unreachable_since,
         "ended": run.ended,
         "killAsked": run.kill_asked,
     }

@@ -214,6 +214,7 @@ class Master:
     # ── agents ────────────────────────────────────────────────────────────────────────────────────
     def registered(self, agent: AgentNode) -> None:
         """Its tasks are known from now on; those that it should have and has not are missing."""
+        was_away = agent.id in self.unreachable
         for known in (self.recovered, self.unreachable):
             known.discard(agent.id)
         self.agents[agent.id] = agent
@@ -222,6 +223,9 @@ class Master:
         for task_id, task in had.items():
             if task_id not in agent.tasks and self.states.get(task_id) not in TERMINAL:
                 self._say(task_id, S.TASK_DROPPED if task is None else S.TASK_GONE, agent.id)
+        for task in agent.tasks.values():
+            if was_away and task.state is S.TASK_RUNNING:
+                self._say(task.id, task.state, agent.id)
         self._offer()
 
     def update(self, agent: AgentNode, status: v1.TaskStatus) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from koinon.chronos import schedules
+from koinon.chronos import reading, schedules
 from koinon.chronos.core import Chronos, Config
 from koinon.chronos.core import events as ev
-from koinon.chronos.model import Job, ids
+from koinon.chronos.model import Defaults, Job, ids
 from koinon.chronos.model.problems import Refused
 from koinon.mesos import v1
 from koinon.timestamps import stamp
@@ -513,6 +514,52 @@ def test_an_agent_out_of_reach_is_waited_for() -> None:
     assert dues(world)[:2] == [10.0, 20.0]
 
 
+def test_an_agent_out_of_reach_is_given_up_after_a_while_if_the_job_says_so() -> None:
+    world = World(job(schedule=every(3600), lost_after_seconds=60.0))
+    world.duration_s = lambda name: 1000.0
+    world.until(lambda: bool(world.starts))
+    agent = next(one for one in world.agents.values() if one.tasks)
+    world.run(1)
+    world.master.lose(agent)
+    world.run(40)
+    world.set_clock(3600.0)  # it is by what passes
+    world.set_clock(0.0)
+    world.lead()  # which goes on from there
+    world.run(15)
+    assert len(world.starts) == 1
+    world.duration_s = lambda name: 100.0
+    world.run(20)
+    assert [(run.state, run.reason) for run in world.ended_of("a")] == [("failed", "lost")]
+    agent.cut = False
+    world.run(30)
+    assert [task.attempt for task in map(_place, world.running())] == [1], "what turns up is killed"
+    world.run(100)
+    assert [(run.attempt, run.state) for run in world.ended_of("a")] == [(0, "failed"), (1, "succeeded")]
+
+
+@pytest.mark.parametrize("change", [{}, {"lost_after_seconds": 500.0}])
+def test_who_is_back_in_time_is_not_given_up_and_how_long_that_is_may_be_changed(
+    change: dict[str, Any],
+) -> None:
+    world = World(job(schedule=every(3600), lost_after_seconds=60.0))
+    world.duration_s = lambda name: 300.0
+    world.until(lambda: bool(world.starts))
+    agent = next(one for one in world.agents.values() if one.tasks)
+    world.run(1)
+    world.master.lose(agent)
+    world.run(50)
+    if change:
+        world.tell(ev.ChangeJobs(put=(replace(world.job("a"), **change),)))
+        world.run(100)
+    agent.cut = False
+    world.run(350)
+    assert [(run.state, run.unreachable_since) for run in world.ended_of("a")] == [("succeeded", None)]
+
+
+def _place(task: Task) -> ids.TaskPlace:
+    return ids.parse_task(task.id)
+
+
 def test_what_runs_on_a_machine_that_is_declared_gone_is_tried_again() -> None:
     world = World(job(schedule=every(3600)))
     world.duration_s = lambda name: 30.0
@@ -638,3 +685,22 @@ def test_a_launch_on_its_way_is_not_asked_for_when_the_clock_is_set_forward() ->
     assert asked == []
     world.run(40)
     assert world.states_of("a") == {"succeeded": 1}
+
+
+def test_a_cron_that_was_posted_while_the_clock_was_wrong_begins_when_it_is_right() -> None:
+    world = World()
+    world.set_clock(YEARS_S)
+    made = reading.job(
+        {"name": "a", "command": "true", "schedule": "* * * * *"},
+        asked="iso8601",
+        line="3.x",
+        jobs={},
+        defaults=Defaults(cpus=1.0),
+        now=world.now,
+    )
+    world.tell(ev.ChangeJobs(put=(made,)))
+    world.run(5)
+    world.set_clock(0.0)
+    world.run(180)
+    assert len(dues(world)) == 3
+    assert max(dues(world)) < 200
