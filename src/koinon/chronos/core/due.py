@@ -208,7 +208,7 @@ def _next_derived(core: Core, job: Job) -> Run | None:
         return None
     if (due := _due(core, job)) is not None:
         due_ms = ids.milliseconds(due)
-        if job.missed_runs != "all":
+        if job.missed_runs != "all" and job.ahead is None:
             # Before there was the job nobody waited for it; and one of that name, deleted since, may have had that id.
             due_ms = max(due_ms, min(job.created_ms, core.wall_ms))
         return _slot_run(core, job, due_ms)
