@@ -76,7 +76,9 @@ def clock_jumped(core: Core) -> None:
         elif run.unreachable_since is not None:
             core.put_run(replace(run, unreachable_since=run.unreachable_since + by_s))
     if by_s < 0:
-        core.touched.update(dict.fromkeys(core.state.jobs))
+        state = core.state
+        core.touched.update(dict.fromkeys(state.queued))  # what waits for room may not have come any more
+        core.touched.update((name, None) for name, job in state.jobs.items() if job.lapses or job.ahead)
 
 
 def launched(core: Core, run: Run) -> tuple[Job, Run]:

@@ -60,6 +60,19 @@ def test_what_was_given_up_by_a_wrong_clock_runs_when_its_time_comes() -> None:
     ]
 
 
+def test_what_waits_for_room_when_the_clock_is_set_back_waits_for_its_time() -> None:
+    world = World(job(schedule=every(200)), agents=0)
+    world.set_clock(100.0)
+    world.run(1)
+    assert world.core.state.queue
+    world.set_clock(0.0)
+    world.add_agent()
+    world.run(5)
+    assert world.starts == []
+    world.run(20)
+    assert dues(world) == [10.0]
+
+
 def test_what_ran_while_the_clock_was_wrong_does_not_run_again() -> None:
     world = World(job(schedule=every(10)))
     world.run(15)
