@@ -180,7 +180,11 @@ def example(master: str, zk: str, directory: Path) -> dict[str, Any]:
 
 
 def chronos_framework(marathons: Marathons) -> str:
-    """The id of the only one."""
-    frameworks = marathons.cluster.master.get("/frameworks")["frameworks"]
-    [found] = [one["id"] for one in frameworks if one["name"] == "chronos" and one["active"]]
-    return str(found)
+    """The id of the only one, once it has subscribed."""
+
+    def active() -> list[str]:
+        frameworks = marathons.cluster.master.get("/frameworks")["frameworks"]
+        return [one["id"] for one in frameworks if one["name"] == "chronos" and one["active"]]
+
+    [found] = eventually(active, "Chronos has subscribed")
+    return found

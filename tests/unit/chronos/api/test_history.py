@@ -134,6 +134,8 @@ async def test_why_follows_a_job_through_its_life(api: Api) -> None:
     assert "cpus needed" in str(await why(api, "big"))
     api.world.run(2)
     assert "retry" in await codes(api, "a")
+    await api.recorded()
+    assert "The attempt before: Command exited with status 3." in str(await why(api, "a"))
     api.world.run(20)
     assert await codes(api, "a") == {"failed", "not_due"}
 

@@ -206,7 +206,7 @@ def test_launches_that_come_to_nothing_again_and_again_are_failures_in_the_end(
     assert (world.states_of("a").keys(), world.notices) == ({"skipped"}, [])
     world.run(300)
     assert world.states_of("a") == {"skipped": 10, "failed": 2}
-    assert [one.kind for one in world.notices] == ["failed"]
+    assert [(one.kind, one.attempt) for one in world.notices] == [("failed", 1)]
     assert world.is_quiet()
 
 
