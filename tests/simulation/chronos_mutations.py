@@ -11,15 +11,15 @@ from unittest.mock import patch
 
 from msgspec.structs import replace
 
-from koinon.chronos.core import context, outcomes, updates, windows
-from koinon.chronos.model import Run
+from koinon.chronos.core import context, due, outcomes, updates, windows
+from koinon.chronos.model import Job, Run
 from koinon.chronos.recording import Recorder
 from koinon.coordination.zookeeper.election import Election
 from koinon.mesos.v1 import TaskState
 from koinon.service import driver
 from koinon.service.loop import CoreLoop
 from koinon.simulator.plan import Fault, Plan, draw_chronos
-from tests.simulation.mutations import Patches
+from tests.simulation.mutations import Mutation, Patches
 
 
 def _launches_before_the_intent_is_stored() -> Patches:
@@ -167,5 +167,25 @@ CHRONOS_MUTATIONS = {
             patch.object(Election, "held", lambda election: True),
         ],
         masters=1,
+    ),
+}
+
+
+# ── bugs that were ────────────────────────────────────────────────────────────────────────────────
+def _never_before_it_was_defined() -> Patches:
+    real = due._next_derived
+
+    def next_derived(core: context.Core, job: Job) -> Run | None:
+        run = real(core, job)
+        if run is None or run.trigger != "schedule":
+            return run
+        return replace(run, due_ms=max(run.due_ms, min(job.created_ms, core.wall_ms)))
+
+    return [patch.object(due, "_next_derived", next_derived)]
+
+
+CHRONOS_REVERTED = {
+    "slot_of_its_own": Mutation(
+        "no slot is before its job was defined, whatever the clock shows", _never_before_it_was_defined
     ),
 }

@@ -21,6 +21,7 @@ SEEDS = {
     "executor_counted": "A task came for an executor that had just ended, and the master counted the executor for ever.",
     "end_unheard": "An executor ended while the registry was told that its agent is back, and the master missed it.",
     "gone_too_soon": "The master said of a task that it is gone, though its agent was only disconnected, and had it.",
+    "slot_of_its_own": "A clock was set back to before a job was defined, and its run had the wall's time for its due time.",
 }
 
 

@@ -11,10 +11,12 @@ from msgspec.structs import replace
 from koinon.simulator.plan import Plan, draw
 from koinon.simulator.shrink import shrink
 from koinon.simulator.simulation import simulate
-from tests.simulation.mutations import REVERTED, made
+from tests.simulation.chronos_mutations import CHRONOS_REVERTED
+from tests.simulation.mutations import REVERTED, Mutation, made
 from tests.simulation.seeds import SEEDS, plan
 
 SEEDS_MAX = 500
+ALL_REVERTED: dict[str, Mutation] = {**REVERTED, **CHRONOS_REVERTED}
 _TOGETHER = 10
 #: So often a plan is tried to be made shorter before its story is told.
 _TRIES = 60
@@ -49,10 +51,10 @@ def test_a_bug_that_was_mended_stays_so(name: str) -> None:
         assert outcome.violation is None, "\n".join(list(outcome.report())[:60])
 
 
-@pytest.mark.parametrize("name", REVERTED)
+@pytest.mark.parametrize("name", ALL_REVERTED)
 def test_its_plan_brings_a_bug_about_that_is_not_mended(name: str) -> None:
     """Otherwise the plan has grown old, and says nothing: look for another one."""
-    with made(REVERTED[name]):
+    with made(ALL_REVERTED[name]):
         assert any(simulate(one).violation is not None for one in islice(dice(name), 60))
 
 

@@ -18,16 +18,16 @@ from koinon.simulator.keepers.server import PORT, ServerNode
 from koinon.simulator.keepers.session import Session
 from koinon.simulator.machines import Machine, Process
 from koinon.simulator.network import Network
-from koinon.simulator.plan import draw
+from koinon.simulator.plan import draw, draw_chronos
 from koinon.simulator.shrink import minimal
 from koinon.simulator.simulation import simulate
 from koinon.simulator.surroundings import simulated
 from koinon.simulator.world import Violation, World
 
 DIGEST = """
-from koinon.simulator.plan import draw
+from koinon.simulator.plan import draw, draw_chronos
 from koinon.simulator.simulation import simulate
-print(simulate(draw({seed})).story.digest())
+print(simulate(draw({seed})).story.digest(), simulate(draw_chronos({seed})).story.digest())
 """
 
 
@@ -44,7 +44,8 @@ def test_the_same_seed_tells_the_same_story_in_every_process() -> None:
             ).stdout
             for order in (1, 2)
         }
-        assert stories == {simulate(draw(seed)).story.digest() + "\n"}
+        own = [simulate(plan).story.digest() for plan in (draw(seed), draw_chronos(seed))]
+        assert stories == {" ".join(own) + "\n"}
 
 
 def test_another_seed_tells_another_story() -> None:

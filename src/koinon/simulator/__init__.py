@@ -9,8 +9,9 @@
   unchanged; clocks and random numbers are the world's (`surroundings.py`).
 - **Network** (`network.py`), **disks** (`disk.py`), **launchers** and programs (`launcher.py`), **ZooKeeper**
   (`keepers/`): models of what the shells stand on.
-- **Nodes** (`masters.py`, `agents.py`, `frameworks.py`, `executors.py`): what is real, put together on a machine. A
+- **Nodes** (`masters.py`, `agents.py`, `frameworks.py`, `executors.py`, `chronoses.py`): what is real, put together on a machine. A
   `cluster.py` has them all.
 - **Laws** (`laws.py`) look on while anything may fail; then there is **peace** (`peace.py`), in which all must agree.
+- **Chronoses** have **clients** (`clients.py`), laws (`windows.py`) and a second act (`promises.py`) of their own.
 - **Story** (`story.py`): what happened, for the moment when a law is broken; `shrink.py` makes it short.
 """

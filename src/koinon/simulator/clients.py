@@ -49,6 +49,12 @@ class Clients:
         self._leaving: set[str] = set()
         self.resting = False  #: they want nothing more
 
+    @property
+    def waiting(self) -> list[str]:
+        """Jobs that are asked for, and not yet accepted."""
+        known = self.accepted.keys() | self._leaving
+        return [job.name for job in self._plan.jobs if job.name not in known]
+
     def start(self) -> None:
         """Begin to ask."""
         for job in self._plan.jobs:

@@ -208,13 +208,15 @@ def _framework(random: Random, number: int) -> FrameworkPlan:
 
 
 def draw_chronos(seed: int) -> Plan:
-    """As `draw`: a cluster that is there for Chronos, whose machines have half of the faults."""
+    """As `draw`: a small cluster that is there for Chronos, whose machines have half of the faults."""
     random = Random(f"{seed}/chronos")
     plan = Plan(
         seed=seed,
-        masters=random.choice((0, 1, 2, 3)),
+        masters=random.choice((0, 1, 1, 2)),
         agents=tuple(random.choice((2.0, 4.0, 8.0)) for _ in range(random.randint(1, 3))),
-        frameworks=tuple(_framework(Random(f"{seed}/framework {n}"), n) for n in range(random.randint(0, 1))),
+        frameworks=tuple(
+            _framework(Random(f"{seed}/framework {n}"), n) for n in range(random.choice((0, 0, 0, 1)))
+        ),
         chronos=ChronosPlan(
             nodes=random.choice((1, 2, 2)),
             jobs=tuple(_jobs(Random(f"{seed}/jobs"))),
@@ -237,7 +239,7 @@ def _jobs(random: Random) -> Iterator[JobPlan]:
         many = missed == "all" or overlap == "queue"
         yield JobPlan(
             name=f"job-{number + 1}",
-            period_s=60 if cron else random.choice((20, 30) if many else (5, 10, 30)),
+            period_s=60 if cron else random.choice((30, 60) if many else (5, 10, 30)),
             cron=cron,
             missed=missed,
             overlap=overlap,

@@ -78,6 +78,13 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
         yield _without(replace(plan, agents=plan.agents[:-1]), plan)
     if plan.masters > 1:
         yield _without(replace(plan, masters=plan.masters - 1), plan)
+    if (chronos := plan.chronos) is not None:
+        for job in chronos.jobs:
+            rest = tuple(one for one in chronos.jobs if one is not job)
+            if rest and not any(job.name in one.parents for one in rest):
+                yield replace(plan, chronos=replace(chronos, jobs=rest))
+        if chronos.nodes > 1:
+            yield _without(replace(plan, chronos=replace(chronos, nodes=1)), plan)
     for at, fault in enumerate(plan.faults):
         if fault.for_s > 0.5:
             shorter = replace(fault, for_s=round(fault.for_s / 2, 3))
