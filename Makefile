@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SEEDS := 5000
+# Looking for tests takes seconds, and these have none that want the machine for themselves.
+PROCESSES_ONLY := --ignore=tests/unit --ignore=tests/simulation
 
 # Where it is set, each of the hundreds of processes of a test run, and each role, would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -16,8 +18,8 @@ up: $(VENV)/.ready  ## run a cluster on this machine
 
 test: check $(VENV)/.conformance debian-tools  ## everything that must pass
 	$(BIN)/pytest -n 3 --dist worksteal -m 'not alone and not waiting' $(ARGS)
-	$(BIN)/pytest -n 2 --maxschedchunk 1 -m waiting $(ARGS) || [ $$? = 5 ]  # 5: ARGS selects none of them
-	$(BIN)/pytest -m alone $(ARGS) || [ $$? = 5 ]
+	$(BIN)/pytest -n 2 --maxschedchunk 1 -m waiting $(PROCESSES_ONLY) $(ARGS) || [ $$? = 5 ]  # 5: ARGS selects none of them
+	$(BIN)/pytest -m alone $(PROCESSES_ONLY) $(ARGS) || [ $$? = 5 ]
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -13,20 +13,23 @@ from pathlib import Path
 from typing import Any
 
 from koinon.agent.core import tables as agent
+from koinon.chronos.model import run
 from koinon.coordination import candidate
 from koinon.master.core import tables as master
 
 DOCS = Path(__file__).parent
 
 Moves = Mapping[Any, frozenset[Any]]
+State = Enum | str
 #: States that are drawn as one; the empty one is "not there yet".
-Group = tuple[Enum, ...]
+Group = tuple[State, ...]
 
 INTRODUCTION = """\
 # State diagrams
 
-Drawn by `docs/make_diagrams.py` from `src/koinon/master/core/tables.py`, `src/koinon/agent/core/tables.py` and
-`src/koinon/coordination/candidate.py`. Do not edit: change the tables, then `make docs`. What is not drawn cannot happen: it raises `IllegalMove`.
+Drawn by `docs/make_diagrams.py` from `src/koinon/master/core/tables.py`, `src/koinon/agent/core/tables.py`,
+`src/koinon/coordination/candidate.py` and `src/koinon/chronos/model/run.py`. Do not edit: change the tables, then `make docs`. What is not
+drawn cannot happen: it raises `IllegalMove`, or AssertionError.
 States that have the same ways in and out share a box; an arrow from a box to itself means that they may follow one
 another in any order.
 """
@@ -41,6 +44,11 @@ DIAGRAMS: tuple[tuple[str, Moves, str], ...] = (
     ("The agent itself", agent.AGENT_MOVES, str(agent.AgentState.__doc__)),
     ("An executor, as its agent sees it", agent.EXECUTOR_MOVES, str(agent.ExecutorState.__doc__)),
     ("A task, as its agent sees it", agent.TASK_MOVES, "It is here from the moment it arrives."),
+    (
+        "A run of a job of Chronos's",
+        run.MOVES,
+        "One attempt; the next one is another run, for the same due time.",
+    ),
 )
 
 
@@ -69,22 +77,27 @@ def diagram(moves: Moves) -> str:
 
 def _groups(moves: Moves) -> Iterator[Group]:
     """States with the same ways in and out, together."""
-    alike: dict[tuple[frozenset[Enum | None], frozenset[Enum]], list[Enum]] = {}
+    alike: dict[tuple[frozenset[State | None], frozenset[State]], list[State]] = {}
     for state, ends in moves.items():
         if state is not None:
             ways_in = frozenset(start for start, there in moves.items() if state in there)
             alike.setdefault((ways_in, ends), []).append(state)
     for states in alike.values():
         # A set's order changes from run to run; that of the declaration does not.
-        yield tuple(sorted(states, key=list(type(states[0])).index))
+        declared: list[Any] = list(type(states[0])) if isinstance(states[0], Enum) else states
+        yield tuple(sorted(states, key=declared.index))
 
 
 def _label(group: Group) -> str:
-    return "<br/>".join(state.name.removeprefix("TASK_") for state in group)
+    return "<br/>".join(_text(state) for state in group)
 
 
 def _name(group: Group) -> str:
-    return group[0].name.removeprefix("TASK_").lower()
+    return _text(group[0]).lower()
+
+
+def _text(state: State) -> str:
+    return state.name.removeprefix("TASK_") if isinstance(state, Enum) else state.upper()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from unittest.mock import patch
 
 from koinon.agent.checkpoint import Gate
@@ -34,6 +34,15 @@ Patches = list[Any]  #: context managers of unittest.mock
 Changes = Sequence[tuple[str, bytes | None]]
 
 
+class Mistake(Protocol):
+    """Something that can be made."""
+
+    @property
+    def patches(self) -> Callable[[], Patches]:
+        """How."""
+        ...
+
+
 class Mutation(NamedTuple):
     """A mistake: a sentence about it, and how it is made."""
 
@@ -44,7 +53,7 @@ class Mutation(NamedTuple):
 
 
 @contextmanager
-def made(mutation: Mutation) -> Iterator[None]:
+def made(mutation: Mistake) -> Iterator[None]:
     """The mistake is made, until the end of the block."""
     with ExitStack() as stack:
         for one in mutation.patches():

@@ -20,7 +20,7 @@ _TOGETHER = 10
 _TRIES = 60
 
 
-def story(broken: Plan) -> str:
+def story(broken: Plan, *, chronos: str = "") -> str:
     """The seed and the story, as short as may be found in a while."""
     law = simulate(broken).violation.law
     short = shrink(
@@ -30,7 +30,7 @@ def story(broken: Plan) -> str:
     )
     lines = list(simulate(short).report())
     return "\n".join(
-        [*lines[:40], f"… ({len(lines)} lines: python -m koinon.simulator --seed {broken.seed})"]
+        [*lines[:40], f"… ({len(lines)} lines: python -m koinon.simulator{chronos} --seed {broken.seed})"]
     )
 
 

@@ -46,6 +46,13 @@ def test_nothing_is_left_for_later() -> None:
     assert [str(path) for path in WRITTEN if path.suffix != ".sh" and mark.search(text(path))] == []
 
 
+def test_only_where_processes_are_tests_want_the_machine_for_themselves() -> None:
+    """The Makefile looks for them nowhere else."""
+    wants = re.compile(r"pytest\.mark\.(alone|waiting)\b")
+    found = {path.parts[:2] for path in PYTHON if path.parts[0] == "tests" and wants.search(text(path))}
+    assert found == {("tests", "cluster"), ("tests", "partitions")}
+
+
 def test_no_package_registry_is_named() -> None:
     hosts = re.compile(
         "|".join(("pypi" + r"\.org", "python" + r"hosted\.org", "npm" + r"js\.", "docker" + r"\.io"))

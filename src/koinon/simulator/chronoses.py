@@ -33,7 +33,13 @@ from koinon.simulator.world import World
 
 PORT = 4400
 #: For these reasons a process may end by itself, and another one begin.
-_USUAL = (Exit.LEADERSHIP_LOST, Exit.ZOOKEEPER_UNREACHABLE, Exit.TAKEOVER_FAILED, Exit.UNCAUGHT)
+_USUAL = (
+    Exit.LEADERSHIP_LOST,
+    Exit.ZOOKEEPER_UNREACHABLE,
+    Exit.TAKEOVER_FAILED,
+    Exit.DRIVER_FAILED,  # what an earlier one has sent may reach the master late, and take the place of this one
+    Exit.UNCAUGHT,
+)
 _MISTAKES = ("the core failed", "unable to lead", "the driver failed")
 #: What is on the disk of one that is alone.
 _FILE = "chronos"
@@ -197,6 +203,8 @@ class Database:
 
     def write(self, process: Process, runs: tuple[Run, ...], done: asyncio.Future[None]) -> None:
         """Keep runs, as soon as it is there; it may have them before the process knows."""
+        if not process.alive:
+            return
         if self.away:
             self.world.after(1.0, self.write, process, runs, done)
             return

@@ -42,9 +42,11 @@ class Clients:
         self._random = cluster.world.random("clients")
         self._numbers = count(1)
         self.accepted: dict[str, JobPlan] = {}  #: jobs that must be there
+        self.deleted: set[str] = set()  #: those that must not be there
         self.by_hand: dict[str, str] = {}  #: runs that were accepted and must complete, and of which job
         parents = {name for job in self._plan.jobs for name in job.parents}
         self._in_chains = parents | {job.name for job in self._plan.jobs if job.parents}
+        self._leaving: set[str] = set()
         self.resting = False  #: they want nothing more
 
     def start(self) -> None:
@@ -58,10 +60,18 @@ class Clients:
 
     # ── what they want ────────────────────────────────────────────────────────────────────────────
     def _define(self, job: JobPlan) -> None:
-        if job.name not in self.accepted:
+        if job.name not in self.accepted and job.name not in self._leaving:
             self._world.after(_AGAIN_S, self._define, job)
             if set(job.parents) <= self.accepted.keys():
                 self._ask(lambda chronos: self._put(chronos, job))
+
+    def _delete(self, name: str) -> None:
+        self._leaving.add(name)
+        self.accepted.pop(name, None)
+        self.by_hand = {token: of for token, of in self.by_hand.items() if of != name}
+        if name not in self.deleted:
+            self._world.after(_AGAIN_S, self._delete, name)
+            self._ask(lambda chronos: self._take_away(chronos, name))
 
     def _run_one(self) -> None:
         if self.resting:
@@ -96,14 +106,28 @@ class Clients:
             runtime.feed(events.ChangeJobs(put=(found,)))
         await runtime.settled()
         self._world.tell("clients", f"{job.name} is accepted")
+        if job.name in self.accepted or job.name in self._leaving:
+            return  # it was, at an earlier request
         self.accepted[job.name] = job
         self._laws.jobs[job.name].since_s = self._world.now
+        if job.lasts_s is not None:
+            self._world.after(job.lasts_s, self._delete, job.name)
+
+    async def _take_away(self, chronos: ChronosProcess, name: str) -> None:
+        jobs = chronos.runtime.core.state.jobs
+        if name in jobs:
+            deletion = reading.deleted(jobs, name)
+            chronos.runtime.feed(events.ChangeJobs(put=deletion.changed, deleted=(name,)))
+        await chronos.runtime.settled()
+        self._world.tell("clients", f"{name} is deleted")
+        self.deleted.add(name)
 
     async def _run(self, chronos: ChronosProcess, name: str, token: str) -> None:
         chronos.runtime.feed(events.RunNow(name, token))
         await chronos.runtime.settled()
         self._world.tell("clients", f"{token} of {name} is accepted")
-        self.by_hand[token] = name
+        if name not in self._leaving:
+            self.by_hand[token] = name
 
     def _ask(self, do: Callable[[ChronosProcess], Awaitable[None]]) -> None:
         """Ask who leads. Without an answer nobody knows what came of it."""

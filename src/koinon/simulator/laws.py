@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import msgspec
 from msgspec import Struct
 
 from koinon.agent.core import events as agent
@@ -26,7 +25,7 @@ from koinon.agent.core.tables import TASK_MOVES, AgentState, ExecutorState
 from koinon.agent.launching import LaunchSpec
 from koinon.master.core import events as master
 from koinon.master.core.checks import Broken
-from koinon.master.core.state import AgentEntry, Framework, Standing
+from koinon.master.core.state import Framework, Standing
 from koinon.master.core.tables import HOLDING
 from koinon.mesos import internal, v1
 from koinon.mesos.resources import ResourceError, Resources
@@ -34,6 +33,7 @@ from koinon.mesos.states import TERMINAL
 from koinon.mesos.v1 import TaskState
 from koinon.simulator.disk import AGENT_FILE
 from koinon.simulator.machines import Machine
+from koinon.simulator.registry import AGENTS, RegistryStory
 from koinon.simulator.world import World
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ _IGNORANCE = frozenset(
         TaskState.TASK_LOST,
     )
 )
-_AGENTS = "agents/"
 #: Clocks do not run exactly as fast as each other.
 _EARLY = 0.9
 
@@ -87,55 +86,6 @@ class TaskStory(Struct):
     newest: TaskState | None = None
     acknowledged: set[bytes] = set()
     final: TaskState | None = None
-
-
-class RegistryStory:
-    """What the registry holds as far as masters were told, and what may be in it."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self.durable: dict[str, bytes | None] = {}
-        self._maybe: dict[str, list[bytes | None]] = {}  #: asked for and not confirmed, in order
-        self._asked: dict[tuple[str, int], list[tuple[str, bytes | None]]] = {}
-        self._owner: str | None = None
-
-    def asked(self, process: Process, ticket: int, changes: Sequence[tuple[str, bytes | None]]) -> None:
-        """A master wants something stored."""
-        self._asked[process.name, ticket] = list(changes)
-        for key, value in changes:
-            self._maybe.setdefault(key, []).append(value)
-
-    def stored(self, process: Process, ticket: int) -> None:
-        """A master was told that it is stored."""
-        if process.name != self._owner:
-            self._world.accuse(
-                "one leader", f"{process.name} has stored something though {self._owner} leads"
-            )
-        for key, value in self._asked.pop((process.name, ticket)):
-            agent_id = key.removeprefix(_AGENTS)
-            revived = agent_id != key and value is not None and b'"gone"' not in value
-            if revived and self.standing(agent_id) is Standing.GONE:
-                self._world.accuse("gone is for good", f"{agent_id} was gone, and is {value!r}", agent_id)
-            self.durable[key] = value
-            maybe = self._maybe[key]
-            del maybe[: maybe.index(value) + 1]
-
-    def loaded(self, process: Process, entries: dict[str, bytes]) -> None:
-        """A master begins with what it found."""
-        self._owner = process.name
-        for key in {*entries, *self.durable}:
-            found, promised = entries.get(key), self.durable.get(key)
-            if found != promised and found not in self._maybe.get(key, ()):
-                text = f"{key} was promised to be {promised!r}, and {process.name} found {found!r}"
-                self._world.accuse("the registry keeps its promises", text, key.removeprefix(_AGENTS))
-        self.durable = dict(entries)
-        self._maybe.clear()
-        self._asked.clear()
-
-    def standing(self, agent_id: str) -> Standing | None:
-        """How an agent stands, as far as is promised."""
-        value = self.durable.get(_AGENTS + agent_id)
-        return None if value is None else msgspec.json.decode(value, type=AgentEntry).standing
 
 
 class Laws:
@@ -201,7 +151,7 @@ class Laws:
             config.agent_ping_timeout_s * config.max_agent_ping_timeouts, config.agent_reregister_timeout_s
         )
         for key, value in changes:
-            agent_id = key.removeprefix(_AGENTS)
+            agent_id = key.removeprefix(AGENTS)
             if value is None or agent_id == key or b'"unreachable"' not in value:
                 continue
             since_s = self._silent.get(agent_id, self._began_s)

@@ -94,6 +94,7 @@ class JobPlan(Struct, frozen=True):
     overlap: str = "skip"
     mean_s: float = 1.0  #: how long it runs on average
     failing: float = 0.0  #: portion of attempts that fail
+    lasts_s: float | None = None  #: after so long somebody deletes it
 
 
 class ChronosPlan(Struct, frozen=True):
@@ -223,6 +224,7 @@ def draw_chronos(seed: int) -> Plan:
         ),
         **_settings(Random(f"{seed}/settings")),
     )
+    plan = replace(plan, act_s=random.choice((25.0, 40.0)))
     return replace(plan, faults=_faults_of_chronos(plan, Random(f"{seed}/faults")))
 
 
@@ -241,6 +243,7 @@ def _jobs(random: Random) -> Iterator[JobPlan]:
             overlap=overlap,
             mean_s=random.choice((0.1, 1.0) if many else (0.1, 1.0, 5.0)),
             failing=random.choice((0.0, 0.0, 0.1, 0.3)),
+            lasts_s=round(random.uniform(5.0, 25.0), 3) if random.random() < 0.15 else None,
         )
     if random.random() < 0.6:
         yield from _chain(random)
@@ -250,10 +253,11 @@ def _chain(random: Random) -> Iterator[JobPlan]:
     """A job and those that follow from it: one after the other, or two at a time and then one."""
     missed = random.choice(("one", "all"))
     failing = random.choice((0.0, 0.1, 0.3))
-    yield JobPlan("root", random.choice((20, 30)), missed=missed, mean_s=0.5, failing=failing)
+    mean_s = random.choice((0.5, 2.0))
+    yield JobPlan("root", random.choice((20, 30)), missed=missed, mean_s=mean_s, failing=failing)
     for name, parents in random.choice(_CHAINS).items():
         overlap = random.choice(("skip", "skip", "queue", "allow"))
-        yield JobPlan(name, parents=parents, missed=missed, overlap=overlap, mean_s=0.5, failing=failing)
+        yield JobPlan(name, parents=parents, missed=missed, overlap=overlap, mean_s=mean_s, failing=failing)
 
 
 def _faults_of_chronos(plan: Plan, random: Random) -> tuple[Fault, ...]:

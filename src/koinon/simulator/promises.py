@@ -93,6 +93,11 @@ class _Promises:
                 yield f"{name} was accepted, and {node.name} does not know it", name
                 return
             yield from self._missing(self._laws.jobs[name], now)
+        for name in self._clients.deleted:
+            if name in state.jobs:
+                yield f"{name} was deleted, and {node.name} knows it", name
+            if any(one.lives for windows in self._laws.attempts.get(name, {}).values() for one in windows):
+                yield f"{name} was deleted, and runs", name
         for token, name in self._clients.by_hand.items():
             if not any(self._laws.completed(name, token)):
                 yield f"{token} of {name} was accepted, and has not completed", name
@@ -112,7 +117,8 @@ class _Promises:
             # What is due in peace is not made up for by what a clock that was wrong had done before.
             told_s = self._begun_s if due_ms > self._begun_ms else 0.0
             if plan.missed == "all" or not any(
-                one.first_ms <= due_ms <= one.last_ms and one.told_s >= told_s for one in made_up
+                one.first_ms == due_ms or (one.first_ms <= due_ms <= one.last_ms and one.told_s >= told_s)
+                for one in made_up
             ):
                 yield f"nothing has completed for the slot {due_ms} of {plan.name}", plan.name
                 return

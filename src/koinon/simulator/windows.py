@@ -40,7 +40,9 @@ class Accepted(Struct):
 
     def is_slot(self, due_ms: int) -> bool:
         """Is that one of its due times?"""
-        return due_ms >= self.first_ms and not (due_ms - self.first_ms) % (1000 * self.plan.period_s)
+        # A cron job has no beginning: when a clock is set back, minutes come that were over when it was defined.
+        begins = self.plan.cron or due_ms >= self.first_ms
+        return begins and not (due_ms - self.first_ms) % (1000 * self.plan.period_s)
 
 
 class MadeUp(Struct):

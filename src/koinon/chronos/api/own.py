@@ -7,17 +7,26 @@ POST disable/{job}    let it not start any more by itself
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+
 from aiohttp import web
 from msgspec.structs import replace
 
+from koinon.chronos.api.live import newest_runs
 from koinon.chronos.api.reasons import explain
 from koinon.chronos.api.shell import Shell
 from koinon.chronos.core import events
-from koinon.chronos.model import Job
+from koinon.chronos.history import HistoryError, Query
+from koinon.chronos.model import Job, Run, RunState
 from koinon.chronos.model.problems import Refused
 from koinon.service.answers import json_answer
 
 _PREFIX = "/v1/koinon"
+#: Of attempts that others come after.
+_IN_VAIN: tuple[RunState, ...] = ("failed", "skipped")
+#: So long we wait for what the history knows of them.
+_HISTORY_S = 2.0
 
 
 class Own:
@@ -36,8 +45,13 @@ class Own:
 
     async def why(self, request: web.Request) -> web.Response:
         """Why a job does what it does, or nothing."""
-        job = self._job(request)
-        return json_answer(explain(self._shell.core.state, job, self._shell.now()))
+        name, state = self._job(request).name, self._shell.core.state
+        before: list[Run] = []
+        if any(run.attempt for run in state.runs_of(name)):
+            with suppress(HistoryError, TimeoutError):  # the rest can be told without it
+                async with asyncio.timeout(_HISTORY_S):
+                    before = await newest_runs(self._shell, Query(job=name, states=_IN_VAIN))
+        return json_answer(explain(state, self._job(request), self._shell.now(), before))
 
     async def enable(self, request: web.Request) -> web.Response:
         """Let it start again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from koinon.chronos.api.activity import activity_of
@@ -15,6 +15,8 @@ from koinon.chronos.rendering import IDLE, moment, status
 _AGENTS_MAX = 10
 #: So many runs are told one by one.
 _RUNS_MAX = 10
+#: So much is told of what was said of a task.
+_SAID_MAX = 300
 #: So long a run may be on its way into the history before that is told.
 _RECORDING_S = 60.0
 
@@ -26,8 +28,8 @@ class Reason(NamedTuple):
     sentence: str
 
 
-def explain(state: State, job: Job, now: float) -> dict[str, Any]:
-    """All there is to say."""
+def explain(state: State, job: Job, now: float, before: Iterable[Run] = ()) -> dict[str, Any]:
+    """All there is to say; `before` are attempts that have ended."""
     due = job.schedule.due if job.schedule is not None and not job.disabled else None
     return {
         "job": job.name,
@@ -35,12 +37,12 @@ def explain(state: State, job: Job, now: float) -> dict[str, Any]:
         "state": activity_of(state).get(job.name, IDLE).state,
         "disabled": job.disabled,
         "nextRun": moment(due),
-        "reasons": [reason._asdict() for reason in _reasons(state, job, now)],
+        "reasons": [reason._asdict() for reason in _reasons(state, job, now, before)],
     }
 
 
-def _reasons(state: State, job: Job, now: float) -> Iterator[Reason]:
-    yield from _of_runs(state, job, now)
+def _reasons(state: State, job: Job, now: float, before: Iterable[Run]) -> Iterator[Reason]:
+    yield from _of_runs(state, job, now, before)
     for waiting in state.waiting_of(job.name)[:_RUNS_MAX]:
         yield from _of_waiting(state, job, waiting, now)
     yield from _of_next(state, job, now)
@@ -49,7 +51,8 @@ def _reasons(state: State, job: Job, now: float) -> Iterator[Reason]:
 
 
 # ── what runs, and what is to run again ───────────────────────────────────────────────────────────
-def _of_runs(state: State, job: Job, now: float) -> Iterator[Reason]:
+def _of_runs(state: State, job: Job, now: float, before: Iterable[Run]) -> Iterator[Reason]:
+    ended = {(run.due_ms, run.attempt): run for run in before}
     runs = sorted(state.runs_of(job.name), key=lambda run: (run.due_ms, run.attempt))
     for run in runs[:_RUNS_MAX]:
         if run.is_active:
@@ -57,12 +60,18 @@ def _of_runs(state: State, job: Job, now: float) -> Iterator[Reason]:
         elif run.not_before > now:
             yield Reason(
                 "retry",
-                f"{_named(run)} begins in {_span(run.not_before - now)}, at {moment(run.not_before)}.",
+                f"{_named(run)} begins in {_span(run.not_before - now)}, at {moment(run.not_before)}."
+                + _said_before(ended.get((run.due_ms, run.attempt - 1))),
             )
         elif run.id not in state.queue:
             yield Reason("after_another", f"{_named(run)} waits until the run before it has ended.")
     if len(runs) > _RUNS_MAX:
         yield Reason("more", f"There are {len(runs) - _RUNS_MAX} more runs under way or waiting.")
+
+
+def _said_before(run: Run | None) -> str:
+    said = "" if run is None else run.message or run.reason
+    return f" The attempt before: {said[:_SAID_MAX].rstrip('.')}." if said else ""
 
 
 def _active(job: Job, run: Run, now: float) -> Reason:

@@ -35,7 +35,7 @@ def count(request: web.Request, name: str, default: int, most: int) -> int:
     text = request.query.get(name, "")
     if text == "":
         return default
-    if not (text.isascii() and text.isdigit()) or len(text) > 10 or int(text) < 1:
+    if not (text.isascii() and text.isdigit()) or len(text) > 18 or int(text) < 1:
         raise Refused(f"{name} must be a whole number from 1, not '{text[:60]}'")
     return min(int(text), most)
 

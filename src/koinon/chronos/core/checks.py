@@ -37,6 +37,11 @@ def _check_runs(state: State) -> None:
 def _check_queue(state: State) -> None:
     queued = {run_id: None for of_job in state.queued.values() for run_id in of_job}
     assert queued.keys() == state.queue.keys()
+    assert state.urgent == {
+        run_id: waiting
+        for run_id, waiting in state.queue.items()
+        if state.jobs[waiting.run.job].high_priority
+    }
     for run_id, waiting in state.queue.items():
         assert waiting.run.id == run_id
         assert waiting.run.job in state.jobs

@@ -48,7 +48,7 @@ from koinon.chronos.core.state import Room, State
 from koinon.mesos import v1
 
 #: So many alarms go off in one tick, the others in the next.
-_ALARMS_AT_ONCE = 500
+_ALARMS_AT_ONCE = 200
 #: The wall may be set while nothing happens: it is looked at so often.
 _LOOK_S = 2.0
 

@@ -18,6 +18,7 @@ from koinon.chronos.core.config import Config
 from koinon.chronos.core.events import Effect, Notify, Record, Store
 from koinon.chronos.core.state import Room, State
 from koinon.chronos.model import Job, Run
+from koinon.chronos.model.run import MOVES
 from koinon.chronos.schedules import zones
 from koinon.mesos import v1
 
@@ -112,6 +113,9 @@ class Core:
 
     def put_run(self, run: Run) -> None:
         """The run is so from now on; one that has ended goes to the history."""
+        before = self.state.runs.get(run.id) or self.state.ended.get(run.id)
+        start = None if before is None else before.state
+        assert run.state in MOVES[start], f"{run.id} cannot go from {start} to {run.state}"
         self.state.dequeue(run)
         self.state.put_run(run)
         self.store(f"runs/{run.id}", run)

@@ -55,8 +55,7 @@ def new_run(core: Core, job: Job, trigger: Trigger, due_ms: int, window_ms: int 
     A job that is posted again with a start in the past would run under an id that the history knows.
     """
     latest_ms = job.latest_slot_ms if trigger == "schedule" else job.latest_due_ms
-    is_set_back = trigger == "schedule" and job.ahead is not None
-    if due_ms <= latest_ms and not is_set_back:
+    if due_ms <= latest_ms:
         due_ms = max(core.wall_ms, latest_ms + 1)
     state = core.state
     while (
@@ -130,12 +129,9 @@ def _give_up_missed(core: Core, job: Job, due: float) -> Job:
         return job
     schedule = job.schedule
     assert schedule is not None
-    run = new_run(core, job, "schedule", ids.milliseconds(due))
+    run = _slot_run(core, job, ids.milliseconds(due))
     last_ms = zones.whole(limit)
-    job = setbacks.with_slot_run(job, ids.milliseconds(due))
-    following = schedule.next_due(due)
-    if following is not None and following <= limit:
-        job = setbacks.with_lapse(job, ids.milliseconds(due), last_ms)
+    job = setbacks.given_up(job, ids.milliseconds(due), last_ms)
     job = replace(job, schedule=schedule.skipped(limit), latest_slot_ms=max(run.due_ms, job.latest_slot_ms))
     core.put_job(job)
     core.put_run(
@@ -210,13 +206,21 @@ def _next_derived(core: Core, job: Job) -> Run | None:
         return None
     if (due := _due(core, job)) is not None:
         due_ms = ids.milliseconds(due)
-        if job.missed_runs != "all":
+        if job.missed_runs != "all" and job.ahead is None:
             # Before there was the job nobody waited for it; and one of that name, deleted since, may have had that id.
             due_ms = max(due_ms, min(job.created_ms, core.wall_ms))
-        return new_run(core, job, "schedule", due_ms)
+        return _slot_run(core, job, due_ms)
     if (start := windows.next_start(core.state, job)) is not None:
         return new_run(core, job, "parent", core.wall_ms, start.window_ms)
     return None
+
+
+def _slot_run(core: Core, job: Job, due_ms: int) -> Run:
+    """The run of a slot; of one that has come once more with the clock the next attempt, if it was given up before."""
+    if job.ahead is None:
+        return new_run(core, job, "schedule", due_ms)
+    attempt = 1 if setbacks.was_given_up(job, due_ms) else 0
+    return Run(job.name, due_ms, attempt, window_ms=due_ms)
 
 
 def _set_alarm(core: Core, job: Job) -> None:

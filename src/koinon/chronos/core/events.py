@@ -156,7 +156,7 @@ class Notify(_Effect, frozen=True):
     job: Job  #: as it is after that
     at: float
     task_id: str = ""
-    attempt: int = 0
+    attempt: int = 0  #: how many attempts failed before
     message: str = ""
     exhausted: bool = False  #: disabled because no repetition is left
 

@@ -15,7 +15,6 @@ Offers are kept a little after they were of use, since jobs tend to be due toget
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from itertools import chain
 
 from msgspec.structs import replace
 
@@ -131,9 +130,12 @@ def _place(core: Core) -> bool:
 
 
 def _in_order(core: Core) -> Iterable[Waiting]:
-    first = [one for one in core.state.queue.values() if core.state.jobs[one.run.job].high_priority]
-    others = [one for one in core.state.queue.values() if not core.state.jobs[one.run.job].high_priority]
-    return chain(first, others)
+    urgent, queue = core.state.urgent, core.state.queue
+    yield from list(urgent.values())
+    for run_id in list(queue):
+        # Whoever was launched since is in neither.
+        if run_id not in urgent and (waiting := queue.get(run_id)) is not None:
+            yield waiting
 
 
 def _wants(job: Job) -> Hashable:

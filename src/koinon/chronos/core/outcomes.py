@@ -160,4 +160,4 @@ def _is_exhausted(core: Core, job: Job) -> bool:
 def _notice(
     kind: Literal["failed", "disabled", "recovered", "succeeded"], core: Core, job: Job, run: Run
 ) -> Notify:
-    return Notify(kind, job, core.wall, run.id, run.attempt, run.message)
+    return Notify(kind, job, core.wall, run.id, run.failures, run.message)

@@ -46,6 +46,16 @@ def with_slot_run(job: Job, slot_ms: int) -> Job:
     return replace(job, lapses=_longest(left))
 
 
+def given_up(job: Job, slot_ms: int, through_ms: int) -> Job:
+    """The job when slots of it up to the other time are given up: the first, too, is still to come by another clock."""
+    return with_lapse(job, slot_ms - 1, through_ms) if job.ahead is None else with_slot_run(job, slot_ms)
+
+
+def was_given_up(job: Job, slot_ms: int) -> bool:
+    """Whether the slot is the first of those that were given up together; its record says so."""
+    return any(lapse.since_ms == slot_ms - 1 for lapse in job.lapses)
+
+
 def reconsidered(core: Core, job: Job) -> Job:
     """The job with its schedule where it is to be by what the wall shows now."""
     schedule = job.schedule

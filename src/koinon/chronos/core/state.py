@@ -75,6 +75,7 @@ class State(Struct, kw_only=True):
     by_job: dict[str, dict[str, Run]] = {}  #: the same by job, without those of deleted jobs
     ended: dict[str, Run] = {}  #: by id: those that the history does not have yet
     queue: dict[str, Waiting] = {}  #: by id: those that may start
+    urgent: dict[str, Waiting] = {}  #: those of high priority
     queued: dict[str, dict[str, None]] = {}  #: ids of these by job
     offers: Offers = field(default_factory=Offers)
     _roots: dict[str, str | None] = {}  #: as `root_of` found them; void when parents change
@@ -116,6 +117,9 @@ class State(Struct, kw_only=True):
             for parent in job.parents:
                 self.children.setdefault(parent, set()).add(job.name)
         self.jobs[job.name] = job
+        if before is not None and before.high_priority is not job.high_priority:
+            for waiting in self.waiting_of(job.name):
+                self._sort_in(waiting)
 
     def remove_job(self, name: str) -> None:
         """It is no more."""
@@ -143,15 +147,23 @@ class State(Struct, kw_only=True):
     def enqueue(self, waiting: Waiting) -> None:
         """It may start."""
         self.queue[waiting.run.id] = waiting
+        self._sort_in(waiting)
         self.queued.setdefault(waiting.run.job, {})[waiting.run.id] = None
 
     def dequeue(self, run: Run) -> None:
         """It may not, or does already."""
         if self.queue.pop(run.id, None) is not None:
+            self.urgent.pop(run.id, None)
             of_job = self.queued[run.job]
             del of_job[run.id]
             if not of_job:
                 del self.queued[run.job]
+
+    def _sort_in(self, waiting: Waiting) -> None:
+        if self.jobs[waiting.run.job].high_priority:
+            self.urgent[waiting.run.id] = waiting
+        else:
+            self.urgent.pop(waiting.run.id, None)
 
     def _unlink(self, job: Job) -> None:
         for parent in job.parents:

@@ -23,7 +23,7 @@ from koinon.chronos.history.database import Away, HistoryError, engine_of, prepa
 from koinon.chronos.history.output import Output
 from koinon.chronos.history.queries import Query
 from koinon.chronos.history.trimming import Bounds, trim
-from koinon.chronos.history.writing import Forget, Keep, Operation, Record, write
+from koinon.chronos.history.writing import Forget, Keep, Operation, Record, said_of, write
 from koinon.chronos.model import Percentiles, Run
 
 __all__ = ["Bounds", "History"]
@@ -247,7 +247,7 @@ class History:
     def _part(self, group: list[_Waiting], error: HistoryError) -> None:
         """One of them cannot be written: that one alone is refused."""
         if len(group) == 1:
-            self._log.error(f"the history refuses a change: {error}", change=repr(group[0][0])[:1000])
+            self._log.error(f"the history refuses a change: {error}", change=said_of(group[0][0]))
             self._settle(group, error)
             return
         for one in group:

@@ -39,6 +39,17 @@ class Forget(msgspec.Struct, frozen=True):
 Operation = Record | Keep | Forget
 
 
+def said_of(operation: Operation) -> str:
+    """For logs: what it is about, and nothing of what tasks have written."""
+    match operation:
+        case Record(runs=some):
+            return f"{len(some)} runs, the first is {some[0].id}" if some else "no runs"
+        case Keep(task_id=task_id):
+            return f"the output of {task_id}"
+        case Forget(job=job):
+            return f"all of {job}"
+
+
 def write(connection: sql.Connection, operations: Iterable[Operation]) -> None:
     """Carry them out in their order."""
     gathered: list[Run] = []

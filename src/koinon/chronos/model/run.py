@@ -1,14 +1,14 @@
 """One run of a job, an attempt at a due time: one record each, from the moment it is due.
 
     waiting ──▶ launching ──▶ running ──▶ succeeded | failed | killed
-       └──▶ skipped | killed        └─────────────────────▲
 
-*Launching*: the intent is stored, so its task may exist. Nothing but word from the master, never silence, leads back
-from there to *waiting*.
+*Launching*: the intent is stored, so its task may exist. Nothing but word from the master, never silence, ends such an attempt.
+What is not among `MOVES` does not happen.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -19,8 +19,19 @@ RunState = Literal["waiting", "launching", "running", "succeeded", "failed", "ki
 #: What made it due.
 Trigger = Literal["schedule", "parent", "manual"]
 
+#: Where a run may go from each state, and (None) where it may begin.
+MOVES: Mapping[RunState | None, frozenset[RunState]] = {
+    None: frozenset({"waiting", "launching", "skipped"}),
+    "waiting": frozenset({"waiting", "launching", "killed", "skipped"}),
+    "launching": frozenset({"launching", "running", "succeeded", "failed", "killed", "skipped"}),
+    "running": frozenset({"running", "succeeded", "failed", "killed"}),
+    "succeeded": frozenset(),
+    "failed": frozenset(),
+    "killed": frozenset(),
+    "skipped": frozenset(),
+}
 #: The states a run does not leave.
-ENDED: frozenset[RunState] = frozenset({"succeeded", "failed", "killed", "skipped"})
+ENDED: frozenset[RunState] = frozenset(state for state, after in MOVES.items() if state and not after)
 
 
 class Run(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):

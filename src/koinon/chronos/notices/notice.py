@@ -19,7 +19,7 @@ class Notice(msgspec.Struct, frozen=True):
     job: Job  #: as it is after that
     at: float
     task_id: str = ""
-    attempt: int = 0
+    attempt: int = 0  #: how many attempts failed before
     message: str = ""  #: what Mesos said about the task
     exhausted: bool = False  #: disabled because no repetition is left
 

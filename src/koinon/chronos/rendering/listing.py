@@ -52,7 +52,7 @@ def _count(query: Mapping[str, str], parameter: str, default: int) -> int:
     text = query.get(parameter, "")
     if text == "":
         return default
-    if not (text.isascii() and text.isdigit()) or len(text) > 10:
+    if not (text.isascii() and text.isdigit()) or len(text) > 18:
         raise Refused(f"{parameter} must be a whole number from 0, not '{text[:60]}'")
     return min(int(text), _INTEGER_MAX)
 

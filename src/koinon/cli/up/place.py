@@ -6,6 +6,7 @@ import errno
 import fcntl
 import json
 import os
+import random
 import socket
 import sys
 import time
@@ -16,6 +17,9 @@ from pathlib import Path
 from koinon.cli.errors import Failure
 
 _PORT_MAX = 65535
+#: Where any port is looked for: below those that the kernel gives to outgoing connections, which would have it when a role is
+#: started again, and those that agents offer to tasks.
+_ANY_PORTS = range(10_000, 31_000)
 #: An agent may have to wait for the grace periods of its tasks.
 _LEFT_S = 30.0
 
@@ -101,7 +105,7 @@ def choose_ports(memory: Path, ip: str, wanted: dict[str, int]) -> dict[str, int
                 raise Failure(
                     f"there is no port {port} for {name}: choose a smaller {_option(name)} (0 = any)"
                 )
-            probe = _bound(ip, before.get(name, 0)) or _bound(ip, 0) if port == 0 else _bound(ip, port)
+            probe = _any_bound(ip, before.get(name)) if port == 0 else _bound(ip, port)
             if probe is None:
                 raise Failure(
                     f"port {port} on {ip} is in use: stop what uses it, or choose another {_option(name)} (0 = any)"
@@ -117,6 +121,14 @@ def choose_ports(memory: Path, ip: str, wanted: dict[str, int]) -> dict[str, int
 
 def _option(name: str) -> str:
     return f"--{name.partition('-')[0]}-port"
+
+
+def _any_bound(ip: str, before: int | None) -> socket.socket | None:
+    """On the port of last time if it is free."""
+    found = _bound(ip, before) if before is not None else None
+    for port in random.sample(_ANY_PORTS, 100):
+        found = found or _bound(ip, port)
+    return found or _bound(ip, 0)
 
 
 def _bound(ip: str, port: int) -> socket.socket | None:

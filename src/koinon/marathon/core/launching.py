@@ -380,7 +380,10 @@ def _let_go(core: Core, held: Held) -> None:
 
 
 def _give_back(core: Core, placed: Placed) -> None:
-    core.state.launches.tokens += 1
+    launches = core.state.launches
+    launches.tokens = min(
+        launches.tokens + 1, core.config.launch_tokens
+    )  # there may be all of them again since
     core.queued[placed.spec.id] = None
 
 

@@ -134,8 +134,29 @@ async def test_why_follows_a_job_through_its_life(api: Api) -> None:
     assert "cpus needed" in str(await why(api, "big"))
     api.world.run(2)
     assert "retry" in await codes(api, "a")
+    await api.recorded()
+    assert "The attempt before: Command exited with status 3." in str(await why(api, "a"))
     api.world.run(20)
     assert await codes(api, "a") == {"failed", "not_due"}
+
+
+async def test_why_knows_how_long_an_agent_out_of_reach_is_waited_for(api: Api) -> None:
+    """For ever, unless the job says so."""
+    api.world.duration_s = lambda job: 1000.0
+    await api.create("a", in_s=1)
+    await api.create("b", in_s=1, lostAfterSeconds=600)
+    api.world.run(5)
+    for agent in list(api.world.agents.values()):
+        api.world.master.lose(agent)
+    api.world.run(10)
+    sentences = {
+        job: next(one["sentence"] for one in (await why(api, job))["reasons"] if one["code"] == "unreachable")
+        for job in "ab"
+    }
+    assert sentences["a"].endswith("declared gone.")
+    assert sentences["b"].endswith("declared gone, or has been away for 10 min more.")
+    [run] = (await api.get(f"{H}/runs?job=b&state=running")).json["runs"]
+    assert run["unreachableSince"] > run["started"]
 
 
 async def test_why_knows_that_no_master_is_there(api: Api) -> None:

@@ -96,10 +96,6 @@ def uses_more_than_one_window(patch: Patch) -> None:
     patch.setattr(windows, "next_start", greedy)
 
 
-def believes_a_clock_that_was_wrong(patch: Patch) -> None:
-    patch.setattr(setbacks, "reconsidered", lambda core, job: job)
-
-
 def takes_what_has_run_for_made_up_for(patch: Patch) -> None:
     patch.setattr(setbacks, "with_slot_run", lambda job, slot_ms: job)
 
@@ -116,7 +112,6 @@ def takes_what_has_run_for_made_up_for(patch: Patch) -> None:
         (forgets_what_parents_have_done_with_the_leader, "^(left|right|report|audit): "),
         (takes_any_success_of_each_parent, "^(left|right|report|audit): "),
         (uses_more_than_one_window, "^(left|right|report|audit): "),
-        (believes_a_clock_that_was_wrong, "slot .* of "),
         (takes_what_has_run_for_made_up_for, "leaves twice|in two ways|twice for"),
     ],
 )

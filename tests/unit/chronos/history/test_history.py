@@ -183,13 +183,17 @@ async def test_texts_that_no_database_takes_are_mended(history: History) -> None
     assert len(found.reason) == 4096
 
 
-async def test_one_change_that_cannot_be_written_does_not_hold_up_the_others(history: History) -> None:
-    wrong = history.record([done("wrong", elements_processed=2**70)])
+async def test_one_change_that_cannot_be_written_does_not_hold_up_the_others(
+    history: History, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = history.record([done("wrong", message="a secret", elements_processed=2**70)])
     right = history.record([done("right")])
     await right
     with pytest.raises(HistoryError):
         await wrong
     assert [one.job for one in await history.runs(Query())] == ["right"]
+    assert done("wrong").id in caplog.text
+    assert "a secret" not in caplog.text
 
 
 # ── percentiles ──────────────────────────────────────────────────────────────────────────────────────

@@ -210,7 +210,7 @@ async def test_tls_from_the_first_byte(
     async with mails.running(tls=certificates.server):
         async with sending(store, by_mail(mails, ssl=True, authorities=certificates.file)) as out:
             out.post(failed())
-            await until(lambda: mails.encrypted == [True])
+            await forgotten_after(store, lambda: mails.encrypted == [True])
         async with sending(store, by_mail(mails, ssl=True), moving()) as out:
             out.post(failed(2))
             await asyncio.sleep(0.3)

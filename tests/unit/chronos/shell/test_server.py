@@ -11,8 +11,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from koinon.chronos.core import State
 from koinon.chronos.flags import CONVENTIONS, ChronosFlags
-from koinon.chronos.model import ids
+from koinon.chronos.history import Output
+from koinon.chronos.model import Job, Run, ids
+from koinon.chronos.sandboxes import Sandboxes
 from koinon.chronos.server import ChronosProcess
 from koinon.coordination.embedded import EmbeddedStore
 from koinon.flags import load
@@ -217,6 +220,21 @@ async def test_a_run_whose_agent_is_away_is_recorded_without_its_output_and_late
         process.runtime._sandboxes.note(offer(agent).offers.offers)
         await eventually(lambda: is_recorded(process))
         assert (await ask(process, f"{path}/output"))["stdout"] == "hello"
+
+
+async def test_runs_of_an_executor_have_what_that_has_written(agent: Agent) -> None:
+    """Its files are those of all of them."""
+    agent.files = {"/executors/a/runs/c/stdout": b"hello", "/executors/a/runs/c/stderr": b""}
+    state = State(framework_id="f", jobs={"a": Job("a", executor="./executor")})
+    sandboxes = Sandboxes(lambda: state, tail_bytes=100)
+    found = offer(agent).offers
+    assert found is not None
+    sandboxes.note(found.offers)
+    run = Run("a", 1, state="failed", agent_id="S0", mesos_state="TASK_FAILED", container_id="c")
+    try:
+        assert await sandboxes.output(run) == Output(b"hello", b"", 5, 0)
+    finally:
+        await sandboxes.close()
 
 
 async def test_who_takes_over_goes_on(master: FakeServer, agent: Agent, tmp_path: Path) -> None:
