@@ -72,13 +72,14 @@ def lose_with_run(chronoses: Chronoses, footprints: Path) -> dict[str, Any]:
     eventually(
         lambda: chronoses.runs("a")[0].get("mesosState") == "TASK_UNREACHABLE",
         "it is known to be out of reach",
+        30,
     )
     return dict(run)
 
 
 def check_retried(chronoses: Chronoses, footprints: Path, lost: dict[str, Any], state: str) -> None:
     """Of the same window there is another attempt, elsewhere, and the child has run."""
-    chronoses.wait_ended("b", "succeeded")
+    chronoses.wait_ended("b", "succeeded", timeout_s=60)
     done, failed = chronoses.runs("a")
     assert (failed["taskId"], failed["state"], failed["mesosState"]) == (lost["taskId"], "failed", state)
     assert (done["state"], done["attempt"], done["due"]) == ("succeeded", 1, failed["due"])
