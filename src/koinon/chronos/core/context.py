@@ -8,7 +8,7 @@ acknowledged that it would not have counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -43,6 +43,7 @@ class Core:
         self.effects: list[Effect] = []
         #: Jobs of which something has changed that may make them due, or let them start.
         self.touched: dict[str, None] = {}
+        self.unseen: Iterator[str] = iter(())  #: jobs that have still to be looked at since we took over
         self.unsettled = False  #: there is more room, or more that waits for it
         self._notices: list[Effect] = []
         self._ended: list[Run] = []

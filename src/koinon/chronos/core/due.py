@@ -18,6 +18,7 @@ waits for the task that runs, not for a retry that is still to come.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
 from msgspec.structs import replace
 
@@ -27,6 +28,10 @@ from koinon.chronos.core.context import Core
 from koinon.chronos.core.state import Waiting
 from koinon.chronos.model import Job, Run, Trigger, ids
 from koinon.chronos.schedules import zones
+
+#: So many jobs are looked at in one turn: some 20 ms.
+_LOOKS = 1_000
+_PAUSE_S = 0.001
 
 
 def look(core: Core, name: str) -> None:
@@ -47,6 +52,19 @@ def look(core: Core, name: str) -> None:
         if known is None:
             state.enqueue(Waiting(run, since=core.wall, stored=run.id in state.runs))
             core.unsettled = True
+
+
+def look_at_all(core: Core) -> None:
+    """Every job is looked at: as many in one turn as leave the lease time to be renewed."""
+    core.unseen = iter(list(core.state.jobs))
+    _look_on(core)
+
+
+def _look_on(core: Core, _: str = "") -> None:
+    names = list(islice(core.unseen, _LOOKS))
+    core.touched.update(dict.fromkeys(names))
+    if len(names) == _LOOKS:
+        core.alarms.set(core.now + _PAUSE_S, _look_on)
 
 
 def new_run(core: Core, job: Job, trigger: Trigger, due_ms: int, window_ms: int = windows.ANY) -> Run:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from koinon.chronos.core import kills, launching, losses, outcomes
+from koinon.chronos.core import due, kills, launching, losses, outcomes
 from koinon.chronos.core.context import Core
 from koinon.chronos.core.events import Reconcile, Resign, Subscribed
 from koinon.chronos.model import Run
@@ -30,7 +30,7 @@ def took_over(core: Core) -> None:
     for run in list(state.runs.values()):
         _hasten(core, run)
         losses.watch(core, run)
-    core.touched.update(dict.fromkeys(state.jobs))
+    due.look_at_all(core)
     core.alarms.set(core.now + core.config.reconciliation_interval_s, reconcile_all)
     core.alarms.set(core.now + core.config.launch_confirm_s, _confirm)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -14,7 +15,7 @@ from koinon.chronos.model.problems import Refused
 from koinon.mesos import v1
 from tests.unit.chronos.core.making import dues, every, job
 from tests.unit.chronos.core.master import Task
-from tests.unit.chronos.core.world import Place, World
+from tests.unit.chronos.core.world import START_S, Place, World
 
 S = v1.TaskState
 
@@ -157,3 +158,17 @@ def test_runs_without_the_framework_that_launched_them_are_nobodys_to_judge() ->
     del world.store["framework"]
     effects = Chronos(Config(), room=Place).handle(ev.Loaded(world.store), world.now, world.now)
     assert [type(effect) for effect in effects] == [ev.Resign]
+
+
+def test_who_takes_over_looks_at_many_jobs_in_several_turns() -> None:
+    """A lease is renewed between them."""
+    jobs = [job(f"job-{n}", schedule=every(3600)) for n in range(2500)]
+    core = Chronos(Config(), room=Place)
+    now = START_S + 60
+    core.handle(ev.Loaded({f"jobs/{one.name}": msgspec.json.encode(one) for one in jobs}), now, now)
+    seen = [len(core.state.queue)]
+    while (now := core.next_wakeup(now, now)) < START_S + 61:
+        core.handle(ev.ClockTicked(), now, now)
+        seen.append(len(core.state.queue))
+    assert seen[:3] == [1000, 2000, 2500]
+    core.check()
