@@ -66,15 +66,17 @@ $(VENV)/.conformance: $(VENV)/.dev tests/conformance/requirements.txt tests/conf
 	$(BIN)/python tests/conformance/install.py
 	@touch $@
 
-# What the tests use besides Koinon: what the commands shown in the documentation call, ZooKeeper, and what makes and cuts
-# networks. Only root can do the latter: the tests that want it say so, and are skipped, for everybody else.
+# What the tests use besides Koinon: what the commands shown in the documentation call, ZooKeeper, and for root PostgreSQL and
+# what makes and cuts networks. The tests that want these say so, and are skipped, for everybody else.
 .PHONY: debian-tools
 debian-tools:
 	@command -v curl >/dev/null && command -v ps >/dev/null && command -v java >/dev/null && \
 	  test -e /usr/share/java/zookeeper.jar && \
-	  { [ "$$(id -u)" != 0 ] || { command -v ip >/dev/null && command -v iptables >/dev/null; }; } || \
+	  { [ "$$(id -u)" != 0 ] || { command -v ip >/dev/null && command -v iptables >/dev/null && \
+	    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }; } || \
 	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-	    apt-get update -q && apt-get install -qy --no-install-recommends curl procps zookeeper iproute2 iptables; } || \
+	    apt-get update -q && \
+	    apt-get install -qy --no-install-recommends curl procps zookeeper iproute2 iptables postgresql; } || \
 	  { echo "the tests need curl, ps and ZooKeeper (Debian: apt-get install curl procps zookeeper)" >&2; exit 1; }
 
 .PHONY: debian-python
