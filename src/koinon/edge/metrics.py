@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from bisect import insort
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -71,7 +71,7 @@ class Timer:
         insort(self._sorted, ms)
         if len(self._window) > _WINDOW:
             oldest = self._window.popleft()
-            del self._sorted[_index(self._sorted, oldest)]
+            del self._sorted[bisect_left(self._sorted, oldest)]
 
     def time(self) -> Stopwatch:
         """`with timer.time(): …` observes how long the block takes."""
@@ -240,12 +240,6 @@ class _Of:
 
     def collect(self) -> list[Metric]:
         return [self._metric]
-
-
-def _index(values: list[float], value: float) -> int:
-    from bisect import bisect_left
-
-    return bisect_left(values, value)
 
 
 def _prometheus_name(name: str) -> str:
