@@ -71,13 +71,15 @@ class Chronos:
         core.begin(now, wall)
         if isinstance(event, Stored):
             return [*core.release(event.ticket), *core.end()]
+        jumped = core.jump_s != 0.0
+        if jumped:  # first: what the event sets goes by the new time already
+            due.clock_jumped(core)
         try:
             _handle(core, event)
         except Refused:
-            core.give_up()
+            if not jumped:  # what that has changed goes out in the next turn
+                core.give_up()
             raise
-        if core.jump_s:
-            due.clock_jumped(core)
         _settle(core)
         return core.end()
 

@@ -8,6 +8,7 @@ from koinon.chronos import reading
 from koinon.chronos.core import Config
 from koinon.chronos.core import events as ev
 from koinon.chronos.model import Defaults
+from koinon.chronos.model.problems import Refused
 from koinon.mesos import v1
 from tests.unit.chronos.core.making import dues, every, job
 from tests.unit.chronos.core.world import World
@@ -141,3 +142,24 @@ def test_a_cron_that_was_posted_while_the_clock_was_wrong_begins_when_it_is_righ
     world.run(180)
     assert len(dues(world)) == 3
     assert max(dues(world)) < 200
+
+
+def test_a_retry_waits_no_longer_when_the_failure_tells_that_the_clock_was_set() -> None:
+    """Both are news of the same turn."""
+    world = World(job(schedule=every(1000), retries=1), config=Config(failure_retry_s=5.0))
+    world.duration_s = lambda name: 60.0
+    world.until(lambda: bool(world.running()))
+    world.clock_off_s = 3600.0
+    world.update(world.running()[0].id, S.TASK_FAILED)
+    world.run(10)
+    assert len(world.starts) == 2
+
+
+def test_a_clock_that_was_set_is_noticed_by_a_request_that_is_refused() -> None:
+    world = World(job(schedule=every(600)))
+    world.run(20)
+    world.clock_off_s = 600.0
+    with pytest.raises(Refused):
+        world.tell(ev.RunNow("nobody", ""))
+    world.run(5)
+    assert dues(world) == [10.0, 610.0]
