@@ -21,7 +21,7 @@ from koinon.simulator.plan import JobPlan
 from koinon.simulator.windows import Accepted, ChronosLaws
 
 #: How long it may take until all is made up for.
-MAKING_UP_S = 1500.0
+MAKING_UP_S = 4000.0
 #: What has been due for so long is late.
 _LATE_S = 15.0
 #: How long it is looked at how things go on in peace.

@@ -226,9 +226,12 @@ def _next_derived(core: Core, job: Job) -> Run | None:
         return None
     if (due := _due(core, job)) is not None:
         due_ms = ids.milliseconds(due)
-        if job.missed_runs != "all" and job.ahead is None:
+        begins_late = (
+            job.missed_runs != "all" and job.ahead is None and isinstance(job.schedule, schedules.Repeating)
+        )
+        if begins_late and job.created_ms <= core.wall_ms:
             # Before there was the job nobody waited for it; and one of that name, deleted since, may have had that id.
-            due_ms = max(due_ms, min(job.created_ms, core.wall_ms))
+            due_ms = max(due_ms, job.created_ms)
         return _slot_run(core, job, due_ms)
     if (start := windows.next_start(core.state, job)) is not None:
         return new_run(core, job, "parent", core.wall_ms, start.window_ms)

@@ -76,11 +76,14 @@ def reconsidered(core: Core, job: Job) -> Job:
 
 
 def _gone_on(job: Job, schedule: Schedule) -> Job:
-    """What was set back is where it was."""
+    """What was set back is where it was; or where it is, if the slot there has had its run meanwhile."""
     ahead = job.ahead
+    if ahead is None:
+        return job
     if isinstance(ahead, Repeating):
         ahead = replace(ahead, remaining=schedule.remaining)
-    return job if ahead is None else replace(job, schedule=ahead, ahead=None)
+    has_run = ahead.due is not None and ids.milliseconds(ahead.due) <= job.latest_slot_ms
+    return replace(job, schedule=schedule if has_run else ahead, ahead=None)
 
 
 def _waits(core: Core, job: Job, schedule: Schedule) -> bool:

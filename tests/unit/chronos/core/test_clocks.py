@@ -11,7 +11,7 @@ from koinon.chronos.model import Defaults
 from koinon.chronos.model.problems import Refused
 from koinon.mesos import v1
 from tests.unit.chronos.core.making import dues, every, job
-from tests.unit.chronos.core.world import World
+from tests.unit.chronos.core.world import START_S, World
 
 S = v1.TaskState
 
@@ -163,3 +163,17 @@ def test_a_clock_that_was_set_is_noticed_by_a_request_that_is_refused() -> None:
         world.tell(ev.RunNow("nobody", ""))
     world.run(5)
     assert dues(world) == [10.0, 610.0]
+
+
+def test_a_schedule_that_has_come_past_where_it_was_does_not_go_back_there() -> None:
+    world = World(job(schedule=every(100), missed_runs="skip", overlap="queue", epsilon="PT5S"))
+    world.run(15)
+    for wall in (
+        305.0,
+        16.0,
+        312.0,
+    ):  # 110 and 210 are given up, come again, and are given up again: then it is 310's turn
+        world.set_clock(wall - world.time + START_S)
+        world.run(1)
+    world.run(60)
+    assert dues(world) == [10.0, 310.0]
