@@ -35,7 +35,7 @@ def make_peace_of_chronos(cluster: Cluster, clients: Clients, laws: ChronosLaws)
     world = cluster.world
     begun_s = world.now
     clients.resting = True
-    set_mood(cluster, Mood.CALM)
+    set_mood(cluster, Mood.LEAVING)  # others, whose tasks may take all there is
     _declare_gone(cluster)
     promises = _Promises(cluster, clients, laws)
     wait(cluster, "no window is lost", MAKING_UP_S, promises.open_matters)
