@@ -5,9 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from koinon.chronos.flags import ChronosFlags
-from koinon.flags import describe
-from koinon.service.answers import json_answer
-from koinon.service.levels import level_routes
+from koinon.service.system import own_routes
 
 #: There is no other page yet: it says what there is instead. Its links work behind proxies with a path of their own, too.
 _PAGE = """<!DOCTYPE html>
@@ -41,19 +39,4 @@ koinon why NAME             what it waits for
 
 def system_routes(flags: ChronosFlags) -> list[web.RouteDef]:
     """Handlers for the paths of this module."""
-
-    async def config(request: web.Request) -> web.StreamResponse:
-        return json_answer(describe(flags))
-
-    async def to_page(request: web.Request) -> web.StreamResponse:
-        raise web.HTTPFound("/ui/")
-
-    async def page(request: web.Request) -> web.StreamResponse:
-        return web.Response(text=_PAGE, content_type="text/html")
-
-    return [
-        web.get("/config", config),
-        *level_routes(flags.logging_level),
-        web.get("/ui", to_page),
-        web.get("/ui/", page),
-    ]
+    return own_routes(flags, _PAGE)

@@ -7,10 +7,8 @@ from typing import Any
 from aiohttp import web
 
 from koinon import __version__
-from koinon.flags import describe
 from koinon.marathon.flags import MarathonFlags
-from koinon.service.answers import json_answer
-from koinon.service.levels import level_routes
+from koinon.service.system import own_routes, to_page
 
 #: The release of Marathon whose API we speak.
 MARATHON_VERSION = "1.10.0"
@@ -123,23 +121,7 @@ def about(
 
 def system_routes(flags: MarathonFlags) -> list[web.RouteDef]:
     """Handlers for the paths of this module but `/v2/info`."""
-
-    async def config(request: web.Request) -> web.StreamResponse:
-        return json_answer(describe(flags))
-
-    async def to_page(request: web.Request) -> web.StreamResponse:
-        raise web.HTTPFound("/ui/")
-
-    async def page(request: web.Request) -> web.StreamResponse:
-        return web.Response(text=_PAGE, content_type="text/html")
-
-    return [
-        web.get("/config", config),
-        *level_routes(flags.logging_level),
-        web.get("/ui", to_page),
-        web.get("/ui/", page),
-        web.get("/help", to_page),
-    ]
+    return [*own_routes(flags, _PAGE), web.get("/help", to_page)]
 
 
 def _ms(duration_s: float) -> int:

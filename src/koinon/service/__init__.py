@@ -15,6 +15,7 @@ core, a store and a subscription to the master, the others *stand by* and pass o
     authentication  who asks
     answers         JSON, and errors as JSON
     lists           long answers, in pieces
+    system          flags, level of the log, a page
     metrics         numbers, as JSON and for Prometheus
     process         all of that, put together
 """
